@@ -1,0 +1,59 @@
+# The commands of the project; `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lock lock-check node
+
+PYTHON ?= python3
+UV ?= uv
+ARGS ?=
+NODE_TESTS := tests/acceptance/node
+AS_DEBIAN_ROOT := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
+APT_INSTALL := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends
+
+help: ## 列出可用命令 · list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/installed ## 建立 .venv 并安装锁定的依赖 · create .venv with the locked dependencies
+
+demo: setup ## 在内置数据库上演示主要功能 (ARGS="--exit") · show the main job on the embedded database
+	@.venv/bin/xieban demo $(ARGS)
+
+test: setup node ## 运行全部测试 (ARGS="-k …") · run all tests
+	@.venv/bin/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+
+check: setup lock-check ## 检查风格、类型与模块边界 · check style, types and import contracts
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+format: setup ## 整理代码格式 · format the code
+	@.venv/bin/ruff check --fix-only --quiet .
+	@.venv/bin/ruff format .
+
+lock: ## 重新锁定依赖 (需要 uv) · lock the dependencies again (needs uv)
+	@command -v $(UV) >/dev/null || { echo "请先安装 uv · install uv first (pip install uv)"; exit 1; }
+	@$(UV) pip compile --quiet --universal --generate-hashes --extra dev --no-header pyproject.toml -o requirements.lock
+
+lock-check: setup ## 核对锁文件与 pyproject.toml (离线) · hold the lock against pyproject.toml (offline)
+	@.venv/bin/python .ci/lock_check.py
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "需要 Python 3.11 或更新版本 · Python 3.11 or newer is needed (make PYTHON=/path/to/python3)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(AS_DEBIAN_ROOT) && $(APT_INSTALL) python3-venv; } \
+	  || { echo "请先安装 python3-venv · install python3-venv first (Debian: apt install python3-venv)"; exit 1; }
+	@.venv/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@echo "安装依赖 · installing the locked dependencies"
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r requirements.lock
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation \
+	  --config-settings editable_mode=compat --editable .
+	@touch $@
+
+# The interoperability tests sign and verify with another JOSE library, npm's `jose`.
+node:
+	@{ command -v node && command -v npm; } >/dev/null || { $(AS_DEBIAN_ROOT) && $(APT_INSTALL) nodejs npm; } \
+	  || echo "未找到 node 与 npm, 跳过与 npm jose 的互通测试 · no node and npm: the tests with npm jose are skipped"
+	@if command -v npm >/dev/null && [ ! $(NODE_TESTS)/node_modules/.package-lock.json -nt $(NODE_TESTS)/package-lock.json ]; then \
+	  npm ci --prefix $(NODE_TESTS) --no-audit --no-fund --silent && touch $(NODE_TESTS)/node_modules/.package-lock.json; fi

@@ -1,0 +1,61 @@
+-- name: known
+SELECT source, id, signing_input, log_index, tree_size FROM message_key
+WHERE (source, id) IN (SELECT * FROM unnest($1::text[], $2::uuid[]));
+
+-- name: cases
+SELECT record FROM case_file WHERE case_id = ANY($1::uuid[]);
+
+-- name: counters
+SELECT recipient, last, handed, fetched, acknowledged FROM mailbox_counter WHERE recipient = ANY($1::text[]);
+
+-- name: add_messages
+INSERT INTO message (case_id, log_index, accepted, jws)
+SELECT case_id, log_index, $4, jws FROM unnest($1::uuid[], $2::bigint[], $3::bytea[]) AS new (case_id, log_index, jws);
+
+-- name: add_message_keys
+INSERT INTO message_key (source, id, signing_input, digest, case_id, log_index, tree_size, accepted)
+SELECT source, id, signing_input, digest, case_id, log_index, $7, $8
+FROM unnest($1::text[], $2::uuid[], $3::bytea[], $4::bytea[], $5::uuid[], $6::bigint[])
+    AS new (source, id, signing_input, digest, case_id, log_index);
+
+-- name: add_to_mailboxes
+INSERT INTO mailbox (recipient, position, case_id, log_index, source, id, digest, expires, tree_size, accepted)
+SELECT recipient, position, case_id, log_index, source, id, digest, expires, $9, $10
+FROM unnest($1::text[], $2::bigint[], $3::uuid[], $4::bigint[], $5::text[], $6::uuid[], $7::bytea[], $8::timestamptz[])
+    AS new (recipient, position, case_id, log_index, source, id, digest, expires);
+
+-- name: set_counters
+INSERT INTO mailbox_counter AS counter (recipient, last, handed, fetched, acknowledged)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
+ON CONFLICT (recipient) DO UPDATE SET last = excluded.last, handed = greatest(counter.handed, excluded.handed),
+    fetched = excluded.fetched, acknowledged = excluded.acknowledged;
+
+-- name: add_marks
+INSERT INTO mailbox_mark (recipient, kind, first, through, log_index, tree_size)
+SELECT recipient, kind, first, through, log_index, $6
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
+    AS new (recipient, kind, first, through, log_index);
+
+-- name: set_cases
+INSERT INTO case_file (case_id, protocol, version, state, opener, responder, due, opened, record, updated)
+SELECT case_id, protocol, version, state, opener, responder, due, opened, record, $10
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::date[], $8::timestamptz[], $9::text[])
+    AS new (case_id, protocol, version, state, opener, responder, due, opened, record)
+ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, responder = excluded.responder,
+    due = excluded.due, record = excluded.record, updated = excluded.updated;
+
+-- name: add_steps
+INSERT INTO case_step (case_id, log_index, source, id, type, state_before, state_after, due, provisional, accepted)
+SELECT case_id, log_index, source, id, type, state_before, state_after, due, provisional, $10
+FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::date[], $9::boolean[])
+    AS new (case_id, log_index, source, id, type, state_before, state_after, due, provisional);
+
+-- name: add_parties
+INSERT INTO case_party (organisation, case_id) SELECT * FROM unnest($1::text[], $2::uuid[])
+ON CONFLICT DO NOTHING;
+
+-- name: mark_expired
+UPDATE mailbox SET expired = true WHERE recipient = $1 AND position = $2;
+
+-- name: expiry_of
+SELECT recipient, position, expired, expires, source, id FROM mailbox WHERE recipient = $1 AND position = $2;

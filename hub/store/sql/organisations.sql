@@ -1,0 +1,25 @@
+-- name: organisations
+SELECT id, name_zh, name_en, superior, roles, algorithms FROM organisation ORDER BY id;
+
+-- name: organisation_keys
+SELECT organisation, kid, jwk, added, removed FROM organisation_key ORDER BY organisation, added, kid;
+
+-- name: set_organisations
+INSERT INTO organisation (id, name_zh, name_en, superior, roles)
+SELECT id, name_zh, name_en, superior, string_to_array(roles, ' ')
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) AS new (id, name_zh, name_en, superior, roles)
+ON CONFLICT (id) DO UPDATE SET name_zh = excluded.name_zh, name_en = excluded.name_en,
+    superior = excluded.superior, roles = excluded.roles;
+
+-- name: add_counters
+INSERT INTO mailbox_counter (recipient) SELECT * FROM unnest($1::text[]) ON CONFLICT DO NOTHING;
+
+-- name: add_keys
+INSERT INTO organisation_key (organisation, kid, jwk, added)
+SELECT organisation, kid, jwk, $4 FROM unnest($1::text[], $2::text[], $3::text[]) AS new (organisation, kid, jwk);
+
+-- name: restore_keys
+UPDATE organisation_key SET removed = NULL WHERE organisation = $1 AND kid = ANY($2::text[]);
+
+-- name: remove_keys
+UPDATE organisation_key SET removed = $3 WHERE organisation = $1 AND kid = ANY($2::text[]) AND removed IS NULL;

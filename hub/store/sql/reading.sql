@@ -1,0 +1,60 @@
+-- name: mailbox_counter
+SELECT last, handed, fetched, acknowledged FROM mailbox_counter WHERE recipient = $1;
+
+-- name: mailbox_page
+SELECT position, case_id, log_index, tree_size, source, id, accepted, expired,
+    expires IS NOT NULL AND expires <= clock_timestamp() AS expiring
+FROM mailbox WHERE recipient = $1 AND position > $2 ORDER BY position LIMIT $3;
+
+-- name: mailbox_digest
+SELECT digest FROM mailbox WHERE recipient = $1 AND position = $2;
+
+-- name: mailbox_oldest
+SELECT accepted FROM mailbox WHERE recipient = $1 AND position > $2 ORDER BY position LIMIT 1;
+
+-- name: mailbox_expiring
+SELECT recipient, position FROM mailbox
+WHERE expires <= clock_timestamp() AND NOT expired ORDER BY expires LIMIT $1;
+
+-- name: hand_out
+UPDATE mailbox_counter SET handed = $2 WHERE recipient = $1 AND handed < $2;
+
+-- name: messages
+SELECT case_id, log_index, jws FROM message
+WHERE (case_id, log_index, accepted) IN (SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::timestamptz[]));
+
+-- name: message_key
+SELECT source, id, digest, case_id, log_index, tree_size, accepted FROM message_key WHERE source = $1 AND id = $2;
+
+-- name: marks
+SELECT DISTINCT ON (kind) kind, log_index, tree_size FROM mailbox_mark
+WHERE recipient = $1 AND through >= $2 AND first <= $2 ORDER BY kind, through;
+
+-- name: case_record
+SELECT record, due, updated FROM case_file WHERE case_id = $1;
+
+-- name: case_steps
+SELECT log_index, source, id, type, state_before, state_after, due, provisional, accepted
+FROM case_step WHERE case_id = $1 ORDER BY log_index;
+
+-- name: cases_of
+SELECT DISTINCT case_id FROM case_party
+WHERE organisation = ANY($1::text[]) AND ($2::uuid IS NULL OR case_id < $2) ORDER BY case_id DESC LIMIT $3;
+
+-- name: case_records
+SELECT record, due, updated FROM case_file
+WHERE case_id = ANY($1::uuid[]) AND ($2::text IS NULL OR state = $2) ORDER BY case_id DESC;
+
+-- name: case_party
+SELECT organisation FROM case_party WHERE case_id = $1 AND organisation = ANY($2::text[]);
+
+-- name: all_messages
+SELECT key.source, key.id, key.digest, key.signing_input, key.case_id, key.log_index, key.accepted, message.jws
+FROM message_key AS key LEFT JOIN message USING (case_id, log_index, accepted)
+WHERE key.log_index >= $1 AND key.log_index < $2 ORDER BY key.log_index;
+
+-- name: all_mailboxes
+SELECT recipient, position, log_index, digest FROM mailbox ORDER BY recipient, position;
+
+-- name: all_counters
+SELECT recipient, last, handed, fetched, acknowledged FROM mailbox_counter ORDER BY recipient;

@@ -1,0 +1,1 @@
+"""What is said: envelope, catalogue, flows, deadlines, receipts. Pure; `now` is always an argument."""

@@ -1,0 +1,97 @@
+"""Entries of the transparency log: the exact bytes of each leaf, by kind.
+
+An entry is JSON in UTF-8 with its `kind` first; moments are RFC 3339 in UTC, days are dates in
+Asia/Shanghai. At most 65,535 bytes (C2SP tlog-tiles, entry bundles).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+MAX_ENTRY = 65_535
+
+
+class Accepted(msgspec.Struct, frozen=True, tag_field="kind", tag="accepted"):
+    """A message was taken: who says so to whom, at which mailbox positions, and what is due by then."""
+
+    id: str
+    digest: str
+    source: str
+    type: str
+    subject: str
+    causationid: str | None
+    recipients: dict[str, int]
+    at: str
+    due: str | None
+
+
+class Fetched(msgspec.Struct, frozen=True, tag_field="kind", tag="fetched"):
+    """The hub's own word: the recipient was handed its mailbox from `from` through `through`."""
+
+    recipient: str
+    from_: int = msgspec.field(name="from")
+    through: int
+    at: str
+
+
+class Acknowledged(msgspec.Struct, frozen=True, tag_field="kind", tag="acknowledged"):
+    """The recipient's word, in `jws`: it has `from` through `through`."""
+
+    recipient: str
+    from_: int = msgspec.field(name="from")
+    through: int
+    at: str
+    jws: str
+
+
+class Expired(msgspec.Struct, frozen=True, tag_field="kind", tag="expired"):
+    """The message at this position was not fetched before its `expirytime` and is handed out no more."""
+
+    recipient: str
+    position: int
+    id: str
+    source: str
+    at: str
+
+
+class KeyAdded(msgspec.Struct, frozen=True, tag_field="kind", tag="key-added"):
+    """From here on the organisation may be known by this public key (RFC 7517)."""
+
+    organisation: str
+    kid: str
+    jwk: dict[str, Any]
+    at: str
+
+
+class KeyRemoved(msgspec.Struct, frozen=True, tag_field="kind", tag="key-removed"):
+    """From here on nothing new is taken under this key; what was accepted before stays verifiable."""
+
+    organisation: str
+    kid: str
+    at: str
+
+
+Entry = Accepted | Fetched | Acknowledged | Expired | KeyAdded | KeyRemoved
+_decoder = msgspec.json.Decoder(Entry)
+
+
+def encode(entry: Entry) -> bytes:
+    """The leaf's bytes. Raises ValueError beyond 65,535 bytes."""
+    leaf = msgspec.json.encode(entry)
+    if len(leaf) > MAX_ENTRY:
+        raise ValueError(f"entry of {len(leaf)} bytes, at most {MAX_ENTRY}")
+    return leaf
+
+
+def decode(leaf: bytes) -> Entry:
+    """The entry in `leaf`. Raises ValueError."""
+    try:
+        return _decoder.decode(leaf)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"not a log entry: {error}") from error
+
+
+def as_object(leaf: bytes) -> Mapping[str, Any]:
+    """The entry's JSON as it stands, for showing."""
+    return msgspec.json.decode(leaf, type=dict[str, Any])

@@ -1,0 +1,110 @@
+"""A receipt: built from a log entry and its proof, and verified offline with the hub's public key alone."""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from keys import checkpoint as notes
+from keys import merkle
+from keys.checkpoint import Checkpoint
+from keys.errors import Fault
+from keys.jwk import VerifyingKey
+from protocols import entries
+from protocols.entries import Accepted, Entry
+from protocols.refusals import ReceiptInvalid
+
+
+class LogProof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where an entry stands in the log: leaf, inclusion proof (RFC 6962 §2.1.1), C2SP checkpoint."""
+
+    origin: str
+    index: int
+    entry: str
+    proof: list[str]
+    checkpoint: str
+
+
+class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """3-wire, A receipt."""
+
+    message: str
+    digest: str
+    accepted: str
+    log: LogProof
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """An entry that is in the log, under a checkpoint that the hub signed."""
+
+    entry: Entry
+    index: int
+    checkpoint: Checkpoint
+
+
+def digest(compact: bytes) -> str:
+    """`sha-256:<hex>` of a compact JWS as received."""
+    return "sha-256:" + hashlib.sha256(compact).hexdigest()
+
+
+def log_proof(origin: str, index: int, leaf: bytes, proof: Sequence[bytes], note: str) -> LogProof:
+    """The `log` member of a receipt or of an event, from raw bytes."""
+    return LogProof(origin, index, _b64(leaf), [_b64(node) for node in proof], note)
+
+
+def build(accepted: Accepted, log: LogProof) -> Receipt:
+    """The receipt of an accepted message."""
+    return Receipt(accepted.id, accepted.digest, accepted.at, log)
+
+
+def parse(document: bytes | Mapping[str, Any]) -> Receipt:
+    """A receipt from its JSON. Raises ReceiptInvalid."""
+    try:
+        if isinstance(document, bytes):
+            return msgspec.json.decode(document, type=Receipt)
+        return msgspec.convert(document, Receipt)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ReceiptInvalid(f"not a receipt: {error}") from error
+
+
+def verify(
+    receipt: Receipt, keys: Iterable[VerifyingKey], *, compact: bytes | None = None, origin: str | None = None
+) -> Proven:
+    """Prove the receipt with the hub's public `keys`, and that it is for `compact` where given.
+
+    Raises ReceiptInvalid, naming what does not hold: the signature of the checkpoint, the inclusion
+    proof, an outer field that differs from the entry's, or the message's digest.
+    """
+    proven = verify_log(receipt.log, keys, origin=origin)
+    entry = proven.entry
+    if not isinstance(entry, Accepted):
+        raise ReceiptInvalid("the log entry is not of kind accepted")
+    if (receipt.message, receipt.digest, receipt.accepted) != (entry.id, entry.digest, entry.at):
+        raise ReceiptInvalid("the receipt's fields differ from the log entry's")
+    if compact is not None and digest(compact) != entry.digest:
+        raise ReceiptInvalid("the receipt is for other bytes than this message")
+    return proven
+
+
+def verify_log(log: LogProof, keys: Iterable[VerifyingKey], *, origin: str | None = None) -> Proven:
+    """Prove that an entry is in the log. Raises ReceiptInvalid."""
+    try:
+        checkpoint = notes.verify_checkpoint(log.checkpoint, keys, origin or log.origin)
+        leaf = _unb64(log.entry)
+        path = [_unb64(node) for node in log.proof]
+        merkle.verify_inclusion(merkle.leaf_hash(leaf), log.index, checkpoint.size, path, checkpoint.root)
+        return Proven(entries.decode(leaf), log.index, checkpoint)
+    except (Fault, ValueError) as error:
+        raise ReceiptInvalid(str(error)) from error
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _unb64(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
