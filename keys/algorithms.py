@@ -83,9 +83,7 @@ def _es256_signer(jwk: Members) -> Sign:
 
 SIGNATURES: Final[tuple[SignatureAlgorithm, ...]] = (
     # RFC 8037 with the fully specified name of RFC 9864 §2.2.
-    SignatureAlgorithm(
-        "Ed25519", ("EdDSA",), "OKP", "Ed25519", _ed25519_verifier, _ed25519_signer, curves.new_ed25519
-    ),
+    SignatureAlgorithm("Ed25519", ("EdDSA",), "OKP", "Ed25519", _ed25519_verifier, _ed25519_signer, curves.new_ed25519),
     # RFC 7518 §3.4; the signature is r and s, 32 octets each.
     SignatureAlgorithm("ES256", (), "EC", "P-256", _es256_verifier, _es256_signer, curves.new_p256),
 )

@@ -55,9 +55,7 @@ def vkey(origin: str, key: VerifyingKey) -> str:
     return f"{origin}+{_key_id(origin, public).hex()}+{b64encode(_ED25519 + public).decode('ascii')}"
 
 
-def verify_checkpoint(
-    note: str | bytes, keys: Iterable[VerifyingKey], origin: str | None = None
-) -> Checkpoint:
+def verify_checkpoint(note: str | bytes, keys: Iterable[VerifyingKey], origin: str | None = None) -> Checkpoint:
     """The checkpoint, once one of `keys` signed it under the name of its origin.
 
     `origin`, when given, must be the checkpoint's. Lines of unknown signers (witnesses, rotated keys) and

@@ -238,7 +238,9 @@ def _public(jwk: dict[str, Any]) -> VerifyingKey | EncryptionKey:
     not_before, expires = _moment(jwk, "nbf"), _moment(jwk, "exp")
     if not_before is not None and expires is not None and not_before >= expires:
         raise MalformedKey("the key expires before it becomes valid", member="exp")
-    members = {name: jwk[name] for name in ("kty", "crv", "x", "y") if name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
+    members: dict[str, Any] = {
+        name: jwk[name] for name in ("kty", "crv", "x", "y") if name in _THUMBPRINT_MEMBERS[jwk["kty"]]
+    }
     members |= {"kid": kid, "use": use, "alg": alg} | {name: jwk[name] for name in ("nbf", "exp") if name in jwk}
     make = VerifyingKey if use == "sig" else EncryptionKey
     return make(kid, alg, members, not_before, expires)

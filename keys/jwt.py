@@ -36,9 +36,7 @@ class Claims:
     kid: str
 
 
-def bearer(
-    organisation: str, hub: str, key: SigningKey, now: datetime, lifetime: timedelta = MAX_LIFETIME
-) -> str:
+def bearer(organisation: str, hub: str, key: SigningKey, now: datetime, lifetime: timedelta = MAX_LIFETIME) -> str:
     """A fresh token of `organisation` for `hub`, valid from the (aware) moment `now` for at most five minutes."""
     issued = int(now.timestamp())
     claims = {"iss": organisation, "sub": organisation, "aud": hub, "iat": issued}

@@ -153,9 +153,7 @@ def verify_inclusion(leaf_hash: bytes, index: int, size: int, proof: Sequence[by
         raise BadProof("the inclusion proof leads to another root", index=index, size=size)
 
 
-def verify_consistency(
-    old_size: int, new_size: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes
-) -> None:
+def verify_consistency(old_size: int, new_size: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes) -> None:
     """Raises BadProof unless the new tree begins with all of the old one (RFC 9162 §2.1.4.2).
 
     From the empty tree, and between equal sizes, the proof must be empty; the roots are still compared.
@@ -174,9 +172,7 @@ def verify_consistency(
     _walk_consistency(old_size, new_size, proof, old_root, new_root)
 
 
-def _walk_consistency(
-    old_size: int, new_size: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes
-) -> None:
+def _walk_consistency(old_size: int, new_size: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes) -> None:
     # A complete old tree is itself a node of the new one, and its root is left out of the proof.
     path = [old_root, *proof] if old_size & (old_size - 1) == 0 else list(proof)
     if not path:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from keys import merkle
@@ -28,7 +29,8 @@ Rows = list[list[bytes]]
 """Row k of a tile holds its complete nodes k levels above the tile's own hashes."""
 
 
-class TilePath(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class TilePath:
     """Which tile a path names; `width` is 256 for a full one, `level` is ENTRIES for an entry bundle."""
 
     level: int
@@ -76,7 +78,7 @@ def parse_tile_path(path: str) -> TilePath:
     level = ENTRIES if match["level"] == "entries" else int(match["level"])
     index = int(match["index"].replace("x", "").replace("/", ""))
     parsed = TilePath(level, index, int(match["width"] or TILE_WIDTH))
-    if tile_path(*parsed) != path:
+    if tile_path(parsed.level, parsed.index, parsed.width) != path:
         raise ValueError("not a tile path in its canonical form")
     return parsed
 
@@ -153,7 +155,7 @@ def _empty_rows() -> Rows:
 def _extend(rows: Rows, hashes: Sequence[bytes]) -> None:
     """Puts hashes into the lowest row and completes what becomes complete above; at most up to a full tile."""
     rows[0].extend(hashes)
-    for below, row in zip(rows, rows[1:], strict=False):
+    for below, row in pairwise(rows):
         new = _parents(below[2 * len(row) :])
         if not new:
             return

@@ -37,9 +37,7 @@ class KeyRing:
                 self._encryption[key.kid] = key
         self._revoked = dict(revoked)
 
-    def verifying(
-        self, kid: str | None, at: datetime, allowed: Collection[str] = DEFAULT_ALGORITHMS
-    ) -> VerifyingKey:
+    def verifying(self, kid: str | None, at: datetime, allowed: Collection[str] = DEFAULT_ALGORITHMS) -> VerifyingKey:
         """The key that signatures made at the (aware) moment `at` under this kid are checked with.
 
         Raises KeyUnknown, KeyNotValid (not yet, no longer, revoked), AlgorithmNotAllowed.

@@ -97,9 +97,7 @@ def _ends(protocol: Protocol) -> Iterator[str]:
 def _targets(flow: Flow, move: Move) -> list[str]:
     if move.to != "@back":
         return [move.to] if move.to else []
-    return [
-        state for other in flow.moves if other.to in move.states and other is not move for state in other.states
-    ]
+    return [state for other in flow.moves if other.to in move.states and other is not move for state in other.states]
 
 
 def _messages(protocol: Protocol) -> Iterator[str]:

@@ -38,9 +38,7 @@ def departments() -> Mapping[str, Department]:
     """All departments by code, in the order of the code list."""
     text = resources.files("protocols").joinpath("departments.toml").read_text("utf-8")
     listed = tomllib.loads(text)["departments"]
-    return MappingProxyType(
-        {code: Department(code, MappingProxyType(dict(name))) for code, name in listed.items()}
-    )
+    return MappingProxyType({code: Department(code, MappingProxyType(dict(name))) for code, name in listed.items()})
 
 
 def department(code: str) -> Department:

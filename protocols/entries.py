@@ -73,7 +73,7 @@ class KeyRemoved(msgspec.Struct, frozen=True, tag_field="kind", tag="key-removed
 
 
 Entry = Accepted | Fetched | Acknowledged | Expired | KeyAdded | KeyRemoved
-_decoder = msgspec.json.Decoder(Entry)
+_decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 
 
 def encode(entry: Entry) -> bytes:

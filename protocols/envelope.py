@@ -1,6 +1,7 @@
 """The envelope: a CloudEvents 1.0 event read from signed bytes, or composed for signing."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import resources
@@ -17,12 +18,11 @@ from protocols.schemas import Schema
 TYP = "xieban+jws"
 CTY = "application/cloudevents+json"
 ACK_TYP = "xieban-ack+jws"
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MAX_AHEAD = timedelta(minutes=5)
 MAX_AGE = timedelta(days=30)
 
-ENVELOPE = Schema(
-    json.loads(resources.files("protocols").joinpath("catalogue/envelope.json").read_text("utf-8"))
-)
+ENVELOPE = Schema(json.loads(resources.files("protocols").joinpath("catalogue/envelope.json").read_text("utf-8")))
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -49,6 +49,11 @@ class Event(msgspec.Struct, frozen=True):
     def message(self) -> str:
         """The message's name, the part of `type` after the dot."""
         return self.type.partition(".")[2]
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` is a UUID as messages write it, lower-case with hyphens."""
+    return _UUID.fullmatch(text) is not None
 
 
 def new_id() -> str:

@@ -67,9 +67,7 @@ class Catalogue:
             for protocol in self.protocols.values()
             for message in protocol.messages.values()
         }
-        self._types = {
-            f"{protocol.name}.{name}" for protocol in self.protocols.values() for name in protocol.messages
-        }
+        self._types = {f"{protocol.name}.{name}" for protocol in self.protocols.values() for name in protocol.messages}
 
     def message(self, type: str, dataschema: str) -> tuple[Protocol, MessageType]:
         """The message that `type` and `dataschema` name; raises TypeUnknown or SchemaMismatch."""
@@ -148,9 +146,7 @@ def _state_names(states: Mapping[str, State], bound: Mapping[str, Any]) -> dict[
     return names | {"@open": tuple(running), "@held": tuple(held), "@any": tuple(states)}
 
 
-def _moves(
-    raw: Mapping[str, Any], states: Mapping[str, State], names: Mapping[str, tuple[str, ...]]
-) -> list[Move]:
+def _moves(raw: Mapping[str, Any], states: Mapping[str, State], names: Mapping[str, tuple[str, ...]]) -> list[Move]:
     """The lines of the table that one entry of the file stands for."""
     by = raw.get("by", [])
     sources = [state for name in raw.get("from", []) for state in names.get(name, (name,))]

@@ -56,6 +56,11 @@ def log_proof(origin: str, index: int, leaf: bytes, proof: Sequence[bytes], note
     return LogProof(origin, index, _b64(leaf), [_b64(node) for node in proof], note)
 
 
+def leaf(log: LogProof) -> bytes:
+    """The exact bytes of the entry."""
+    return _unb64(log.entry)
+
+
 def build(accepted: Accepted, log: LogProof) -> Receipt:
     """The receipt of an accepted message."""
     return Receipt(accepted.id, accepted.digest, accepted.at, log)
@@ -94,10 +99,10 @@ def verify_log(log: LogProof, keys: Iterable[VerifyingKey], *, origin: str | Non
     """Prove that an entry is in the log. Raises ReceiptInvalid."""
     try:
         checkpoint = notes.verify_checkpoint(log.checkpoint, keys, origin or log.origin)
-        leaf = _unb64(log.entry)
+        entry = leaf(log)
         path = [_unb64(node) for node in log.proof]
-        merkle.verify_inclusion(merkle.leaf_hash(leaf), log.index, checkpoint.size, path, checkpoint.root)
-        return Proven(entries.decode(leaf), log.index, checkpoint)
+        merkle.verify_inclusion(merkle.leaf_hash(entry), log.index, checkpoint.size, path, checkpoint.root)
+        return Proven(entries.decode(entry), log.index, checkpoint)
     except (Fault, ValueError) as error:
         raise ReceiptInvalid(str(error)) from error
 

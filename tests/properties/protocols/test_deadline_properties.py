@@ -15,9 +15,7 @@ PAUSES = st.integers(min_value=0, max_value=60)
 
 
 @given(DAYS, COUNTS, UNITS)
-def test_a_due_date_is_never_a_rest_day_and_never_before_its_start(
-    start: date, days: int, unit: Unit
-) -> None:
+def test_a_due_date_is_never_a_rest_day_and_never_before_its_start(start: date, days: int, unit: Unit) -> None:
     due = due_date(start, days, unit)
     assert is_working_day(due.date)
     assert due.date >= start + timedelta(days=days)
@@ -52,9 +50,7 @@ def test_a_due_date_is_provisional_exactly_when_a_day_counted_is_unpublished(
 
 
 @given(DAYS, COUNTS, UNITS, COUNTS, PAUSES)
-def test_a_pause_never_makes_a_due_date_earlier(
-    start: date, days: int, unit: Unit, elapsed: int, pause: int
-) -> None:
+def test_a_pause_never_makes_a_due_date_earlier(start: date, days: int, unit: Unit, elapsed: int, pause: int) -> None:
     due = due_date(start, days, unit)
     paused_on = start + timedelta(days=elapsed)
     after = resumed(due, paused_on, paused_on + timedelta(days=pause), unit)

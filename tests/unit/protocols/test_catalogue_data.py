@@ -140,9 +140,7 @@ def test_examples_fit_and_counter_examples_do_not(path: Path) -> None:
     schema = read(path)
     assert schema["examples"] and schema["x-counter-examples"]
     fast = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
-    plain = jsonschema.Draft202012Validator(
-        schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
-    )
+    plain = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
     for example in schema["examples"]:
         assert fast.is_valid(example) and plain.is_valid(example), example
     for example in schema["x-counter-examples"]:

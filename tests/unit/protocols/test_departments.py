@@ -22,9 +22,7 @@ def test_the_code_list_has_the_departments_of_the_domain_with_both_names() -> No
         "supervision",
         "hub",
     ]
-    assert all(
-        set(found.name) == {"zh", "en"} and all(found.name.values()) for found in departments().values()
-    )
+    assert all(set(found.name) == {"zh", "en"} and all(found.name.values()) for found in departments().values())
 
 
 def test_an_id_is_division_hyphen_department() -> None:

@@ -56,8 +56,6 @@ def test_ordinary_chinese_words_are_not_mistaken(text: str) -> None:
     assert list(walk(text)) == []
 
 
-@pytest.mark.parametrize(
-    "text", ["router and computer", "rebirthday", "fertiliser", "aborted", "concept", "private"]
-)
+@pytest.mark.parametrize("text", ["router and computer", "rebirthday", "fertiliser", "aborted", "concept", "private"])
 def test_an_english_stem_counts_only_at_the_beginning_of_a_word(text: str) -> None:
     assert list(walk(text)) == []

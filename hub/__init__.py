@@ -1,0 +1,1 @@
+"""The server: intake, mailbox, cases, log, organisations, HTTP."""

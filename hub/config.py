@@ -1,0 +1,53 @@
+"""What config.toml may say, with its defaults."""
+
+import tomllib
+from pathlib import Path
+from typing import ClassVar
+
+import msgspec
+
+from keys.errors import Fault
+
+
+class ConfigInvalid(Fault):
+    """The configuration file can't be used."""
+
+    code: ClassVar[str] = "config-invalid"
+
+
+class HubSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who the hub is."""
+
+    id: str = "410000-hub"
+    name_zh: str = "河南省协办枢纽"
+    name_en: str = "Henan collaboration hub"
+
+
+class DatabaseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A PostgreSQL of one's own; without `url` the embedded one."""
+
+    url: str | None = None
+
+
+class ServerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the hub listens."""
+
+    host: str = "127.0.0.1"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    hub: HubSection = HubSection()
+    database: DatabaseSection = DatabaseSection()
+    server: ServerSection = ServerSection()
+
+
+def load(path: Path | None) -> Config:
+    """The configuration in `path`, the defaults without one. Raises ConfigInvalid."""
+    if path is None:
+        return Config()
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), Config)
+    except (OSError, ValueError) as error:
+        raise ConfigInvalid(f"{path}: {error}") from error

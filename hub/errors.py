@@ -1,0 +1,130 @@
+"""What a hub refuses on its own account, and the one catalogue that maps every fault to its HTTP problem."""
+
+import tomllib
+from importlib import resources
+from typing import Any, ClassVar
+
+import msgspec
+
+from keys.errors import Fault
+
+
+class IdReused(Fault):
+    """This source has used this id for another message; sign the new one with a fresh UUIDv7."""
+
+    code: ClassVar[str] = "id-reused"
+
+
+class SenderUnknown(Fault):
+    """The sending organisation is not known here."""
+
+    code: ClassVar[str] = "sender-unknown"
+
+
+class OtherHub(Fault):
+    """The case's home is another hub; send the message there."""
+
+    code: ClassVar[str] = "other-hub"
+
+
+class Unauthenticated(Fault):
+    """This call needs `Authorization: Bearer` with a JWT signed by the organisation's own key."""
+
+    code: ClassVar[str] = "unauthenticated"
+
+
+class Forbidden(Fault):
+    """This is not for the caller."""
+
+    code: ClassVar[str] = "forbidden"
+
+
+class NotFound(Fault):
+    """There is nothing here."""
+
+    code: ClassVar[str] = "not-found"
+
+
+class MethodNotAllowed(Fault):
+    """This address does not take this method."""
+
+    code: ClassVar[str] = "method-not-allowed"
+
+
+class RequestMalformed(Fault):
+    """The request can't be read."""
+
+    code: ClassVar[str] = "request-malformed"
+
+
+class TooLarge(Fault):
+    """The request is larger than this call takes."""
+
+    code: ClassVar[str] = "too-large"
+
+
+class MediaTypeUnsupported(Fault):
+    """This call takes another media type."""
+
+    code: ClassVar[str] = "media-type-unsupported"
+
+
+class AcknowledgementInvalid(Fault):
+    """The acknowledgement does not say what the contract asks for."""
+
+    code: ClassVar[str] = "acknowledgement-invalid"
+
+
+class NotYetFetched(Fault):
+    """The acknowledgement reaches beyond what was handed out."""
+
+    code: ClassVar[str] = "not-yet-fetched"
+
+
+class Overloaded(Fault):
+    """The hub has more to do than it can; try again shortly."""
+
+    code: ClassVar[str] = "overloaded"
+
+
+class Unavailable(Fault):
+    """The hub can't reach its database just now; nothing was lost, try again shortly."""
+
+    code: ClassVar[str] = "unavailable"
+
+
+class Internal(Fault):
+    """Something failed inside the hub; nothing was taken."""
+
+    code: ClassVar[str] = "internal"
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One problem: its HTTP status and its texts in both languages."""
+
+    status: int
+    zh: str
+    en: str
+    retryable: bool = False
+
+
+CATALOGUE: dict[str, Entry] = msgspec.convert(
+    tomllib.loads(resources.files("hub").joinpath("problems.toml").read_text("utf-8")), dict[str, Entry]
+)
+
+
+def problem(fault: Fault, language: str = "zh") -> dict[str, Any]:
+    """The RFC 9457 problem object of a fault; `language` is "zh" or "en"."""
+    entry = CATALOGUE[fault.code]
+    members: dict[str, Any] = {
+        "type": f"/problems/{fault.code}",
+        "status": entry.status,
+        "title": entry.en if language == "en" else entry.zh,
+        "detail": fault.detail,
+        "retryable": entry.retryable,
+    }
+    if "errors" in fault.data:
+        members["errors"] = fault.data["errors"]
+    if "allowed" in fault.data:
+        members["allowed_actions"] = fault.data["allowed"]
+    return members

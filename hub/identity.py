@@ -1,0 +1,57 @@
+"""Who this hub is: its id, its signing key on disk, the origin of its log, made on first start."""
+
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hub.store import Connection
+from hub.store.queries import SQL
+from keys import checkpoint, merkle
+from keys.checkpoint import Checkpoint
+from keys.jwk import SigningKey, generate_signing
+from keys.keystore import KeyStore
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The hub's id, its log's origin, and the key that signs its checkpoints."""
+
+    hub: str
+    origin: str
+    key: SigningKey
+
+
+def hub_key(data: Path) -> SigningKey:
+    """The hub's Ed25519 key, made and stored encrypted on the first call.
+
+    The passphrase is that of XIEBAN_PASSPHRASE, else of the file `passphrase` (0600) that is made
+    beside the keys; an operator moves it elsewhere and sets the variable.
+    """
+    passphrase = os.environ.get("XIEBAN_PASSPHRASE") or _passphrase_file(data)
+    store = KeyStore(data / "keys")
+    if not (data / "keys").exists():
+        store.create()
+    if not store.kids():
+        store.add(generate_signing("Ed25519"), passphrase)
+    return store.signing_key(passphrase, datetime.now(UTC))
+
+
+def _passphrase_file(data: Path) -> str:
+    path = data / "passphrase"
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32))
+    return path.read_text().strip()
+
+
+async def establish(connection: Connection, hub: str, key: SigningKey) -> Identity:
+    """The identity as the database has it; a new log gets its origin and its first checkpoint."""
+    origin = f"xieban.example/{hub}/{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(4)}"
+    note = checkpoint.sign_checkpoint(Checkpoint(origin, 0, merkle.EMPTY_ROOT), key)
+    await connection.execute(SQL["create_head"], hub, origin, merkle.EMPTY_ROOT, note)
+    head = await connection.fetchrow(SQL["head"])
+    assert head is not None
+    return Identity(head["hub"], head["origin"], key)

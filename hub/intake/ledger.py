@@ -1,0 +1,102 @@
+"""What one batch is about to write: entries, messages, positions, cases, kept in order until commit."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from hub.organisations import Directory
+from protocols import entries
+from protocols.flow import Case
+
+
+@dataclass(slots=True)
+class Counter:
+    """A mailbox's positions: the last given out, and how far it was handed, fetched, acknowledged."""
+
+    last: int = 0
+    handed: int = 0
+    fetched: int = 0
+    acknowledged: int = 0
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """A message taken in this batch."""
+
+    source: str
+    id: str
+    case_id: str
+    log_index: int
+    signing_digest: bytes
+    digest: bytes
+    jws: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxRow:
+    """One position of one mailbox."""
+
+    recipient: str
+    position: int
+    message: MessageRow
+    expires: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One step of a case."""
+
+    message: MessageRow
+    type: str
+    before: str | None
+    after: str
+    due: date | None
+    provisional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MarkRow:
+    """A range of positions fetched or acknowledged."""
+
+    recipient: str
+    kind: str
+    first: int
+    through: int
+    log_index: int
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The open batch: the world as it stands under the log's lock, and what is added to it."""
+
+    now: datetime
+    size: int
+    directory: Directory
+    known: dict[tuple[str, str], tuple[bytes, int, int | None]] = field(default_factory=dict)
+    cases: dict[str, Case] = field(default_factory=dict)
+    counters: dict[str, Counter] = field(default_factory=dict)
+    leaves: list[bytes] = field(default_factory=list)
+    messages: list[MessageRow] = field(default_factory=list)
+    mailbox: list[MailboxRow] = field(default_factory=list)
+    steps: list[StepRow] = field(default_factory=list)
+    marks: list[MarkRow] = field(default_factory=list)
+    parties: set[tuple[str, str]] = field(default_factory=set)
+    changed_cases: dict[str, tuple[Case, Any]] = field(default_factory=dict)
+    expired: list[tuple[str, int]] = field(default_factory=list)
+
+    def append(self, entry: entries.Entry) -> int:
+        """Add a log entry; its index."""
+        self.leaves.append(entries.encode(entry))
+        return self.size + len(self.leaves) - 1
+
+    def counter(self, recipient: str) -> Counter:
+        """The recipient's counter."""
+        return self.counters.setdefault(recipient, Counter())
+
+    def next_position(self, recipient: str) -> int:
+        """Give out the recipient's next position."""
+        counter = self.counter(recipient)
+        counter.last += 1
+        counter.changed = True
+        return counter.last

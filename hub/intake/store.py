@@ -1,0 +1,112 @@
+"""Step 7: the ledger written, each table in one statement, inside the batch's transaction."""
+
+import msgspec
+
+from hub.intake.ledger import Ledger
+from hub.store import Connection
+from hub.store.queries import SQL
+from keys.tiles import Tile
+
+
+async def store(connection: Connection, ledger: Ledger, tiles: list[Tile], root: bytes, note: str) -> None:
+    """Write everything in `ledger` and move the log's head to its new size."""
+    size = ledger.size + len(ledger.leaves)
+    await _messages(connection, ledger, size)
+    await _cases(connection, ledger)
+    await _mailboxes(connection, ledger, size)
+    await connection.execute(SQL["add_entries"], ledger.size, ledger.leaves)
+    if tiles:
+        columns = ([t.level for t in tiles], [t.index for t in tiles], [t.hashes for t in tiles])
+        await connection.execute(SQL["add_tiles"], *columns, [t.root for t in tiles])
+    await connection.execute(SQL["add_checkpoint"], size, note)
+    await connection.execute(SQL["move_head"], size, root, note, ledger.now)
+    await connection.execute(SQL["wake"])
+
+
+async def _messages(connection: Connection, ledger: Ledger, size: int) -> None:
+    rows = ledger.messages
+    if not rows:
+        return
+    cases, indexes = [row.case_id for row in rows], [row.log_index for row in rows]
+    await connection.execute(SQL["add_messages"], cases, indexes, [row.jws for row in rows], ledger.now)
+    await connection.execute(
+        SQL["add_message_keys"],
+        [row.source for row in rows],
+        [row.id for row in rows],
+        [row.signing_digest for row in rows],
+        [row.digest for row in rows],
+        cases,
+        indexes,
+        size,
+        ledger.now,
+    )
+
+
+async def _cases(connection: Connection, ledger: Ledger) -> None:
+    if not ledger.steps:
+        return
+    changed = [(case, due) for case, due in ledger.changed_cases.values()]
+    await connection.execute(
+        SQL["set_cases"],
+        [case.id for case, _ in changed],
+        [case.protocol for case, _ in changed],
+        [case.version for case, _ in changed],
+        [case.state for case, _ in changed],
+        [case.opener for case, _ in changed],
+        [case.position.responder for case, _ in changed],
+        [due for _, due in changed],
+        [case.opened for case, _ in changed],
+        [msgspec.json.encode(case).decode() for case, _ in changed],
+        ledger.now,
+    )
+    steps = ledger.steps
+    await connection.execute(
+        SQL["add_steps"],
+        [step.message.case_id for step in steps],
+        [step.message.log_index for step in steps],
+        [step.message.source for step in steps],
+        [step.message.id for step in steps],
+        [step.type for step in steps],
+        [step.before for step in steps],
+        [step.after for step in steps],
+        [step.due for step in steps],
+        [step.provisional for step in steps],
+        ledger.now,
+    )
+    parties = sorted(ledger.parties)
+    await connection.execute(SQL["add_parties"], [p[0] for p in parties], [p[1] for p in parties])
+
+
+async def _mailboxes(connection: Connection, ledger: Ledger, size: int) -> None:
+    rows = ledger.mailbox
+    if rows:
+        await connection.execute(
+            SQL["add_to_mailboxes"],
+            [row.recipient for row in rows],
+            [row.position for row in rows],
+            [row.message.case_id for row in rows],
+            [row.message.log_index for row in rows],
+            [row.message.source for row in rows],
+            [row.message.id for row in rows],
+            [row.message.digest for row in rows],
+            [row.expires for row in rows],
+            size,
+            ledger.now,
+        )
+    counters = sorted((name, c) for name, c in ledger.counters.items() if c.changed)
+    if counters:
+        await connection.execute(
+            SQL["set_counters"],
+            [name for name, _ in counters],
+            [c.last for _, c in counters],
+            [c.handed for _, c in counters],
+            [c.fetched for _, c in counters],
+            [c.acknowledged for _, c in counters],
+        )
+    for recipient, position in ledger.expired:
+        await connection.execute(SQL["mark_expired"], recipient, position)
+    marks = ledger.marks
+    if marks:
+        columns = ([m.recipient for m in marks], [m.kind for m in marks], [m.first for m in marks])
+        ends = ([m.through for m in marks], [m.log_index for m in marks])
+        await connection.execute(SQL["add_marks"], *columns, *ends, size)

@@ -1,0 +1,181 @@
+"""The mailbox: an append-only list with a cursor; what was fetched and acknowledged goes to the log."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from hub import log
+from hub.errors import AcknowledgementInvalid, NotYetFetched
+from hub.intake.advance import Taken
+from hub.intake.ledger import Ledger, MarkRow
+from hub.organisations import Directory
+from hub.store import Connection
+from hub.store.queries import SQL
+from keys import jws, strict_json
+from keys.errors import Fault
+from keys.jws import Compact
+from protocols import entries, envelope, receipt
+
+
+class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The payload of a signed acknowledgement (3-wire, HTTP API)."""
+
+    hub: str
+    recipient: str
+    through: int
+    digest: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A job: the recipient presented the cursor `through`; what it was handed so far counts as fetched."""
+
+    recipient: str
+    through: int
+
+    @property
+    def recipients(self) -> Sequence[str]:
+        """Whose counter it reads."""
+        return (self.recipient,)
+
+    def take(self, ledger: Ledger) -> Taken | Fault:
+        """Enter one `fetched` entry for the range, or nothing where there is none."""
+        return fetch(ledger, self.recipient, self.through) or Taken(max(ledger.size - 1, 0), None, False)
+
+
+def fetch(ledger: Ledger, recipient: str, through: int) -> Taken | None:
+    """Enter that `recipient` was handed everything up to `through`, if that is news and true."""
+    counter = ledger.counter(recipient)
+    through = min(through, counter.handed)
+    if through <= counter.fetched:
+        return None
+    first = counter.fetched + 1
+    index = ledger.append(entries.Fetched(recipient, first, through, envelope.rfc3339(ledger.now)))
+    ledger.marks.append(MarkRow(recipient, "fetched", first, through, index))
+    counter.fetched, counter.changed = through, True
+    return Taken(index, None, True)
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """A job: the recipient's signed word that it has everything up to `said.through`."""
+
+    compact: Compact
+    said: Acknowledgement
+
+    @property
+    def recipients(self) -> Sequence[str]:
+        """Whose counter it reads."""
+        return (self.said.recipient,)
+
+    def take(self, ledger: Ledger) -> Taken | Fault:
+        """Enter `fetched` up to there, then `acknowledged`; what was acknowledged before is not entered again."""
+        recipient, through = self.said.recipient, self.said.through
+        try:
+            verify_acknowledgement(self.compact, self.said, ledger.directory, ledger.now)
+        except Fault as refusal:
+            return refusal
+        counter = ledger.counter(recipient)
+        if through > counter.handed:
+            return NotYetFetched(f"handed out so far: up to {counter.handed}")
+        fetch(ledger, recipient, through)
+        if through <= counter.acknowledged:
+            return Taken(max(ledger.size - 1, 0), None, False)
+        first = counter.acknowledged + 1
+        entry = entries.Acknowledged(
+            recipient, first, through, envelope.rfc3339(ledger.now), self.compact.token.decode()
+        )
+        index = ledger.append(entry)
+        ledger.marks.append(MarkRow(recipient, "acknowledged", first, through, index))
+        counter.acknowledged, counter.changed = through, True
+        return Taken(index, None, True)
+
+
+def read_acknowledgement(token: bytes) -> tuple[Compact, Acknowledgement]:
+    """Take a signed acknowledgement apart. Raises MalformedJWS, MalformedJSON, AcknowledgementInvalid."""
+    compact = jws.decode(token, typ=envelope.ACK_TYP)
+    try:
+        said = msgspec.convert(strict_json.loads(compact.payload), Acknowledgement)
+    except msgspec.ValidationError as error:
+        raise AcknowledgementInvalid(str(error)) from error
+    if said.through < 1:
+        raise AcknowledgementInvalid("through starts at 1")
+    return compact, said
+
+
+def verify_acknowledgement(compact: Compact, said: Acknowledgement, directory: Directory, now: Any) -> None:
+    """Raise unless the recipient itself signed it with a key valid now."""
+    recipient = directory.get(said.recipient)
+    if recipient is None:
+        raise AcknowledgementInvalid("the recipient is not known here")
+    jws.verify(compact, recipient.ring.verifying(compact.header.kid, now, recipient.algorithms))
+
+
+async def page(connection: Connection, origin: str, recipient: str, after: int, limit: int) -> Any:
+    """One page of the mailbox after the cursor, as the wire has it."""
+    counter = await connection.fetchrow(SQL["mailbox_counter"], recipient)
+    rows = await connection.fetch(SQL["mailbox_page"], recipient, after, limit)
+    live = [row for row in rows if not (row["expired"] or row["expiring"])]
+    keys = [row["case_id"] for row in live], [row["log_index"] for row in live], [r["accepted"] for r in live]
+    bodies = {row["log_index"]: row["jws"] for row in await connection.fetch(SQL["messages"], *keys)}
+    places = [log.Placed(row["log_index"], row["tree_size"]) for row in live]
+    proofs = {proof.index: proof for proof in await log.prove(connection, origin, places)} if places else {}
+    items: list[dict[str, Any]] = []
+    for row in rows:
+        index = row["log_index"]
+        if row["expired"] or row["expiring"]:
+            items.append({"position": row["position"], "expired": True})
+            continue
+        if index not in bodies:
+            break  # never past a row whose message can't be seen yet
+        entry = entries.decode(receipt.leaf(proofs[index]))
+        assert isinstance(entry, entries.Accepted)
+        items.append(
+            {
+                "position": row["position"],
+                "message": bodies[index].decode(),
+                "receipt": receipt.build(entry, proofs[index]),
+            }
+        )
+    last = counter["last"] if counter else 0
+    following = items[-1]["position"] if items else min(after, last)
+    if items and counter and following > counter["handed"]:
+        await connection.execute(SQL["hand_out"], recipient, following)
+    oldest = await connection.fetchval(SQL["mailbox_oldest"], recipient, following)
+    return {
+        "items": items,
+        "next": following,
+        "behind": last - following,
+        "oldest": envelope.rfc3339(oldest) if oldest else None,
+    }
+
+
+class Waiters:
+    """Those who wait for their mailbox, each woken by the commit that holds something for it."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+
+    def wake(self, recipients: Sequence[str] | None = None) -> None:
+        """Wake those who wait for one of `recipients`; all where it is None."""
+        for name in list(self._waiting) if recipients is None else recipients:
+            for event in self._waiting.get(name, ()):
+                event.set()
+
+    async def wait(self, recipient: str, seconds: float) -> None:
+        """Return when `recipient` is woken, or after `seconds`."""
+        event = asyncio.Event()
+        self._waiting.setdefault(recipient, set()).add(event)
+        try:
+            async with asyncio.timeout(seconds):
+                await event.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting[recipient].discard(event)
+            if not self._waiting[recipient]:
+                del self._waiting[recipient]

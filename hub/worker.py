@@ -1,0 +1,88 @@
+"""One worker process: the HTTP application on a shared port, with its own writer. Dies with its parent."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+import asyncpg
+import structlog
+import uvloop
+from aiohttp import web
+
+from hub import config as configuration
+from hub.api.app import application
+from hub.identity import Identity, establish, hub_key
+from hub.service import Hub
+from protocols.checking import require
+from protocols.loading import catalogue
+
+logger = structlog.get_logger()
+POOL = 16
+
+
+async def open_pool(dsn: str) -> asyncpg.Pool:
+    """The process's connections, with a bound on every statement."""
+    return await asyncpg.create_pool(dsn, min_size=1, max_size=POOL, command_timeout=60, timeout=10)
+
+
+async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -> None:
+    """Serve until SIGTERM or until the parent is gone; what was accepted is finished first."""
+    pool = await open_pool(dsn)
+    async with pool.acquire() as connection:
+        identity: Identity = await establish(connection, config.hub.id, hub_key(data))
+    name = {"zh": config.hub.name_zh, "en": config.hub.name_en}
+    hub = Hub(identity.hub, name, pool, identity.origin, identity.key, require(catalogue()))
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_reader(sys.stdin.fileno(), stop.set)
+    runner = web.AppRunner(application(hub), access_log=None, shutdown_timeout=5)
+    async with asyncio.TaskGroup() as tasks:
+        writer = tasks.create_task(hub.sequencer.run())
+        listener = tasks.create_task(_listen(dsn, hub))
+        await runner.setup()
+        await web.TCPSite(runner, config.server.host, port, reuse_port=True).start()
+        logger.info("worker-ready", port=port)
+        await stop.wait()
+        await runner.cleanup()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(hub.sequencer.drain(), 10)
+        writer.cancel()
+        listener.cancel()
+    await pool.close()
+
+
+async def _listen(dsn: str, hub: Hub) -> None:
+    """Wake waiting polls when any process commits; polling works without it."""
+    while True:
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            connection = await asyncpg.connect(dsn, timeout=10)
+            gone = asyncio.Event()
+            connection.add_termination_listener(lambda _, gone=gone: gone.set())
+            await connection.add_listener("xieban", lambda *_: hub.waiters.wake())
+            await gone.wait()
+        await asyncio.sleep(0.5)
+
+
+def main() -> None:
+    """`python -m hub.worker DATA PORT [CONFIG]`, the DSN in XIEBAN_DSN."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    data, port, *rest = sys.argv[1:]
+    config = configuration.load(Path(rest[0]) if rest else None)
+    uvloop.run(serve(Path(data), os.environ["XIEBAN_DSN"], int(port), config))
+
+
+if __name__ == "__main__":
+    main()

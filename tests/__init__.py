@@ -1,0 +1,1 @@
+"""The tests: statements about behaviour, against the real thing."""

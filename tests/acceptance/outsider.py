@@ -1,0 +1,119 @@
+"""An outsider: an organisation that knows the wire contract, jwcrypto and HTTP, and nothing of ours."""
+
+import hashlib
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from jwcrypto import jwe, jwk, jws
+
+BASE = "https://xieban.example/v1/protocols/case-assistance/1.0"
+
+
+def uuid7() -> str:
+    """A UUIDv7 (RFC 9562 §5.7)."""
+    value = int(time.time() * 1000) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    return str(uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62))
+
+
+class Outsider:
+    """One organisation with keys made by another library."""
+
+    def __init__(self, id: str, url: str, crv: str = "Ed25519") -> None:
+        self.id, self.url = id, url
+        kind = {"kty": "OKP", "crv": crv} if crv == "Ed25519" else {"kty": "EC", "crv": crv}
+        self.alg = "EdDSA" if crv == "Ed25519" else "ES256"
+        self.signing = jwk.JWK.generate(**kind)
+        self.sealing = jwk.JWK.generate(kty="OKP", crv="X25519")
+
+    def record(self) -> dict[str, object]:
+        """Its line in the file of organisations."""
+        sig = self.signing.export_public(as_dict=True) | {
+            "kid": self.signing.thumbprint(),
+            "use": "sig",
+            "alg": "Ed25519" if self.alg == "EdDSA" else self.alg,
+        }
+        enc = self.sealing.export_public(as_dict=True) | {
+            "kid": self.sealing.thumbprint(),
+            "use": "enc",
+            "alg": "ECDH-ES+A256KW",
+        }
+        name = {"zh": self.id, "en": self.id}
+        return {"id": self.id, "name": name, "superior": None, "roles": ["bureau"], "jwks": {"keys": [sig, enc]}}
+
+    def sign(self, payload: bytes, typ: str = "xieban+jws", cty: str | None = "application/cloudevents+json") -> bytes:
+        """A compact JWS."""
+        token = jws.JWS(payload)
+        header = {"alg": self.alg, "kid": self.signing.thumbprint(), "typ": typ}
+        if cty:
+            header["cty"] = cty
+        token.allowed_algs = [self.alg]
+        token.add_signature(self.signing, None, json.dumps(header))
+        return str(token.serialize(compact=True)).encode()
+
+    def event(self, message: str, case: str, to: "Outsider", data: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """A message, sealed to the recipient and to itself."""
+        event = {
+            "specversion": "1.0",
+            "id": uuid7(),
+            "source": self.id,
+            "type": f"case-assistance.{message}",
+            "dataschema": f"{BASE}/{message}",
+            "subject": case,
+            "time": datetime.now(UTC).isoformat(),
+            "recipients": to.id,
+            "hub": "410000-hub",
+            "datacontenttype": "application/json",
+        } | more
+        content = {"source": self.id, "id": event["id"], "subject": case, "salt": os.urandom(16).hex(), "content": {}}
+        plaintext = json.dumps(content).encode()
+        plaintext += b" " * (-len(plaintext) % 1024)
+        sealed = jwe.JWE(plaintext, json.dumps({"enc": "A256GCM"}))
+        for party in (self, to):
+            header = {"alg": "ECDH-ES+A256KW", "kid": party.sealing.thumbprint()}
+            sealed.add_recipient(party.sealing, json.dumps(header))
+        digest = "sha-256:" + hashlib.sha256(plaintext).hexdigest()
+        part = {"sealed": json.loads(sealed.serialize()), "sealed_digest": digest}
+        return event | {"data": data | part}
+
+    def call(
+        self, method: str, path: str, body: bytes | None = None, media: str = "application/jose"
+    ) -> tuple[int, Any]:
+        """One HTTP call with a fresh bearer token; status and JSON (or bytes)."""
+        now = int(time.time())
+        claims = {"iss": self.id, "sub": self.id, "aud": "410000-hub", "iat": now, "exp": now + 240, "jti": uuid7()}
+        token = self.sign(json.dumps(claims).encode(), "JWT", None).decode()
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": media}
+        request = urllib.request.Request(self.url + path, body, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=40) as response:
+                status, content = response.status, response.read()
+        except urllib.error.HTTPError as error:
+            status, content = error.code, error.read()
+        try:
+            return status, json.loads(content)
+        except ValueError:
+            return status, content
+
+    def send(self, event: dict[str, Any]) -> tuple[int, Any]:
+        """Sign and send one message."""
+        return self.call("POST", "/v1/messages", self.sign(json.dumps(event).encode()))
+
+    def acknowledge(self, item: dict[str, Any]) -> tuple[int, Any]:
+        """Acknowledge everything up to a mailbox item."""
+        said = {
+            "hub": "410000-hub",
+            "recipient": self.id,
+            "through": item["position"],
+            "digest": "sha-256:" + hashlib.sha256(item["message"].encode()).hexdigest(),
+            "time": datetime.now(UTC).isoformat(),
+        }
+        return self.call(
+            "POST", "/v1/mailbox/acknowledge", self.sign(json.dumps(said).encode(), "xieban-ack+jws", None)
+        )

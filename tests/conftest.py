@@ -1,0 +1,86 @@
+"""A real hub on the embedded database, started as its users start it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+XIEBAN = [sys.executable, "-c", "from hub.commands import main; main()"]
+
+
+@dataclass
+class RunningHub:
+    """A hub process, its address and its data."""
+
+    data: Path
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start the hub again on the same data and wait until it is ready."""
+        self.process = _spawn(self.data, self.port)
+        _await_ready(self)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `xieban` with `arguments`, on this hub's data directory."""
+        return subprocess.run([*XIEBAN, *arguments], capture_output=True, text=True, timeout=110, check=False)
+
+    def enrol(self, records: list[dict[str, object]]) -> None:
+        """Import organisations into the running hub."""
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(records, file)
+            file.flush()
+            done = self.run("organisations", "import", file.name, "--data", str(self.data))
+        assert done.returncode == 0, done.stderr
+
+    def stop(self) -> None:
+        """Stop it as an operator does."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(40)
+
+
+def _spawn(data: Path, port: int) -> subprocess.Popen[bytes]:
+    output = open(data / "hub.log", "ab")  # noqa: SIM115
+    command = [*XIEBAN, "serve", "--data", str(data), "--port", str(port)]
+    return subprocess.Popen(command, stdout=output, stderr=output, env=os.environ | {"PYTHONPATH": os.getcwd()})
+
+
+def _await_ready(hub: RunningHub) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(hub.url + "/readyz", timeout=2):
+                return
+        except OSError:
+            assert hub.process.poll() is None, (hub.data / "hub.log").read_text()
+            time.sleep(0.1)
+    raise AssertionError((hub.data / "hub.log").read_text())
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[RunningHub]:
+    """A hub of the module's own."""
+    with tempfile.TemporaryDirectory(prefix="hub-", ignore_cleanup_errors=True) as folder:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        running = RunningHub(Path(folder), port, _spawn(Path(folder), port))
+        try:
+            _await_ready(running)
+            yield running
+        finally:
+            running.stop()
