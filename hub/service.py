@@ -17,6 +17,7 @@ from hub.intake.validate import validate
 from hub.intake.verify import verify
 from hub.mailbox import Waiters
 from hub.organisations import Directory, Organisation
+from hub.store import Pool
 from hub.store.queries import SQL
 from keys import jwt
 from keys.errors import Fault, TokenInvalid
@@ -37,7 +38,7 @@ class Hub:
         self,
         id: str,
         name: dict[str, str],
-        pool: asyncpg.Pool[Any],
+        pool: Pool,
         origin: str,
         key: SigningKey,
         catalogue: Catalogue,

@@ -16,6 +16,7 @@ from hub import config as configuration
 from hub.api.app import application
 from hub.identity import Identity, establish, hub_key
 from hub.service import Hub
+from hub.store import Pool
 from protocols.checking import require
 from protocols.loading import catalogue
 
@@ -23,7 +24,7 @@ logger = structlog.get_logger()
 POOL = 16
 
 
-async def open_pool(dsn: str) -> asyncpg.Pool:
+async def open_pool(dsn: str) -> Pool:
     """The process's connections, with a bound on every statement."""
     return await asyncpg.create_pool(dsn, min_size=1, max_size=POOL, command_timeout=60, timeout=10)
 

@@ -11,6 +11,7 @@ import typer
 from hub import audit as auditing
 from hub import config as configuration
 from hub import enrolment, processes
+from hub.commands import demo as showing
 from hub.identity import establish, hub_key
 from keys import strict_json
 from keys.errors import Fault
@@ -18,7 +19,9 @@ from keys.jwk import VerifyingKey, parse_jwks
 from protocols import checking, loading, receipt
 
 app = typer.Typer(
-    no_args_is_help=True, help="协办 · 跨地区案件协办枢纽。 A hub through which authorities work on one case."
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="协办 · 跨地区案件协办枢纽。 A hub through which authorities work on one case.",
 )
 organisations = typer.Typer(no_args_is_help=True, help="机构目录。 The directory of organisations.")
 protocols = typer.Typer(no_args_is_help=True, help="协作协议。 The protocols of collaboration.")
@@ -117,3 +120,14 @@ def list_() -> None:
     """列出协议。 List the protocols."""
     for protocol in loading.catalogue().protocols.values():
         typer.echo(f"{protocol.name} {protocol.version}  {protocol.flow.title.zh} · {protocol.flow.title.en}")
+
+
+@app.command()
+def demo(
+    data: Annotated[Path | None, typer.Option("--data", help="数据目录，默认临时。 Where to keep it.")] = None,
+    port: int = 8420,
+    cases: Annotated[int, typer.Option(help="案件数。 How many cases.")] = 300,
+    exit: Annotated[bool, typer.Option("--exit", help="结束后退出。 Stop at the end.")] = False,
+) -> None:
+    """演示：两地机构经枢纽协办数百件案件。 Two regions work hundreds of cases through a real hub."""
+    showing.run(data.resolve() if data else None, port, cases, exit)

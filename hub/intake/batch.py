@@ -20,7 +20,7 @@ from hub.intake.advance import Candidate, Taken
 from hub.intake.ledger import Counter, Ledger
 from hub.intake.store import store
 from hub.organisations import Directory
-from hub.store import Connection
+from hub.store import Connection, Pool
 from hub.store.queries import SQL
 from keys import checkpoint, merkle
 from keys.checkpoint import Checkpoint
@@ -68,9 +68,7 @@ class Outcome:
 class Sequencer:
     """One process's writer: collects jobs for a moment and commits them together."""
 
-    def __init__(
-        self, pool: asyncpg.Pool[Any], origin: str, key: SigningKey, *, queue: int = 10_000, batch: int = 256
-    ) -> None:
+    def __init__(self, pool: Pool, origin: str, key: SigningKey, *, queue: int = 10_000, batch: int = 256) -> None:
         self._pool, self._origin, self._key = pool, origin, key
         self._waiting: asyncio.Queue[tuple[Any, asyncio.Future[Outcome]]] = asyncio.Queue(queue)
         self._batch = batch

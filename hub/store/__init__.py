@@ -6,6 +6,8 @@ if TYPE_CHECKING:
     import asyncpg
     from asyncpg.pool import PoolConnectionProxy
 
+    Pool = asyncpg.Pool[Any]
     Connection = asyncpg.Connection[Any] | PoolConnectionProxy[Any]
 else:
+    Pool = Any
     Connection = Any

@@ -112,7 +112,7 @@ CREATE TABLE mailbox_mark (
 );
 
 CREATE TABLE log_head (
-    only boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
     hub text NOT NULL,
     origin text NOT NULL,
     size bigint NOT NULL,

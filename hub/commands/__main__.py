@@ -1,0 +1,5 @@
+"""`python -m hub.commands` is `xieban`."""
+
+from hub.commands import main
+
+main()
