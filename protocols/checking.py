@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from protocols import notions
 from protocols.flow import OPENER, RESPONDER, Flow, Move
 from protocols.loading import Catalogue, Protocol
 from protocols.refusals import CatalogueInvalid
@@ -18,7 +19,7 @@ def require(catalogue: Catalogue) -> Catalogue:
 def findings(protocol: Protocol) -> list[str]:
     """All that is wrong with the protocol, in words; empty when it holds."""
     where = f"{protocol.name} {protocol.version}"
-    checks = (_states, _moves, _reachable, _ends, _messages)
+    checks = (_states, _moves, _reachable, _ends, _messages, _notions)
     return [f"{where}: {finding}" for check in checks for finding in check(protocol)]
 
 
@@ -114,3 +115,10 @@ def _messages(protocol: Protocol) -> Iterator[str]:
             for number, example in enumerate(examples):
                 for finding in schema.findings(example):
                     yield f"{part}/{name} example {number}: {finding['pointer']}: {finding['message']}"
+
+
+def _notions(protocol: Protocol) -> Iterator[str]:
+    for message in protocol.messages.values():
+        for schema in (message.schema, message.sealed_schema):
+            for notion in notions.walk(schema.document) if schema else ():
+                yield f"{message.name} {notion.pointer} speaks of {notion.stem}, which no schema may"

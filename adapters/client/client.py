@@ -70,7 +70,7 @@ class Client:
         self._signing, self._sealed_with = signing, list(sealed_with)
         self._keys: dict[str, list[VerifyingKey | EncryptionKey]] = {}
         self._hub = ""
-        self._hub_keys: list[VerifyingKey] = []
+        self.hub_keys: list[VerifyingKey] = []
 
     async def __aenter__(self) -> "Client":
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60))
@@ -80,7 +80,7 @@ class Client:
         except BaseException:
             await self._session.close()
             raise
-        self._hub_keys = [key for key in keys if isinstance(key, VerifyingKey)]
+        self.hub_keys = [key for key in keys if isinstance(key, VerifyingKey)]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -133,7 +133,7 @@ class Client:
         compact = jws.sign(envelope.encode(attributes), self._signing, typ=envelope.TYP, cty=envelope.CTY)
         answer = await self._call("POST", "/v1/messages", compact)
         given = receipt.parse(answer)
-        receipt.verify(given, self._hub_keys, compact=compact)
+        receipt.verify(given, self.hub_keys, compact=compact)
         return Sent(id, case, compact, given)
 
     async def poll(self, after: int, *, limit: int = 100, wait: int = 0) -> Page:
@@ -192,7 +192,7 @@ class Client:
         else:
             raise Refused(f"{event.source} has no key {kid}")
         given = receipt.parse(raw["receipt"])
-        receipt.verify(given, self._hub_keys, compact=compact)
+        receipt.verify(given, self.hub_keys, compact=compact)
         return Item(raw["position"], compact, event, given)
 
     async def _encryption(self, name: str) -> list[EncryptionKey]:

@@ -128,6 +128,7 @@ def demo(
     port: int = 8420,
     cases: Annotated[int, typer.Option(help="案件数。 How many cases.")] = 300,
     exit: Annotated[bool, typer.Option("--exit", help="结束后退出。 Stop at the end.")] = False,
+    picture: Annotated[Path | None, typer.Option(help="把输出存为 SVG。 Save the output as a picture.")] = None,
 ) -> None:
     """演示：两地机构经枢纽协办数百件案件。 Two regions work hundreds of cases through a real hub."""
-    showing.run(data.resolve() if data else None, port, cases, exit)
+    showing.run(data.resolve() if data else None, port, cases, exit, picture)

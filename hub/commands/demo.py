@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -27,7 +28,9 @@ from protocols import divisions, loading, receipt
 HOME = ["411002", "411003", "411024", "411025", "411081", "411082"]
 AWAY = ["440306", "440307", "441900", "320583", "410105"]
 DEPARTMENT = "health"
-console = Console()
+console = Console(record=True, width=100)
+Row = tuple[str, str, str, float]
+"""Opener, responder, state, seconds from the first step to the last."""
 
 
 class Bureau:
@@ -43,7 +46,7 @@ class Bureau:
         return jwk.public_jwks([self.signing.public, self.sealing.public])
 
 
-def run(data: Path | None, port: int, cases: int, stop_at_end: bool) -> None:
+def run(data: Path | None, port: int, cases: int, stop_at_end: bool, picture: Path | None = None) -> None:
     """Run the demo; leaves the hub in the foreground unless `stop_at_end`."""
     with contextlib.ExitStack() as stack:
         folder = data or Path(
@@ -64,6 +67,8 @@ def run(data: Path | None, port: int, cases: int, stop_at_end: bool) -> None:
         hub.xieban("audit", "--data", str(folder))
         console.print(f"离线验证 {len(sent)} 份回执，全部有效；审计通过 · every receipt verified offline; audit passed")
         console.print(_table(rows))
+        if picture is not None:
+            _draw(picture)
         if not stop_at_end:
             console.print(f"枢纽运行于 · hub at http://127.0.0.1:{port}，Ctrl-C 停止\n接下来可以试 · try next:")
             console.print(f"  curl http://127.0.0.1:{port}/v1/hub\n  curl http://127.0.0.1:{port}/log/checkpoint")
@@ -136,7 +141,7 @@ async def _work(
     pairs = [(chance.choice(home), chance.choice(away)) for _ in range(cases)]
     pairs = [pair if number % 2 else pair[::-1] for number, pair in enumerate(pairs)]
     sent: list[Sent] = []
-    rows: list[tuple[str, str, str, float]] = []
+    rows: list[Row] = []
     async with contextlib.AsyncExitStack() as stack:
         clients = {
             id: await stack.enter_async_context(Client(hub.url, id, b.signing, [b.sealing]))
@@ -158,7 +163,7 @@ async def _work(
 
             await asyncio.gather(*(one(number, *pair) for number, pair in enumerate(pairs)))
         await _collect(clients)
-        keys = clients[home[0]]._hub_keys
+        keys = clients[home[0]].hub_keys
     for message in sent:
         receipt.verify(message.receipt, keys, compact=message.compact)
     return sent, rows
@@ -169,9 +174,8 @@ async def _case(
 ) -> tuple[str, float]:
     """One case from its request to its end."""
     here, there = clients[opener], clients[responder]
-    first = await here.open_case(
-        responder, _example("request"), {"narrative": f"第{number + 1}号：请协助查明当事人在贵地的从业情况。"}
-    )
+    story = {"narrative": f"第{number + 1}号：请协助查明当事人在贵地的从业情况。"}
+    first = await here.open_case(responder, _example("request"), story)
     sent.append(first)
     steps = [
         [(there, "decline")],
@@ -210,7 +214,7 @@ def _example(message: str) -> dict[str, Any]:
     return dict(protocol.messages[message].schema.document["examples"][0])
 
 
-def _table(rows: list[tuple[str, str, str, float]]) -> Table:
+def _table(rows: list[Row]) -> Table:
     table = Table(title="办理时长 · turnaround by pair of regions")
     for name in ("发起 opener", "协办 responder", "案件 cases", "状态 states", "平均秒 mean s"):
         table.add_column(name)
@@ -222,3 +226,9 @@ def _table(rows: list[tuple[str, str, str, float]]) -> Table:
         states = "，".join(f"{state} {n}" for state, n in sorted(Counter(s for s, _ in cases).items()))
         table.add_row(*pair, str(len(cases)), states, f"{sum(s for _, s in cases) / len(cases):.2f}")
     return table
+
+
+def _draw(picture: Path) -> None:
+    """The demo's output as SVG, without the web fonts that it would fetch."""
+    drawn = console.export_svg(title="xieban demo", clear=False)
+    picture.write_text(re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL), "utf-8")

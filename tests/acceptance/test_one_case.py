@@ -1,12 +1,18 @@
 """Two bureaus work one case through a hub, knowing the wire contract alone."""
 
+import asyncio
 import json
+import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
+from hub.store import embedded
 from tests.acceptance.outsider import Outsider, uuid7
 from tests.conftest import XIEBAN, RunningHub
 
@@ -171,3 +177,42 @@ def test_killed_hard_a_hub_loses_nothing_and_its_audit_passes(
     audit = hub.run("audit", "--data", str(hub.data))
     assert audit.returncode == 0, audit.stderr
     assert here.call("GET", f"/v1/cases/{case}")[1]["state"] == "requested"
+
+
+def test_a_database_killed_hard_comes_back_and_every_receipt_stands(
+    bureaus: tuple[Outsider, Outsider], hub: RunningHub
+) -> None:
+    here, there = bureaus
+    receipts = []
+    for number in range(30):
+        event = here.event("request", uuid7(), there, example(here, "request"))
+        token = here.sign(json.dumps(event).encode())
+        if number == 10:
+            pid = int((hub.data / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+            os.kill(pid, signal.SIGKILL)
+        for _ in range(60):
+            status, answer = here.call("POST", "/v1/messages", token)
+            if status != 503:
+                break
+            time.sleep(0.5)
+        assert status in (200, 201), answer
+        receipts.append((event["id"], answer))
+    for id, receipt in receipts:
+        status, again = here.call("GET", f"/v1/messages/{here.id}/{id}/receipt")
+        assert (status, again["log"]["entry"]) == (200, receipt["log"]["entry"])
+    assert hub.run("audit", "--data", str(hub.data)).returncode == 0
+
+
+def test_the_audit_sees_a_row_changed_behind_the_logs_back(bureaus: tuple[Outsider, Outsider], hub: RunningHub) -> None:
+    here, there = bureaus
+    opened(here, there)
+
+    async def tamper(statement: str) -> None:
+        connection = await asyncpg.connect(embedded.dsn(hub.data))
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(tamper("UPDATE message SET jws = jws || 'x' WHERE log_index = (SELECT max(log_index) FROM message)"))
+    audit = hub.run("audit", "--data", str(hub.data))
+    assert audit.returncode == 1
+    assert "does not fit its digest" in audit.stderr
