@@ -61,10 +61,12 @@ _current: dict[Path, embedded.Server] = {}
 
 async def prepare(data: Path, dsn: str, config: configuration.Config) -> None:
     """Migrate the database and give a new hub its identity."""
+    # Unlocking the key takes a while: done first, so that no connection lies idle meanwhile.
+    key = await asyncio.to_thread(hub_key, data)
     connection = await asyncpg.connect(dsn)
     try:
         await migrate(connection)
-        await establish(connection, config.hub.id, await asyncio.to_thread(hub_key, data))
+        await establish(connection, config.hub.id, key)
     finally:
         await connection.close()
 

@@ -61,9 +61,10 @@ def import_(file: Path, data: Data, config: Config = None) -> None:
 
     async def work() -> int:
         async with processes.attached(data.resolve(), settings) as dsn:
+            key = hub_key(data.resolve())
             connection = await asyncpg.connect(dsn)
             try:
-                identity = await establish(connection, settings.hub.id, hub_key(data.resolve()))
+                identity = await establish(connection, settings.hub.id, key)
                 return await enrolment.enrol(connection, identity, records)
             finally:
                 await connection.close()
