@@ -1,5 +1,6 @@
 """Who this hub is: its id, its signing key on disk, the origin of its log, made on first start."""
 
+import fcntl
 import os
 import secrets
 from dataclasses import dataclass
@@ -29,12 +30,15 @@ def hub_key(data: Path) -> SigningKey:
     The passphrase is that of XIEBAN_PASSPHRASE, else of the file `passphrase` (0600) that is made
     beside the keys; an operator moves it elsewhere and sets the variable.
     """
-    passphrase = os.environ.get("XIEBAN_PASSPHRASE") or _passphrase_file(data)
+    data.mkdir(parents=True, exist_ok=True)
     store = KeyStore(data / "keys")
-    if not (data / "keys").exists():
+    # A command beside a hub that starts for the first time must not make a second key.
+    with open(data / "keys.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        passphrase = os.environ.get("XIEBAN_PASSPHRASE") or _passphrase_file(data)
         store.create()
-    if not store.kids():
-        store.add(generate_signing("Ed25519"), passphrase)
+        if not store.kids():
+            store.add(generate_signing("Ed25519"), passphrase)
     return store.signing_key(passphrase, datetime.now(UTC))
 
 

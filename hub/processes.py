@@ -14,6 +14,7 @@ import asyncpg
 import structlog
 
 from hub import config as configuration
+from hub import journal
 from hub.identity import establish, hub_key
 from hub.store import embedded
 from hub.store.migrate import migrate
@@ -33,6 +34,7 @@ async def supervise(
     data: Path, port: int, workers: int, config_path: Path | None, on_ready: Callable[[str], None]
 ) -> None:
     """Run a hub until SIGTERM or SIGINT. Raises PortInUse, DataDirectoryBusy, DatabaseUnavailable."""
+    journal.configure()
     config = configuration.load(config_path)
     data.mkdir(parents=True, exist_ok=True)
     stop = asyncio.Event()
@@ -147,6 +149,7 @@ class _reserved:
 @contextlib.asynccontextmanager
 async def attached(data: Path, config: configuration.Config) -> AsyncIterator[str]:
     """A DSN of the migrated database, beside a running hub or without one."""
+    journal.configure()
     if config.database.url:
         await prepare(data, config.database.url, config)
         yield config.database.url

