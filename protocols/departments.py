@@ -69,3 +69,8 @@ def parse_organisation_id(text: str) -> OrganisationId:
     if match is None:
         raise OrganisationIdMalformed(organisation=text[:60])
     return OrganisationId(match["division"], department(match["department"]).code)
+
+
+def is_hub(organisation: str) -> bool:
+    """Whether this is the id of a hub."""
+    return organisation.partition("-")[2] == "hub"

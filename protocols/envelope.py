@@ -18,7 +18,8 @@ from protocols.schemas import Schema
 TYP = "xieban+jws"
 CTY = "application/cloudevents+json"
 ACK_TYP = "xieban-ack+jws"
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+MAX_RECIPIENTS = 32
 MAX_AHEAD = timedelta(minutes=5)
 MAX_AGE = timedelta(days=30)
 
@@ -52,8 +53,8 @@ class Event(msgspec.Struct, frozen=True):
 
 
 def is_id(text: str) -> bool:
-    """Whether `text` is a UUID as messages write it, lower-case with hyphens."""
-    return _UUID.fullmatch(text) is not None
+    """Whether `text` is a UUIDv7 (RFC 9562 §5.7) as messages write it, lower-case with hyphens."""
+    return _UUID7.fullmatch(text) is not None
 
 
 def new_id() -> str:
@@ -167,4 +168,8 @@ def rfc3339(moment: datetime) -> str:
 
 
 def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    """RFC 3339 §5.6, digits beyond microseconds cut off; a leap second is the first moment after it."""
+    upper = text.upper()
+    leap = upper[16:19] == ":60"
+    moment = datetime.fromisoformat(upper[:16] + ":59" + upper[19:] if leap else upper)
+    return moment.astimezone(UTC) + timedelta(seconds=leap)

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from protocols.flow import Deadline, Flow, Move, State, Text, tabulate
 from protocols.refusals import CatalogueInvalid, SchemaMismatch, TypeUnknown
 from protocols.schemas import Schema
+from protocols.table import Deadline, Flow, Move, State, Text, tabulate
 
 BASE = "https://xieban.example/v1/protocols"
 FOLDER = Path(__file__).parent / "catalogue"

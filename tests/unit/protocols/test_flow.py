@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 
 from protocols import checking, envelope, flow
+from protocols.deadlines import Due
 from protocols.envelope import Event
 from protocols.flow import Case, Transition
 from protocols.loading import catalogue
+from protocols.refusals import DataInvalid, RoleNotAllowed
 
 PROTOCOL = catalogue().protocols["case-assistance", "1.0"]
 FLOW = PROTOCOL.flow
 NOON = datetime(2026, 6, 1, 4, 0, tzinfo=UTC)
-HERE, THERE, THIRD = "411002-health", "440306-health", "441900-health"
+HERE, THERE, THIRD, FOURTH = "411002-health", "440306-health", "441900-health", "320583-health"
 CASE = envelope.new_id()
 
 
@@ -132,3 +134,191 @@ def test_strangers_and_unknown_cases_are_refused(requested: Case) -> None:
     assert code(requested, said(THIRD, "accept", HERE)) == "not-a-party"
     assert code(None, said(THERE, "accept", HERE)) == "case-unknown"
     assert code(requested, said(HERE, "request", THERE)) == "case-exists"
+
+
+# Dates ------------------------------------------------------------------------------------------------
+
+
+def test_agreeing_can_not_change_the_date_proposed(accepted: Case) -> None:
+    proposed = take(accepted, said(THERE, "propose-date", HERE, date="2026-07-20"))
+    assert code(proposed, said(HERE, "agree-date", THERE, agreed=True, date="2026-07-10")) == "data-invalid"
+    same = take(proposed, said(HERE, "agree-date", THERE, agreed=True, date="2026-07-20"))
+    assert answer_due(same) == date(2026, 7, 20)
+    rejected = take(proposed, said(HERE, "agree-date", THERE, agreed=False, date="2026-07-10"))
+    assert answer_due(rejected) == answer_due(accepted)
+
+
+def test_a_date_that_has_passed_is_not_agreed_to_any_more(accepted: Case) -> None:
+    proposed = take(accepted, said(THERE, "propose-date", HERE, date="2026-06-08"))
+    late = NOON + timedelta(days=8)
+    outcome = flow.advance(FLOW, proposed, said(HERE, "agree-date", THERE, agreed=True), late)
+    assert isinstance(outcome, DataInvalid)
+    assert answer_due(take(proposed, said(HERE, "agree-date", THERE, agreed=False), late)) == answer_due(accepted)
+
+
+def test_a_proposal_for_a_rest_day_ends_on_the_next_working_day(accepted: Case) -> None:
+    proposed = take(accepted, said(THERE, "propose-date", HERE, date="2026-07-18"))
+    agreed = take(proposed, said(HERE, "agree-date", THERE, agreed=True))
+    assert answer_due(agreed) == date(2026, 7, 20)
+
+
+def test_a_proposal_does_not_outlive_the_answer(accepted: Case) -> None:
+    proposed = take(accepted, said(THERE, "propose-date", HERE, date="2026-07-20"))
+    closed = take(take(proposed, said(THERE, "answer", HERE)), said(HERE, "close", THERE))
+    reopened = take(closed, said(HERE, "reopen", THERE))
+    assert code(reopened, said(HERE, "agree-date", THERE, agreed=True)) == "not-allowed-now"
+
+
+def test_reopening_starts_the_clocks_anew_and_keeps_what_was_used_up(accepted: Case) -> None:
+    case = take(accepted, said(THERE, "ask", HERE))
+    case = take(case, said(HERE, "answer", THERE))
+    case = take(case, said(THERE, "propose-date", HERE, date="2026-07-20"))
+    closed = take(take(case, said(THERE, "answer", HERE)), said(HERE, "close", THERE))
+    assert closed.position.clocks == {}
+    reopened = take(closed, said(HERE, "reopen", THERE), NOON + timedelta(days=92))
+    assert answer_due(reopened) == date(2026, 10, 8)
+    assert "propose-date" not in flow.allowed_actions(FLOW, reopened, THERE)
+    once_more = take(take(reopened, said(THERE, "ask", HERE)), said(HERE, "answer", THERE))
+    assert "ask" not in flow.allowed_actions(FLOW, once_more, THERE)
+
+
+def test_a_clock_behind_the_pause_resumes_as_on_the_day_of_the_pause(accepted: Case) -> None:
+    asked = take(accepted, said(THERE, "ask", HERE), NOON + timedelta(days=2))
+    assert answer_due(take(asked, said(HERE, "answer", THERE), NOON)) == answer_due(accepted)
+
+
+# Invalidating -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["ask", "propose-date", "progress", "update", "add-participant"])
+def test_what_the_responder_sent_in_error_leaves_no_trace_once_invalidated(accepted: Case, name: str) -> None:
+    extra = {"organisation": THIRD} if name == "add-participant" else {}
+    told = f"{HERE} {THIRD}" if extra else HERE
+    sent = said(THERE, name, told, **extra)
+    after = take(accepted, sent)
+    restored = take(after, said(THERE, "invalidate", told, message=sent.id), NOON + timedelta(days=4))
+    assert restored.position == accepted.position
+    assert restored.undo is None
+
+
+def test_invalidating_a_reopening_restores_the_basis_too(accepted: Case) -> None:
+    closed = take(take(accepted, said(THERE, "answer", HERE)), said(HERE, "close", THERE))
+    reopen = said(HERE, "reopen", THERE, legal_basis={"instrument": "sc-649-2014"})
+    reopened = take(closed, reopen)
+    assert reopened.basis == "sc-649-2014"
+    restored = take(reopened, said(HERE, "invalidate", THERE, message=reopen.id))
+    assert (restored.basis, restored.position) == (closed.basis, closed.position)
+
+
+def test_an_answered_message_can_not_be_invalidated(requested: Case) -> None:
+    accept = said(THERE, "accept", HERE)
+    case = take(take(requested, accept), said(HERE, "update", THERE))
+    assert code(case, said(THERE, "invalidate", HERE, message=accept.id)) == "not-allowed-now"
+
+
+def test_a_message_before_the_last_can_not_be_invalidated(requested: Case) -> None:
+    accept = said(THERE, "accept", HERE)
+    case = take(take(requested, accept), said(THERE, "progress", HERE))
+    assert code(case, said(THERE, "invalidate", HERE, message=accept.id)) == "not-allowed-now"
+
+
+def test_an_invalidation_can_not_be_invalidated(accepted: Case) -> None:
+    progress = said(THERE, "progress", HERE)
+    invalidate = said(THERE, "invalidate", HERE, message=progress.id)
+    case = take(take(accepted, progress), invalidate)
+    assert code(case, said(THERE, "invalidate", HERE, message=invalidate.id)) == "not-allowed-now"
+
+
+def test_a_request_sent_in_error_ends_withdrawn() -> None:
+    request = said(HERE, "request", THERE)
+    case = take(take(None, request), said(HERE, "invalidate", THERE, message=request.id))
+    assert (case.state, case.position.clocks) == ("withdrawn", {})
+    assert flow.allowed_actions(FLOW, case, HERE) == []
+
+
+def test_whoever_was_told_is_told_that_it_was_in_error() -> None:
+    case = take(take(None, said(HERE, "request", f"{THERE} {THIRD}")), said(THERE, "accept", HERE))
+    update = said(HERE, "update", f"{THERE} {THIRD}")
+    case = take(case, update)
+    assert code(case, said(HERE, "invalidate", THERE, message=update.id)) == "recipients-invalid"
+    take(case, said(HERE, "invalidate", f"{THERE} {THIRD}", message=update.id))
+
+
+# Who takes part ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "recipients", ["", HERE, f"{THERE} {HERE}", f"{THERE} {THERE}", "410000-hub", f"{THERE} 440000-hub"]
+)
+def test_a_case_is_opened_to_another_authority_and_never_to_a_hub(recipients: str) -> None:
+    assert code(None, said(HERE, "request", recipients)) == "recipients-invalid"
+
+
+@pytest.mark.parametrize("organisation", ["410000-hub", HERE, THERE])
+@pytest.mark.parametrize(("name", "field"), [("forward", "to"), ("add-participant", "organisation")])
+def test_neither_hub_nor_a_main_party_is_brought_in(accepted: Case, name: str, field: str, organisation: str) -> None:
+    told = HERE if organisation in (HERE, THERE) else f"{HERE} {organisation}"
+    assert code(accepted, said(THERE, name, told, **{field: organisation})) == "data-invalid"
+
+
+def test_a_case_never_comes_back_to_who_passed_it_on(accepted: Case) -> None:
+    forwarded = take(accepted, said(THERE, "forward", f"{HERE} {THIRD}", to=THIRD))
+    assert forwarded.former == (THERE,)
+    assert code(forwarded, said(THIRD, "forward", f"{HERE} {THERE}", to=THERE)) == "data-invalid"
+    on = take(forwarded, said(THIRD, "forward", f"{HERE} {FOURTH}", to=FOURTH))
+    assert on.former == (THERE, THIRD)
+    assert code(on, said(FOURTH, "forward", f"{HERE} {THERE}", to=THERE)) == "data-invalid"
+
+
+def test_a_participant_may_become_the_responder() -> None:
+    case = take(None, said(HERE, "request", f"{THERE} {THIRD}"))
+    case = take(case, said(THERE, "forward", f"{HERE} {THIRD}", to=THIRD))
+    assert (case.position.responder, case.position.participants) == (THIRD, ())
+    assert case.role(THERE) is None
+    take(case, said(THIRD, "accept", HERE))
+
+
+def test_who_passed_a_case_on_is_out_of_it_until_asked_to_take_part(accepted: Case) -> None:
+    forwarded = take(accepted, said(THERE, "forward", f"{HERE} {THIRD}", to=THIRD))
+    refusal = flow.advance(FLOW, forwarded, said(THERE, "update", HERE), NOON)
+    assert isinstance(refusal, RoleNotAllowed)
+    assert refusal.data == {"allowed": []}
+    assert code(forwarded, said(THIRD, "accept", f"{HERE} {THERE}")) == "recipients-invalid"
+    joined = take(forwarded, said(HERE, "add-participant", f"{THIRD} {THERE}", organisation=THERE))
+    take(joined, said(THERE, "update", f"{HERE} {THIRD}"))
+
+
+def test_a_participant_tells_both_sides(requested: Case) -> None:
+    joined = take(requested, said(HERE, "add-participant", f"{THERE} {THIRD}", organisation=THIRD))
+    assert code(joined, said(THIRD, "progress", HERE)) == "recipients-invalid"
+    take(joined, said(THIRD, "progress", f"{HERE} {THERE}"))
+    assert code(joined, said(THIRD, "accept", f"{HERE} {THERE}")) == "role-not-allowed"
+
+
+def test_all_parties_fit_in_the_recipients_of_one_message() -> None:
+    many = " ".join(f"{440000 + n}-health" for n in range(1, 33))
+    full = take(None, said(HERE, "request", many))
+    assert len(full.parties()) == flow.MAX_PARTIES
+    assert "add-participant" not in flow.allowed_actions(FLOW, full, HERE)
+    assert code(full, said(HERE, "add-participant", f"{many} {THIRD}", organisation=THIRD)) == "not-allowed-now"
+
+
+def test_nobody_writes_to_itself(accepted: Case) -> None:
+    assert code(accepted, said(THERE, "progress", f"{HERE} {THERE}")) == "recipients-invalid"
+
+
+def test_a_question_that_is_never_answered_keeps_nobody_waiting_for_ever(accepted: Case) -> None:
+    asked = take(accepted, said(THERE, "ask", HERE))
+    refused = take(asked, said(THERE, "exception", HERE), NOON + timedelta(days=60))
+    assert (refused.state, flow.current_due(FLOW, refused)) == ("refused", None)
+
+
+def test_a_clarification_is_due_in_five_working_days_itself(accepted: Case) -> None:
+    asked = take(accepted, said(THERE, "ask", HERE))
+    assert flow.current_due(FLOW, asked) == Due(date(2026, 6, 8), False)
+
+
+def test_a_deadline_on_a_rest_day_ends_on_the_next_working_day() -> None:
+    case = take(None, said(HERE, "request", THERE, urgency="ordinary"), datetime(2026, 1, 16, 4, 0, tzinfo=UTC))
+    # 15 February 2026 lies in the Spring Festival holiday, which ends on the 23rd.
+    assert answer_due(case) == date(2026, 2, 24)

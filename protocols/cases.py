@@ -1,0 +1,82 @@
+"""A case as a value: its parties, where it stands, the clocks that run, and what its last message changed."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import msgspec
+
+from protocols.deadlines import Due
+from protocols.table import OPENER, PARTICIPANT, RESPONDER, Role
+
+
+class Clock(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A running deadline of a case; `paused_on` is the day it was paused."""
+
+    due: date
+    provisional: bool = False
+    paused_on: date | None = None
+
+
+class Position(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a case stands: all that invalidating a message restores."""
+
+    state: str
+    responder: str
+    participants: tuple[str, ...] = ()
+    clocks: dict[str, Clock] = {}
+    came_from: str | None = None
+    proposal: date | None = None
+    counts: dict[str, int] = {}
+
+
+class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What invalidating the case's last message would restore, and who was `told` that message."""
+
+    message: str
+    source: str
+    position: Position
+    basis: str | None = None
+    told: tuple[str, ...] = ()
+
+
+class Case(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One case. `terms` are the deadlines that the opening message made shorter, in days by their names;
+    `former` are the responders that passed it on.
+    """
+
+    id: str
+    protocol: str
+    version: str
+    opener: str
+    opened: datetime
+    basis: str | None
+    position: Position
+    terms: dict[str, int] = {}
+    undo: Undo | None = None
+    former: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """The state's name in the flow."""
+        return self.position.state
+
+    def parties(self) -> tuple[str, ...]:
+        """Opener, responder and participants, as of now."""
+        return (self.opener, self.position.responder, *self.position.participants)
+
+    def role(self, organisation: str) -> Role | None:
+        """The role that `organisation` has in the case now, if any."""
+        if organisation == self.opener:
+            return OPENER
+        if organisation == self.position.responder:
+            return RESPONDER
+        return PARTICIPANT if organisation in self.position.participants else None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A message's effect: the case after it, the state before it, the due date it leaves (None: none)."""
+
+    case: Case
+    before: str | None
+    due: Due | None
