@@ -6,15 +6,13 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from hub import log
 from hub.identity import Identity
 from hub.intake.ledger import Ledger
 from hub.intake.store import store
 from hub.organisations import Directory, load
 from hub.store import Connection
 from hub.store.queries import SQL
-from keys import checkpoint, merkle, strict_json
-from keys.checkpoint import Checkpoint
+from keys import strict_json
 from keys.errors import Fault
 from keys.jwk import parse_public
 from protocols import envelope
@@ -87,11 +85,7 @@ async def enrol(connection: Connection, identity: Identity, records: Sequence[Re
             await _keys(connection, ledger, directory, record)
         await connection.execute(SQL["bump_key_epoch"])
         if ledger.leaves:
-            edge = await log.load_edge(connection, head["size"])
-            tiles = edge.append([merkle.leaf_hash(leaf) for leaf in ledger.leaves])
-            root = edge.root()
-            note = checkpoint.sign_checkpoint(Checkpoint(identity.origin, edge.size, root), identity.key)
-            await store(connection, ledger, tiles, root, note)
+            await store(connection, ledger, identity)
     return len(ledger.leaves)
 
 

@@ -5,6 +5,7 @@ from importlib import resources
 from typing import Any, ClassVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from keys.errors import Fault
 
@@ -99,6 +100,13 @@ class Internal(Fault):
     code: ClassVar[str] = "internal"
 
 
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that does not fit: a JSON Pointer (RFC 6901) into the message, and what is wrong there."""
+
+    pointer: str
+    message: str
+
+
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One problem: its HTTP status and its texts in both languages."""
 
@@ -113,18 +121,28 @@ CATALOGUE: dict[str, Entry] = msgspec.convert(
 )
 
 
-def problem(fault: Fault, language: str = "zh") -> dict[str, Any]:
-    """The RFC 9457 problem object of a fault; `language` is "zh" or "en"."""
+class Problem(msgspec.Struct, frozen=True):
+    """An RFC 9457 problem; `errors` says where with JSON Pointers, `allowed_actions` what the case takes instead."""
+
+    type: str
+    status: int
+    title: str
+    detail: str
+    retryable: bool
+    errors: list[Finding] | UnsetType = UNSET
+    allowed_actions: list[Any] | UnsetType = UNSET
+
+
+def problem(fault: Fault, language: str = "zh") -> Problem:
+    """The problem of a fault that the catalogue has; `language` is "zh" or "en"."""
     entry = CATALOGUE[fault.code]
-    members: dict[str, Any] = {
-        "type": f"/problems/{fault.code}",
-        "status": entry.status,
-        "title": entry.en if language == "en" else entry.zh,
-        "detail": fault.detail,
-        "retryable": entry.retryable,
-    }
-    if "errors" in fault.data:
-        members["errors"] = fault.data["errors"]
-    if "allowed" in fault.data:
-        members["allowed_actions"] = fault.data["allowed"]
-    return members
+    errors, actions = fault.data.get("errors"), fault.data.get("allowed_actions")
+    return Problem(
+        type=f"/problems/{fault.code}",
+        status=entry.status,
+        title=entry.en if language == "en" else entry.zh,
+        detail=fault.detail,
+        retryable=entry.retryable,
+        errors=msgspec.convert(errors, list[Finding]) if errors else UNSET,
+        allowed_actions=actions if isinstance(actions, list) else UNSET,
+    )

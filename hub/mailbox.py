@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from hub import log
+from hub import log, metrics
 from hub.errors import AcknowledgementInvalid, NotYetFetched
-from hub.intake.advance import Taken
-from hub.intake.ledger import Ledger, MarkRow
+from hub.identity import Identity
+from hub.intake.ledger import Job, Ledger, MarkRow, Taken
 from hub.organisations import Directory
 from hub.store import Connection
 from hub.store.queries import SQL
@@ -18,6 +19,32 @@ from keys import jws, strict_json
 from keys.errors import Fault
 from keys.jws import Compact
 from protocols import entries, envelope, receipt
+from protocols.receipt import Receipt
+
+PROOF_TYP = "xieban-mailbox+jws"
+
+
+class Item(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One position of a mailbox: a message with its receipt, or the mark of one that expired."""
+
+    position: int
+    message: str | UnsetType = UNSET
+    receipt: Receipt | UnsetType = UNSET
+    expired: bool | UnsetType = UNSET
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A stretch of a mailbox: `next` is the cursor after it, `behind` what is left beyond that.
+
+    `oldest` is when the first message beyond was accepted. `proof`, where asked for, is the hub's signed word
+    (a JWS over `recipient`, `position`, `checkpoint`, `iat`) that the mailbox ended at `position`.
+    """
+
+    items: list[Item]
+    next: int
+    behind: int
+    oldest: str | None
+    proof: str | UnsetType = UNSET
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,8 +58,8 @@ class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Fetch:
-    """A job: the recipient presented the cursor `through`; what it was handed so far counts as fetched."""
+class Fetch(Job):
+    """The recipient presented the cursor `through`; what it was handed so far counts as fetched."""
 
     recipient: str
     through: int
@@ -61,8 +88,8 @@ def fetch(ledger: Ledger, recipient: str, through: int) -> Taken | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledge:
-    """A job: the recipient's signed word that it has everything up to `said.through`."""
+class Acknowledge(Job):
+    """The recipient's signed word that it has everything up to `said.through`."""
 
     compact: Compact
     said: Acknowledgement
@@ -86,10 +113,8 @@ class Acknowledge:
         if through <= counter.acknowledged:
             return Taken(max(ledger.size - 1, 0), None, False)
         first = counter.acknowledged + 1
-        entry = entries.Acknowledged(
-            recipient, first, through, envelope.rfc3339(ledger.now), self.compact.token.decode()
-        )
-        index = ledger.append(entry)
+        at = envelope.rfc3339(ledger.now)
+        index = ledger.append(entries.Acknowledged(recipient, first, through, at, self.compact.token.decode()))
         ledger.marks.append(MarkRow(recipient, "acknowledged", first, through, index))
         counter.acknowledged, counter.changed = through, True
         return Taken(index, None, True)
@@ -107,51 +132,55 @@ def read_acknowledgement(token: bytes) -> tuple[Compact, Acknowledgement]:
     return compact, said
 
 
-def verify_acknowledgement(compact: Compact, said: Acknowledgement, directory: Directory, now: Any) -> None:
-    """Raise unless the recipient itself signed it with a key valid now."""
+def verify_acknowledgement(compact: Compact, said: Acknowledgement, directory: Directory, now: datetime) -> None:
+    """Raise AcknowledgementInvalid or a fault of the key unless the recipient signed it with a key valid now."""
     recipient = directory.get(said.recipient)
     if recipient is None:
         raise AcknowledgementInvalid("the recipient is not known here")
     jws.verify(compact, recipient.ring.verifying(compact.header.kid, now, recipient.algorithms))
 
 
-async def page(connection: Connection, origin: str, recipient: str, after: int, limit: int) -> Any:
-    """One page of the mailbox after the cursor, as the wire has it."""
+async def page(connection: Connection, origin: str, recipient: str, after: int, limit: int) -> Page:
+    """One page of the mailbox after the cursor; what it holds counts as handed out from now on."""
     counter = await connection.fetchrow(SQL["mailbox_counter"], recipient)
+    last, handed = (counter["last"], counter["handed"]) if counter else (0, 0)
     rows = await connection.fetch(SQL["mailbox_page"], recipient, after, limit)
-    live = [row for row in rows if not (row["expired"] or row["expiring"])]
+    live = [row for row in rows if not row["expired"]]
     keys = [row["case_id"] for row in live], [row["log_index"] for row in live], [r["accepted"] for r in live]
     bodies = {row["log_index"]: row["jws"] for row in await connection.fetch(SQL["messages"], *keys)}
     places = [log.Placed(row["log_index"], row["tree_size"]) for row in live]
     proofs = {proof.index: proof for proof in await log.prove(connection, origin, places)} if places else {}
-    items: list[dict[str, Any]] = []
+    items: list[Item] = []
     for row in rows:
         index = row["log_index"]
-        if row["expired"] or row["expiring"]:
-            items.append({"position": row["position"], "expired": True})
+        if row["expired"]:
+            items.append(Item(row["position"], expired=True))
             continue
         if index not in bodies:
             break  # never past a row whose message can't be seen yet
         entry = entries.decode(receipt.leaf(proofs[index]))
         assert isinstance(entry, entries.Accepted)
-        items.append(
-            {
-                "position": row["position"],
-                "message": bodies[index].decode(),
-                "receipt": receipt.build(entry, proofs[index]),
-            }
-        )
-    last = counter["last"] if counter else 0
-    following = items[-1]["position"] if items else min(after, last)
-    if items and counter and following > counter["handed"]:
+        items.append(Item(row["position"], bodies[index].decode(), receipt.build(entry, proofs[index])))
+    following = items[-1].position if items else min(after, last)
+    if items and following > handed:
         await connection.execute(SQL["hand_out"], recipient, following)
     oldest = await connection.fetchval(SQL["mailbox_oldest"], recipient, following)
-    return {
-        "items": items,
-        "next": following,
-        "behind": last - following,
-        "oldest": envelope.rfc3339(oldest) if oldest else None,
+    return Page(items, following, max(last - following, 0), envelope.rfc3339(oldest) if oldest else None)
+
+
+async def sign_end(connection: Connection, identity: Identity, recipient: str, now: datetime) -> str:
+    """The hub's signed word that nothing lies beyond the mailbox's last position in the tree of its checkpoint."""
+    # The checkpoint is read first: what came in between makes the position larger, never the word untrue.
+    head = await connection.fetchrow(SQL["head"])
+    counter = await connection.fetchrow(SQL["mailbox_counter"], recipient)
+    assert head is not None
+    said = {
+        "recipient": recipient,
+        "position": counter["last"] if counter else 0,
+        "checkpoint": head["note"],
+        "iat": int(now.timestamp()),
     }
+    return jws.sign(msgspec.json.encode(said), identity.key, typ=PROOF_TYP).decode()
 
 
 class Waiters:
@@ -170,12 +199,14 @@ class Waiters:
         """Return when `recipient` is woken, or after `seconds`."""
         event = asyncio.Event()
         self._waiting.setdefault(recipient, set()).add(event)
+        metrics.POLLS.inc()
         try:
             async with asyncio.timeout(seconds):
                 await event.wait()
         except TimeoutError:
             pass
         finally:
+            metrics.POLLS.dec()
             self._waiting[recipient].discard(event)
             if not self._waiting[recipient]:
                 del self._waiting[recipient]

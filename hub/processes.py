@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -14,14 +15,15 @@ import asyncpg
 import structlog
 
 from hub import config as configuration
-from hub import journal
+from hub import journal, metrics
 from hub.identity import establish, hub_key
-from hub.store import embedded
+from hub.store import embedded, partitions
 from hub.store.migrate import migrate
 from keys.errors import Fault
 
 logger = structlog.get_logger()
 STOP_WITHIN = 20.0
+METRICS = "metrics"
 
 
 class PortInUse(Fault):
@@ -45,6 +47,7 @@ async def supervise(
         dsn = config.database.url or embedded.dsn(data)
         try:
             await prepare(data, dsn, config)
+            _empty(data / METRICS)
             async with asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(_worker(data, dsn, port, config_path)) for _ in range(workers)]
                 if server is not None:
@@ -58,6 +61,12 @@ async def supervise(
                 await _current.pop(data, server).stop()
 
 
+def _empty(folder: Path) -> None:
+    """The numbers of an earlier run are gone, as Prometheus expects of a restart."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+
+
 _current: dict[Path, embedded.Server] = {}
 
 
@@ -69,6 +78,7 @@ async def prepare(data: Path, dsn: str, config: configuration.Config) -> None:
     try:
         await migrate(connection)
         await establish(connection, config.hub.id, key)
+        await partitions.prepare(connection)
     finally:
         await connection.close()
 
@@ -84,7 +94,7 @@ async def _worker(data: Path, dsn: str, port: int, config_path: Path | None) -> 
             "hub.worker",
             *arguments,
             stdin=asyncio.subprocess.PIPE,
-            env=os.environ | {"XIEBAN_DSN": dsn},
+            env=os.environ | {"XIEBAN_DSN": dsn, metrics.FOLDER: str(data / METRICS)},
         )
         started = asyncio.get_running_loop().time()
         try:
@@ -97,6 +107,7 @@ async def _worker(data: Path, dsn: str, port: int, config_path: Path | None) -> 
                 process.kill()
             raise
         delay = 0.1 if asyncio.get_running_loop().time() - started > 10 else min(2 * delay, 5.0)
+        metrics.forget(process.pid, data / METRICS)
         logger.error("worker-died", status=status, restart_in=delay)
         await asyncio.sleep(delay)
 

@@ -4,16 +4,19 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-import asyncpg
 import msgspec
 import structlog
+from asyncpg import Record
 
-from hub import log, mailbox, organisations
-from hub.errors import AcknowledgementInvalid, Forbidden, IdReused, NotFound
+from hub import cases, mailbox, metrics, organisations
+from hub.errors import AcknowledgementInvalid, Forbidden, NotFound
+from hub.identity import Identity
+from hub.intake import known
 from hub.intake.advance import Candidate
-from hub.intake.batch import Outcome, Sequencer
+from hub.intake.batch import Sequencer
 from hub.intake.decode import Incoming, decode
-from hub.intake.validate import validate
+from hub.intake.prove import Outcome
+from hub.intake.validate import collect, validate
 from hub.intake.verify import verify
 from hub.mailbox import Waiters
 from hub.organisations import Directory, Organisation
@@ -21,31 +24,39 @@ from hub.store import Pool
 from hub.store.queries import SQL
 from keys import jwt
 from keys.errors import Fault, TokenInvalid
-from keys.jwk import SigningKey
 from protocols import entries, flow, receipt
 from protocols.entries import Accepted
+from protocols.envelope import Event
 from protocols.flow import Case, Transition
-from protocols.loading import Catalogue
-from protocols.receipt import Receipt
+from protocols.loading import Catalogue, Protocol
+from protocols.receipt import LogProof, Receipt
 
 logger = structlog.get_logger()
+
+
+class Preflight(msgspec.Struct, frozen=True):
+    """Whether a message would be taken now: the faults against it, or the state and due date it would leave."""
+
+    problems: list[Fault]
+    state: str | None = None
+    due: str | None = None
+
+
+class Acknowledged(msgspec.Struct, frozen=True):
+    """An acknowledgement taken; `log` proves its entry, absent where everything was acknowledged before."""
+
+    recipient: str
+    through: int
+    new: bool
+    log: LogProof | None = None
 
 
 class Hub:
     """Everything the HTTP calls need; one instance a process."""
 
-    def __init__(
-        self,
-        id: str,
-        name: dict[str, str],
-        pool: Pool,
-        origin: str,
-        key: SigningKey,
-        catalogue: Catalogue,
-    ) -> None:
-        self.id, self.name, self.pool, self.origin, self.key = id, name, pool, origin, key
-        self.catalogue = catalogue
-        self.sequencer = Sequencer(pool, origin, key)
+    def __init__(self, identity: Identity, name: dict[str, str], pool: Pool, catalogue: Catalogue) -> None:
+        self.identity, self.name, self.pool, self.catalogue = identity, name, pool, catalogue
+        self.sequencer = Sequencer(pool, identity)
         self.waiters = Waiters()
         self.sequencer.on_commit = lambda ledger: self.waiters.wake([row.recipient for row in ledger.mailbox])
         self._directory: Directory | None = None
@@ -58,69 +69,73 @@ class Hub:
         Known bytes get their first receipt whatever else is wrong with them now, so a refusal is only
         final after the look-up; a message that passes is looked up in its batch.
         """
-        incoming = decode(token)
+        incoming = None
         try:
-            candidate = await self._judge(incoming)
-            outcome = await self.sequencer.submit(candidate)
+            incoming = decode(token)
+            outcome = await self.sequencer.submit(await self._judge(incoming))
         except Fault as refusal:
-            first = await self.first_receipt(incoming)
+            first = None if incoming is None else await self._known(incoming)
             if first is None:
-                logger.info("refused", code=refusal.code)
-                raise
-            return first, False
+                _count_refusal(refusal, incoming)
+                raise self._explained(refusal, incoming) from None
+            outcome = first
+        metrics.MESSAGES.labels("new" if outcome.new else "known").inc()
         return _receipt(outcome), outcome.new
 
     async def _judge(self, incoming: Incoming) -> Candidate:
+        """Steps 3 and 4; what the directory at hand refuses is judged again by one that is fresh."""
+        directory = await self.directory()
+        try:
+            return self._candidate(incoming, directory)
+        except Fault:
+            fresh = await self.directory(fresh=True)
+            if fresh is directory:
+                raise
+            return self._candidate(incoming, fresh)
+
+    def _candidate(self, incoming: Incoming, directory: Directory) -> Candidate:
         now = datetime.now(UTC)
-        directory = await self.directory()
-        try:
-            verify(incoming, directory, now)
-        except Fault:
-            directory = await self.directory(fresh=True)
-            verify(incoming, directory, now)
-        try:
-            parts = validate(incoming.attributes, self.catalogue, directory, self.id, now)
-        except Fault:
-            directory = await self.directory(fresh=True)
-            parts = validate(incoming.attributes, self.catalogue, directory, self.id, now)
-        return Candidate(incoming, parts[0], parts[1], directory.epoch)
+        verify(incoming, directory, now)
+        event, protocol, _ = validate(incoming.attributes, self.catalogue, directory, self.identity.hub, now)
+        return Candidate(incoming, event, protocol, directory.epoch)
 
-    async def first_receipt(self, incoming: Incoming) -> Receipt | None:
-        """Step 2: the first receipt of known bytes, None for unknown ones. Raises IdReused."""
-        if incoming.key is None:
-            return None
+    async def _known(self, incoming: Incoming) -> Outcome | None:
         async with self.pool.acquire() as connection:
-            source, id = incoming.key
-            rows = await connection.fetch(SQL["known"], [source], [id])
-            if not rows:
-                return None
-            if rows[0]["signing_input"] != incoming.signing_digest:
-                raise IdReused()
-            place = log.Placed(rows[0]["log_index"], rows[0]["tree_size"])
-            (proof,) = await log.prove(connection, self.origin, [place])
-        return _receipt(Outcome(proof, False))
+            return await known.first(connection, self.identity.origin, incoming)
 
-    async def preflight(self, caller: Organisation, attributes: dict[str, Any]) -> dict[str, Any]:
-        """Would this be taken now? Nothing is stored; `problems` lists what stands against it."""
-        directory = await self.directory()
+    def _explained(self, refusal: Fault, incoming: Incoming | None) -> Fault:
+        """The refusal, with what is allowed instead where the flow refused."""
+        if incoming is not None and "allowed" in refusal.data:
+            schema = str(incoming.attributes["dataschema"])
+            protocol, _ = self.catalogue.message(str(incoming.attributes["type"]), schema)
+            return explained(refusal, protocol)
+        return refusal
+
+    async def preflight(self, caller: Organisation, attributes: dict[str, Any]) -> Preflight:
+        """Would this be taken now? Nothing is stored. Raises Forbidden for another's message."""
+        directory = await self.directory(fresh=True)
         if attributes.get("source") != caller.id:
             raise Forbidden("a preflight is for one's own messages")
-        try:
-            event, protocol, _ = validate(attributes, self.catalogue, directory, self.id, datetime.now(UTC))
-        except Fault as fault:
-            return {"acceptable": False, "problems": [fault]}
+        now = datetime.now(UTC)
+        problems, judged = collect(attributes, self.catalogue, directory, self.identity.hub, now)
+        if judged is None:
+            return Preflight(problems)
+        event, protocol = judged
+        case = await self._case_of(event)
+        outcome = flow.advance(protocol.flow, case, event, now)
+        if not isinstance(outcome, Transition):
+            return Preflight([*problems, explained(outcome, protocol)])
+        due = outcome.due.date.isoformat() if outcome.due else None
+        return Preflight(problems) if problems else Preflight([], outcome.case.state, due)
+
+    async def _case_of(self, event: Event) -> Case | None:
         async with self.pool.acquire() as connection:
             row = await connection.fetchrow(SQL["case_record"], event.subject)
-        case = msgspec.json.decode(row["record"], type=Case) if row else None
-        outcome = flow.advance(protocol.flow, case, event, datetime.now(UTC))
-        if not isinstance(outcome, Transition):
-            return {"acceptable": False, "problems": [outcome]}
-        due = outcome.due.date.isoformat() if outcome.due else None
-        return {"acceptable": True, "problems": [], "state": outcome.case.state, "due": due}
+        return None if row is None else msgspec.json.decode(row["record"], type=Case)
 
     # Mailboxes ----------------------------------------------------------------------------------------
 
-    async def read_mailbox(self, recipient: str, after: int, limit: int, wait: float) -> dict[str, Any]:
+    async def read_mailbox(self, recipient: str, after: int, limit: int, wait: float, proof: bool) -> mailbox.Page:
         """A page of the recipient's mailbox; waits up to `wait` seconds where it is empty."""
         async with self.pool.acquire() as connection:
             counter = await connection.fetchrow(SQL["mailbox_counter"], recipient)
@@ -129,27 +144,45 @@ class Hub:
         until = asyncio.get_running_loop().time() + wait
         while True:
             async with self.pool.acquire() as connection:
-                page = await mailbox.page(connection, self.origin, recipient, after, limit)
-            left = until - asyncio.get_running_loop().time()
-            if page["items"] or left <= 0:
-                return dict(page)
+                page = await mailbox.page(connection, self.identity.origin, recipient, after, limit)
+                left = until - asyncio.get_running_loop().time()
+                if page.items or left <= 0:
+                    if not proof:
+                        return page
+                    end = await mailbox.sign_end(connection, self.identity, recipient, datetime.now(UTC))
+                    return msgspec.structs.replace(page, proof=end)
             await self.waiters.wait(recipient, min(left, 1.0))
 
-    async def acknowledge(self, token: bytes) -> dict[str, Any]:
+    async def acknowledge(self, token: bytes) -> Acknowledged:
         """Take a signed acknowledgement; its log entry. Raises what is wrong with it."""
         compact, said = mailbox.read_acknowledgement(token)
-        if said.hub != self.id:
-            raise AcknowledgementInvalid(f"this hub is {self.id}")
+        if said.hub != self.identity.hub:
+            raise AcknowledgementInvalid(f"this hub is {self.identity.hub}")
         mailbox.verify_acknowledgement(compact, said, await self.directory(fresh=True), datetime.now(UTC))
         async with self.pool.acquire() as connection:
             digest = await connection.fetchval(SQL["mailbox_digest"], said.recipient, said.through)
         if digest is not None and said.digest != "sha-256:" + digest.hex():
             raise AcknowledgementInvalid("digest is not that of the message at this position")
         outcome = await self.sequencer.submit(mailbox.Acknowledge(compact, said))
-        answer: dict[str, Any] = {"recipient": said.recipient, "through": said.through, "new": outcome.new}
-        if outcome.new:
-            answer["log"] = outcome.proof
-        return answer
+        return Acknowledged(said.recipient, said.through, outcome.new, outcome.proof if outcome.new else None)
+
+    # Cases --------------------------------------------------------------------------------------------
+
+    async def list_cases(self, caller: Organisation, state: str | None, after: str | None, limit: int) -> cases.Listing:
+        """The cases that `caller` may see, the newest first."""
+        sight = await self._sight(caller)
+        async with self.pool.acquire() as connection:
+            return await cases.listing(connection, self.catalogue, caller.id, sight, state, after, limit)
+
+    async def read_case(self, caller: Organisation, id: str) -> cases.View:
+        """One case. Raises NotFound, Forbidden."""
+        sight = await self._sight(caller)
+        async with self.pool.acquire() as connection:
+            return await cases.view(connection, self.catalogue, caller.id, sight, id)
+
+    async def _sight(self, caller: Organisation) -> list[str]:
+        """Whose cases the caller sees: its own, and as a supervisor those below it."""
+        return (await self.directory()).subtree(caller.id) if "supervisor" in caller.roles else [caller.id]
 
     # Who is who ---------------------------------------------------------------------------------------
 
@@ -165,25 +198,45 @@ class Hub:
     async def caller(self, token: str) -> Organisation:
         """The organisation that signed this bearer token. Raises TokenInvalid."""
         issuer = jwt.peek_issuer(token)
-        directory = await self.directory(fresh=True)
-        organisation = directory.get(issuer)
+        organisation = (await self.directory(fresh=True)).get(issuer)
         if organisation is None:
             raise TokenInvalid("the issuer is not known here")
-        now = datetime.now(UTC)
-        jwt.verify(token, issuer=issuer, audience=self.id, keys=organisation.ring, now=now)
+        jwt.verify(
+            token,
+            issuer=issuer,
+            audience=self.identity.hub,
+            keys=organisation.ring,
+            now=datetime.now(UTC),
+            allowed=organisation.algorithms,
+        )
         return organisation
 
-    async def message(self, caller: Organisation, source: str, id: str) -> asyncpg.Record:
+    async def message(self, caller: Organisation, source: str, id: str) -> Record:
         """The key row of a message that `caller` is a party of. Raises NotFound, Forbidden."""
         async with self.pool.acquire() as connection:
-            row = await connection.fetchrow(SQL["message_key"], source, id)
+            row: Record | None = await connection.fetchrow(SQL["message_key"], source, id)
             if row is None:
                 raise NotFound()
             leaf = (await connection.fetch(SQL["entries"], [row["log_index"]]))[0]["leaf"]
         entry = entries.decode(leaf)
         if not isinstance(entry, Accepted) or caller.id not in {entry.source, *entry.recipients}:
             raise Forbidden()
-        return row  # type: ignore[no-any-return]
+        return row
+
+
+def explained(refusal: Fault, protocol: Protocol) -> Fault:
+    """The refusal of a flow, its `allowed` names made into actions with their schemas."""
+    names = refusal.data.get("allowed")
+    if isinstance(names, list):
+        refusal.data["allowed_actions"] = cases.actions(protocol, names)
+    return refusal
+
+
+def _count_refusal(refusal: Fault, incoming: Incoming | None) -> None:
+    metrics.MESSAGES.labels("refused").inc()
+    metrics.REFUSALS.labels(refusal.code).inc()
+    source, id = (incoming.key if incoming is not None else None) or (None, None)
+    logger.info("refused", code=refusal.code, source=source, message=id)
 
 
 def _receipt(outcome: Outcome) -> Receipt:

@@ -15,9 +15,10 @@ from aiohttp import web
 from hub import config as configuration
 from hub import journal
 from hub.api.app import application
+from hub.expiry import sweep_for_ever
 from hub.identity import Identity, establish, hub_key
 from hub.service import Hub
-from hub.store import Pool
+from hub.store import CONNECTION_LOST, Pool, partitions
 from protocols.checking import require
 from protocols.loading import catalogue
 
@@ -36,7 +37,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
     async with pool.acquire() as connection:
         identity: Identity = await establish(connection, config.hub.id, hub_key(data))
     name = {"zh": config.hub.name_zh, "en": config.hub.name_en}
-    hub = Hub(identity.hub, name, pool, identity.origin, identity.key, require(catalogue()))
+    hub = Hub(identity, name, pool, require(catalogue()))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -45,29 +46,43 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
     runner = web.AppRunner(application(hub), access_log=None, shutdown_timeout=5)
     async with asyncio.TaskGroup() as tasks:
         writer = tasks.create_task(hub.sequencer.run())
-        listener = tasks.create_task(_listen(dsn, hub))
+        background = [
+            tasks.create_task(_listen(dsn, hub)),
+            tasks.create_task(sweep_for_ever(pool, hub.sequencer, identity, hub.catalogue)),
+            tasks.create_task(_keep_partitions(pool)),
+        ]
         await runner.setup()
         await web.TCPSite(runner, config.server.host, port, reuse_port=True).start()
         logger.info("worker-ready", port=port)
         await stop.wait()
+        for task in background:
+            task.cancel()
         await runner.cleanup()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(hub.sequencer.drain(), 10)
         writer.cancel()
-        listener.cancel()
     await pool.close()
 
 
 async def _listen(dsn: str, hub: Hub) -> None:
     """Wake waiting polls when any process commits; polling works without it."""
     while True:
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        with contextlib.suppress(*CONNECTION_LOST):
             connection = await asyncpg.connect(dsn, timeout=10)
             gone = asyncio.Event()
             connection.add_termination_listener(lambda _, gone=gone: gone.set())
             await connection.add_listener("xieban", lambda *_: hub.waiters.wake())
             await gone.wait()
         await asyncio.sleep(0.5)
+
+
+async def _keep_partitions(pool: Pool) -> None:
+    """The months ahead have their partitions long before they begin."""
+    while True:
+        with contextlib.suppress(*CONNECTION_LOST):
+            async with pool.acquire() as connection:
+                await partitions.prepare(connection)
+        await asyncio.sleep(3600)
 
 
 def main() -> None:

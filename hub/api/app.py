@@ -1,18 +1,30 @@
-"""The HTTP application: every route of the contract, by resource."""
+"""The HTTP application: every call of the contract, by resource."""
 
 from aiohttp import web
 
-from hub.api import cases, directory, logs, mailboxes, messages, problems
-from hub.api.calls import HUB
+from hub.api import cases, directory, health, logs, mailboxes, messages, openapi, problems, protocols
+from hub.api.calls import HUB, Call
 from hub.service import Hub
 
 MAX_BODY = 64 << 20
+CALLS: tuple[Call, ...] = (
+    *directory.CALLS,
+    *messages.CALLS,
+    *mailboxes.CALLS,
+    *cases.CALLS,
+    *protocols.CALLS,
+    *logs.CALLS,
+    *problems.CALLS,
+    *health.CALLS,
+    *openapi.CALLS,
+)
 
 
 def application(hub: Hub) -> web.Application:
     """The application that serves `hub`."""
     app = web.Application(middlewares=[problems.middleware], client_max_size=MAX_BODY)
     app[HUB] = hub
-    for resource in (messages, mailboxes, cases, directory, logs):
-        app.add_routes(resource.ROUTES)
+    app[openapi.DOCUMENT] = openapi.document(CALLS)
+    for call in CALLS:
+        app.router.add_route(call.method, call.path, call.handler)
     return app

@@ -1,5 +1,7 @@
-"""What every call shares: its hub, its caller, its numbers, its JSON."""
+"""What a call is: its route, its handler and what the OpenAPI document says of it; and what every handler shares."""
 
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -10,6 +12,44 @@ from hub.organisations import Organisation
 from hub.service import Hub
 
 HUB = web.AppKey("hub", Hub)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+JSON = "application/json"
+JOSE = "application/jose"
+NDJSON = "application/x-ndjson"
+EVENT = "application/cloudevents+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer: its words, its media type, and the type whose JSON it is (None: text or bytes)."""
+
+    about: str
+    of: Any = None
+    media: str = JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A parameter of the query, with its JSON Schema."""
+
+    name: str
+    about: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the API: the route it is served under and the words the OpenAPI document has for it."""
+
+    method: str
+    path: str
+    handler: Handler
+    about: str
+    answers: Mapping[int, Answer]
+    query: tuple[Query, ...] = ()
+    body: tuple[str, ...] = ()
+    token: bool = False
+    tags: tuple[str, ...] = field(default=())
 
 
 async def caller(request: web.Request) -> Organisation:
@@ -21,7 +61,7 @@ async def caller(request: web.Request) -> Organisation:
 
 
 def number(request: web.Request, name: str, default: int, most: int) -> int:
-    """A whole number from the query. Raises RequestMalformed."""
+    """A whole number from the query, at most `most`. Raises RequestMalformed."""
     text = request.query.get(name)
     if text is None:
         return default
@@ -30,12 +70,20 @@ def number(request: web.Request, name: str, default: int, most: int) -> int:
     return min(int(text), most)
 
 
+def flag(request: web.Request, name: str) -> bool:
+    """A switch in the query, `1` or `0`. Raises RequestMalformed."""
+    text = request.query.get(name, "0")
+    if text not in ("0", "1"):
+        raise RequestMalformed(f"{name} is 0 or 1")
+    return text == "1"
+
+
 def require_type(request: web.Request, *types: str) -> None:
     """Raise MediaTypeUnsupported unless the body is of one of `types`."""
     if request.content_type not in types:
         raise MediaTypeUnsupported(f"send {' or '.join(types)}")
 
 
-def json(value: Any, status: int = 200, content_type: str = "application/json") -> web.Response:
+def json(value: Any, status: int = 200, content_type: str = JSON) -> web.Response:
     """A JSON response."""
     return web.Response(status=status, body=msgspec.json.encode(value), content_type=content_type)

@@ -1,98 +1,54 @@
-"""Cases: what their parties, and the supervisors above them, see."""
+"""Cases over HTTP."""
 
-from typing import Any
-
-import msgspec
 from aiohttp import web
 
-from hub.api.calls import HUB, caller, json, number
-from hub.errors import Forbidden, NotFound, RequestMalformed
-from hub.organisations import Organisation
-from hub.service import Hub
-from hub.store.queries import SQL
-from protocols import envelope, flow
-from protocols.flow import Case
-
-_decoder = msgspec.json.Decoder(Case)
+from hub.api.calls import HUB, Answer, Call, Query, caller, json, number
+from hub.cases import Listing, View
+from hub.errors import NotFound, RequestMalformed
+from protocols import envelope
 
 
 async def listing(request: web.Request) -> web.Response:
-    """`GET /v1/cases?state=&after=&limit=`: the newest first; `next` continues."""
-    hub, who = request.app[HUB], await caller(request)
-    after, limit = request.query.get("after"), max(1, number(request, "limit", 100, 500))
+    """`GET /v1/cases`."""
+    who = await caller(request)
+    state, after, limit = request.query.get("state"), request.query.get("after"), number(request, "limit", 100, 500)
     if after is not None and not envelope.is_id(after):
         raise RequestMalformed("after is a case id")
-    names = await _sight(hub, who)
-    async with hub.pool.acquire() as connection:
-        found = await connection.fetch(SQL["cases_of"], names, after, limit)
-        ids = [row["case_id"] for row in found]
-        rows = await connection.fetch(SQL["case_records"], ids, request.query.get("state"))
-    following = str(ids[-1]) if len(ids) == limit else None
-    return json({"items": [_summary(hub, row, who) for row in rows], "next": following})
+    return json(await request.app[HUB].list_cases(who, state, after, max(1, limit)))
 
 
 async def one(request: web.Request) -> web.Response:
-    """`GET /v1/cases/{id}`: state, parties, due, timeline, allowed actions."""
-    hub, who, id = request.app[HUB], await caller(request), request.match_info["id"]
+    """`GET /v1/cases/{id}`."""
+    who, id = await caller(request), request.match_info["id"]
     if not envelope.is_id(id):
         raise NotFound()
-    names = await _sight(hub, who)
-    async with hub.pool.acquire() as connection:
-        row = await connection.fetchrow(SQL["case_record"], id)
-        if row is None:
-            raise NotFound()
-        if not await connection.fetch(SQL["case_party"], id, names):
-            raise Forbidden()
-        steps = await connection.fetch(SQL["case_steps"], id)
-    return json(_summary(hub, row, who) | {"timeline": [_step(step) for step in steps]})
+    return json(await request.app[HUB].read_case(who, id))
 
 
-async def _sight(hub: Hub, who: Organisation) -> list[str]:
-    """Whose cases the caller sees: its own, and as a supervisor those below it."""
-    return (await hub.directory()).subtree(who.id) if "supervisor" in who.roles else [who.id]
-
-
-def _summary(hub: Hub, row: Any, who: Organisation) -> dict[str, Any]:
-    case = _decoder.decode(row["record"])
-    protocol = hub.catalogue.protocols[case.protocol, case.version]
-    actions = flow.allowed_actions(protocol.flow, case, who.id)
-    due = flow.current_due(protocol.flow, case)
-    return {
-        "id": case.id,
-        "protocol": case.protocol,
-        "version": case.version,
-        "state": case.state,
-        "opener": case.opener,
-        "responder": case.position.responder,
-        "participants": case.position.participants,
-        "legal_basis": case.basis,
-        "opened": envelope.rfc3339(case.opened),
-        "updated": envelope.rfc3339(row["updated"]),
-        "due": {"date": due.date, "provisional": due.provisional} if due else None,
-        "owner": protocol.flow.states[case.state].owner,
-        "allowed_actions": [
-            {
-                "message": name,
-                "type": f"{case.protocol}.{name}",
-                "dataschema": protocol.messages[name].schema.id,
-                "sealed": protocol.messages[name].declared.sealed,
-            }
-            for name in actions
-        ],
-    }
-
-
-def _step(row: Any) -> dict[str, Any]:
-    return {
-        "log_index": row["log_index"],
-        "source": row["source"],
-        "id": str(row["id"]),
-        "type": row["type"],
-        "from": row["state_before"],
-        "to": row["state_after"],
-        "due": row["due"],
-        "accepted": envelope.rfc3339(row["accepted"]),
-    }
-
-
-ROUTES = [web.get("/v1/cases", listing), web.get("/v1/cases/{id}", one)]
+CALLS = (
+    Call(
+        "GET",
+        "/v1/cases",
+        listing,
+        "案件列表，新的在前；督导方可见下级的案件。 Cases, the newest first; supervisors see those below them.",
+        {200: Answer("一页案件 · a page of cases", Listing)},
+        (
+            Query("state", "只要此状态的案件 · only cases in this state", {"type": "string"}),
+            Query("after", "从此案件之后继续 · continue after this case", {"type": "string", "format": "uuid"}),
+            Query(
+                "limit", "每页件数 · cases a page", {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}
+            ),
+        ),
+        token=True,
+        tags=("cases",),
+    ),
+    Call(
+        "GET",
+        "/v1/cases/{id}",
+        one,
+        "案件的状态、参与机构、期限、经过与可办事项。 State, parties, due date, timeline, allowed actions.",
+        {200: Answer("案件 · the case", View)},
+        token=True,
+        tags=("cases",),
+    ),
+)

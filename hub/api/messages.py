@@ -1,33 +1,58 @@
 """Sending: one message, a batch, a preflight; and reading a message back."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from aiohttp import web
+from asyncpg import Record
 
 from hub import errors, log
-from hub.api.calls import HUB, caller, json, require_type
-from hub.api.problems import language
-from hub.errors import NotFound
+from hub.api.calls import EVENT, HUB, JOSE, NDJSON, Answer, Call, caller, json, require_type
+from hub.api.problems import described, language
+from hub.errors import NotFound, Problem
 from hub.intake.decode import decode
 from hub.store.queries import SQL
 from keys.errors import Fault
 from protocols import entries, envelope, receipt
+from protocols.receipt import LogProof, Receipt
 
 MAX_LINES = 1000
 
 
+class Verdict(msgspec.Struct, frozen=True):
+    """Whether a message would be taken now: every problem, or the state and due date it would leave."""
+
+    acceptable: bool
+    problems: list[Problem]
+    state: str | None
+    due: str | None
+
+
+class Event(msgspec.Struct, frozen=True):
+    """An entry of the log with its proof."""
+
+    entry: Mapping[str, Any]
+    log: LogProof
+
+
+class Events(msgspec.Struct, frozen=True):
+    """Every log entry of a message: accepted, fetched, acknowledged or expired by each recipient."""
+
+    events: list[Event]
+
+
 async def send(request: web.Request) -> web.Response:
     """`POST /v1/messages`: 201 and the receipt; known bytes 200 and the first receipt."""
-    require_type(request, "application/jose")
+    require_type(request, JOSE)
     given, new = await request.app[HUB].take((await request.read()).strip())
     return json(given, status=201 if new else 200)
 
 
 async def send_batch(request: web.Request) -> web.Response:
     """`POST /v1/messages/batch`: NDJSON, one line each in order, a receipt or a problem."""
-    require_type(request, "application/x-ndjson")
+    require_type(request, NDJSON)
     lines = [line.strip() for line in (await request.read()).split(b"\n")]
     while lines and not lines[-1]:
         lines.pop()
@@ -39,28 +64,21 @@ async def send_batch(request: web.Request) -> web.Response:
         try:
             return msgspec.json.encode((await hub.take(line))[0])
         except Fault as fault:
-            return msgspec.json.encode(errors.problem(fault, words))
+            return msgspec.json.encode(described(fault, words))
 
     answers = await asyncio.gather(*(one(line) for line in lines))
-    return web.Response(body=b"".join(a + b"\n" for a in answers), content_type="application/x-ndjson")
+    return web.Response(body=b"".join(a + b"\n" for a in answers), content_type=NDJSON)
 
 
 async def preflight(request: web.Request) -> web.Response:
     """`POST /v1/preflight`: would this be taken now?"""
     who = await caller(request)
-    require_type(request, "application/cloudevents+json", "application/jose")
+    require_type(request, EVENT, JOSE)
     body = await request.read()
-    attributes = decode(body.strip()).attributes if request.content_type == "application/jose" else envelope.read(body)
-    result = await request.app[HUB].preflight(who, attributes)
-    result["problems"] = [errors.problem(fault, language(request)) for fault in result["problems"]]
-    return json(result)
-
-
-async def _row(request: web.Request) -> Any:
-    who = await caller(request)
-    if not envelope.is_id(request.match_info["id"]):
-        raise NotFound()
-    return await request.app[HUB].message(who, request.match_info["source"], request.match_info["id"])
+    attributes = decode(body.strip()).attributes if request.content_type == JOSE else envelope.read(body)
+    found = await request.app[HUB].preflight(who, attributes)
+    problems = [described(fault, language(request)) for fault in found.problems]
+    return json(Verdict(not problems, problems, found.state, found.due))
 
 
 async def read(request: web.Request) -> web.Response:
@@ -71,52 +89,100 @@ async def read(request: web.Request) -> web.Response:
         rows = await connection.fetch(SQL["messages"], *keys)
     if not rows:
         raise NotFound()
-    return web.Response(body=rows[0]["jws"], content_type="application/jose")
+    return web.Response(body=rows[0]["jws"], content_type=JOSE)
 
 
 async def read_receipt(request: web.Request) -> web.Response:
-    """`…/receipt`: the receipt."""
+    """`GET /v1/messages/{source}/{id}/receipt`: the receipt."""
     hub, row = request.app[HUB], await _row(request)
     async with hub.pool.acquire() as connection:
-        (proof,) = await log.prove(connection, hub.origin, [log.Placed(row["log_index"], row["tree_size"])])
-    entry = entries.decode(receipt.leaf(proof))
-    if not isinstance(entry, entries.Accepted):
-        raise NotFound()
-    return json(receipt.build(entry, proof))
+        place = log.Placed(row["log_index"], row["tree_size"])
+        (proof,) = await log.prove(connection, hub.identity.origin, [place])
+    return json(receipt.build(_accepted(proof), proof))
 
 
 async def read_events(request: web.Request) -> web.Response:
-    """`…/events`: every log entry of the message, with proofs."""
+    """`GET /v1/messages/{source}/{id}/events`: every log entry of the message, with proofs."""
     hub, row = request.app[HUB], await _row(request)
     async with hub.pool.acquire() as connection:
         places = [log.Placed(row["log_index"], row["tree_size"])]
-        (proof,) = await log.prove(connection, hub.origin, places)
-        entry = entries.decode(receipt.leaf(proof))
-        if not isinstance(entry, entries.Accepted):
-            raise NotFound()
-        for recipient, position in entry.recipients.items():
+        (proof,) = await log.prove(connection, hub.identity.origin, places)
+        for recipient, position in _accepted(proof).recipients.items():
             for mark in await connection.fetch(SQL["marks"], recipient, position):
                 places.append(log.Placed(mark["log_index"], mark["tree_size"]))
         places = sorted(set(places), key=lambda place: place.index)
-        proofs = await log.prove(connection, hub.origin, places)
-    events = [{"entry": entries.as_object(receipt.leaf(p)), "log": p} for p in proofs]
-    return json({"events": events})
+        proofs = await log.prove(connection, hub.identity.origin, places)
+    return json(Events([Event(entries.as_object(receipt.leaf(p)), p) for p in proofs]))
 
 
-async def problem(request: web.Request) -> web.Response:
-    """`GET /problems/{code}`: what the code means, in both languages."""
-    entry = errors.CATALOGUE.get(request.match_info["code"])
-    if entry is None:
+def _accepted(proof: LogProof) -> entries.Accepted:
+    entry = entries.decode(receipt.leaf(proof))
+    assert isinstance(entry, entries.Accepted)
+    return entry
+
+
+async def _row(request: web.Request) -> Record:
+    who = await caller(request)
+    if not envelope.is_id(request.match_info["id"]):
         raise NotFound()
-    return json(entry)
+    return await request.app[HUB].message(who, request.match_info["source"], request.match_info["id"])
 
 
-ROUTES = [
-    web.post("/v1/messages", send),
-    web.post("/v1/messages/batch", send_batch),
-    web.post("/v1/preflight", preflight),
-    web.get("/v1/messages/{source}/{id}", read),
-    web.get("/v1/messages/{source}/{id}/receipt", read_receipt),
-    web.get("/v1/messages/{source}/{id}/events", read_events),
-    web.get("/problems/{code}", problem),
-]
+_RECEIPT = Answer("回执 · the receipt", Receipt)
+CALLS = (
+    Call(
+        "POST",
+        "/v1/messages",
+        send,
+        "发送一条已签名的消息。 Send one signed message.",
+        {201: _RECEIPT, 200: Answer("同样的字节此前已受理：首次的回执 · the first receipt of known bytes", Receipt)},
+        body=(JOSE,),
+        tags=("messages",),
+    ),
+    Call(
+        "POST",
+        "/v1/messages/batch",
+        send_batch,
+        "批量发送，每行一条，逐条独立。 Send up to 1,000 messages, a line each; each stands alone.",
+        {200: Answer("逐行：回执或问题 · line by line, a receipt or a problem", media=NDJSON)},
+        body=(NDJSON,),
+        tags=("messages",),
+    ),
+    Call(
+        "POST",
+        "/v1/preflight",
+        preflight,
+        "预检：现在会被受理吗？不存储任何内容。 Would this be taken now? Nothing is stored.",
+        {200: Answer("结论 · the verdict", Verdict)},
+        body=(EVENT, JOSE),
+        token=True,
+        tags=("messages",),
+    ),
+    Call(
+        "GET",
+        "/v1/messages/{source}/{id}",
+        read,
+        "原始消息（紧凑 JWS）。 The stored compact JWS.",
+        {200: Answer("消息 · the message", media=JOSE)},
+        token=True,
+        tags=("messages",),
+    ),
+    Call(
+        "GET",
+        "/v1/messages/{source}/{id}/receipt",
+        read_receipt,
+        "消息的回执。 The message's receipt.",
+        {200: _RECEIPT},
+        token=True,
+        tags=("messages",),
+    ),
+    Call(
+        "GET",
+        "/v1/messages/{source}/{id}/events",
+        read_events,
+        "消息的全部日志条目与证明。 All log entries of the message, with proofs.",
+        {200: Answer("条目 · the entries", Events)},
+        token=True,
+        tags=("messages",),
+    ),
+)

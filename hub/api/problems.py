@@ -1,22 +1,26 @@
 """RFC 9457: every fault of a call becomes its problem here, and nothing else does."""
 
+import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
 import structlog
 from aiohttp import web
 
-from hub import errors
+from hub import errors, metrics
+from hub.api.calls import Answer, Call, json
 from hub.errors import (
     CATALOGUE,
+    Entry,
     Internal,
     MethodNotAllowed,
     NotFound,
+    Problem,
     RequestMalformed,
     TooLarge,
     Unavailable,
 )
-from hub.intake.batch import CONNECTION_LOST
+from hub.store import CONNECTION_LOST
 from keys.errors import Fault
 
 logger = structlog.get_logger()
@@ -28,17 +32,22 @@ def language(request: web.Request) -> str:
     return "en" if request.headers.get("Accept-Language", "").lower().startswith("en") else "zh"
 
 
-def answer(fault: Fault, language: str) -> web.Response:
-    """The response of a fault; one that the catalogue does not have is the hub's own failure."""
+def described(fault: Fault, language: str) -> Problem:
+    """The problem of a fault; one that the catalogue does not have is the hub's own failure."""
     if fault.code not in CATALOGUE:
         logger.error("fault-without-problem", code=fault.code)
         fault = Internal()
-    body = errors.problem(fault, language)
-    headers = {"Retry-After": RETRY_AFTER} if body["retryable"] else {}
-    if body["status"] == 401:
+    return errors.problem(fault, language)
+
+
+def answer(fault: Fault, language: str) -> web.Response:
+    """The response of a fault."""
+    body = described(fault, language)
+    headers = {"Retry-After": RETRY_AFTER} if body.retryable else {}
+    if body.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return web.Response(
-        status=body["status"],
+        status=body.status,
         body=msgspec.json.encode(body),
         content_type="application/problem+json",
         headers=headers,
@@ -49,7 +58,20 @@ def answer(fault: Fault, language: str) -> web.Response:
 async def middleware(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Answer every fault of a call as a problem."""
+    """Answer every fault of a call as a problem, and time the call."""
+    started = time.perf_counter()
+    response = await _answered(request, handler)
+    resource = request.match_info.route.resource
+    route = "unknown" if resource is None else resource.canonical
+    metrics.CALLS.labels(request.method if resource else "any", route, response.status).observe(
+        time.perf_counter() - started
+    )
+    return response
+
+
+async def _answered(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
     try:
         return await handler(request)
     except Fault as fault:
@@ -64,8 +86,29 @@ async def middleware(
         return response
     except web.HTTPException as error:
         return answer(RequestMalformed(error.reason), language(request))
-    except CONNECTION_LOST:
+    except CONNECTION_LOST as error:
+        logger.warning("database-away", error=type(error).__name__, path=request.path)
         return answer(Unavailable(), language(request))
     except Exception as error:
         logger.exception("call-failed", error=type(error).__name__, path=request.path)
         return answer(Internal(), language(request))
+
+
+async def problem(request: web.Request) -> web.Response:
+    """`GET /problems/{code}`: what the code means, in both languages."""
+    entry = CATALOGUE.get(request.match_info["code"])
+    if entry is None:
+        raise NotFound()
+    return json(entry)
+
+
+CALLS = (
+    Call(
+        "GET",
+        "/problems/{code}",
+        problem,
+        "问题代码的含义。 What a problem's code means.",
+        {200: Answer("含义 · its meaning", Entry)},
+        tags=("problems",),
+    ),
+)

@@ -1,32 +1,24 @@
-"""Steps 5 and 6, under the log's lock: authorise by key and case, advance the case, enter it in the ledger."""
+"""Step 6, under the log's lock: the message advances its case, and all that follows is entered in the ledger."""
 
 import hashlib
 from dataclasses import dataclass
 
 from hub.errors import IdReused
+from hub.intake.authorise import authorise
 from hub.intake.decode import Incoming
-from hub.intake.ledger import Ledger, MailboxRow, MessageRow, StepRow
-from hub.intake.verify import verify
+from hub.intake.ledger import Job, Ledger, MailboxRow, MessageRow, StepRow, Taken
 from keys.errors import Fault
 from protocols import envelope, flow
+from protocols.deadlines import Due
 from protocols.entries import Accepted
 from protocols.envelope import Event
-from protocols.flow import Transition
+from protocols.flow import Case, Transition
 from protocols.loading import Protocol
 from protocols.refusals import SchemaMismatch
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """A message in the log: at `index`, provable under `tree_size` (None: the batch's own); `new` or known."""
-
-    index: int
-    tree_size: int | None
-    new: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Job):
     """A message that passed every check that needs no case."""
 
     incoming: Incoming
@@ -35,77 +27,77 @@ class Candidate:
     epoch: int
 
     @property
-    def case_id(self) -> str:
+    def recipients(self) -> tuple[str, ...]:
+        """Whose positions it takes."""
+        return self.event.recipients
+
+    @property
+    def case(self) -> str:
         """The case it speaks to."""
         return self.event.subject
 
+    @property
+    def message(self) -> tuple[str, str]:
+        """What it is known by."""
+        return self.event.source, self.event.id
+
     def take(self, ledger: Ledger) -> Taken | Fault:
         """Judge the message against the ledger and, if it is taken, enter all that follows from it."""
-        event = self.event
-        known = ledger.known.get((event.source, event.id))
+        known = ledger.known.get(self.message)
         if known is not None:
             digest, index, tree_size = known
             return Taken(index, tree_size, False) if digest == self.incoming.signing_digest else IdReused()
-        refusal = self._authorise(ledger)
-        if refusal is not None:
+        try:
+            authorise(self.incoming, self.epoch, ledger.directory, ledger.now)
+        except Fault as refusal:
             return refusal
-        before = ledger.cases.get(event.subject)
+        before = ledger.cases.get(self.case)
         if before is not None and not self._same_version(before):
             return SchemaMismatch(f"the case follows {before.protocol} {before.version}")
-        outcome = flow.advance(self.protocol.flow, before, event, ledger.now)
+        outcome = flow.advance(self.protocol.flow, before, self.event, ledger.now)
         if not isinstance(outcome, Transition):
             return outcome
-        return self._enter(ledger, outcome)
+        return enter(
+            ledger,
+            self.event,
+            self.incoming.compact.token,
+            self.incoming.signing_digest,
+            outcome.case,
+            outcome.before,
+            outcome.due,
+        )
 
-    def _same_version(self, case: flow.Case) -> bool:
+    def _same_version(self, case: Case) -> bool:
         opening = self.event.message in self.protocol.flow.opening
         return opening or (case.protocol, case.version) == (self.protocol.name, self.protocol.version)
 
-    def _authorise(self, ledger: Ledger) -> Fault | None:
-        """The key's present standing: whatever changed since the signature was verified counts."""
-        try:
-            if ledger.directory.epoch != self.epoch:
-                verify(self.incoming, ledger.directory, ledger.now)
-            else:
-                sender = ledger.directory.organisations[self.event.source]
-                sender.ring.verifying(self.incoming.compact.header.kid, ledger.now, sender.algorithms)
-        except Fault as refusal:
-            return refusal
-        return None
 
-    def _enter(self, ledger: Ledger, outcome: Transition) -> Taken:
-        event, case = self.event, outcome.case
-        digest = hashlib.sha256(self.incoming.compact.token).digest()
-        positions = {name: ledger.next_position(name) for name in event.recipients}
-        due = outcome.due.date if outcome.due else None
-        index = ledger.append(
-            Accepted(
-                id=event.id,
-                digest="sha-256:" + digest.hex(),
-                source=event.source,
-                type=event.type,
-                subject=event.subject,
-                causationid=event.causationid,
-                recipients=positions,
-                at=envelope.rfc3339(ledger.now),
-                due=due.isoformat() if due else None,
-            )
-        )
-        row = MessageRow(
-            source=event.source,
+def enter(
+    ledger: Ledger, event: Event, token: bytes, signing_digest: bytes, case: Case, before: str | None, due: Due | None
+) -> Taken:
+    """Enter a message that leaves `case` as it is given: log entry, positions, step, parties."""
+    digest = hashlib.sha256(token).digest()
+    positions = {name: ledger.next_position(name) for name in event.recipients}
+    day = due.date if due else None
+    index = ledger.append(
+        Accepted(
             id=event.id,
-            case_id=event.subject,
-            log_index=index,
-            signing_digest=self.incoming.signing_digest,
-            digest=digest,
-            jws=self.incoming.compact.token,
+            digest="sha-256:" + digest.hex(),
+            source=event.source,
+            type=event.type,
+            subject=event.subject,
+            causationid=event.causationid,
+            recipients=positions,
+            at=envelope.rfc3339(ledger.now),
+            due=day.isoformat() if day else None,
         )
-        ledger.messages.append(row)
-        ledger.mailbox += [MailboxRow(name, at, row, event.expirytime) for name, at in positions.items()]
-        provisional = outcome.due.provisional if outcome.due else False
-        ledger.steps.append(StepRow(row, event.type, outcome.before, case.state, due, provisional))
-        ledger.parties.update((name, case.id) for name in case.parties())
-        ledger.cases[case.id] = case
-        ledger.changed_cases[case.id] = (case, due)
-        ledger.known[event.source, event.id] = (self.incoming.signing_digest, index, None)
-        return Taken(index, None, True)
+    )
+    row = MessageRow(event.source, event.id, case.id, index, signing_digest, digest, token)
+    ledger.messages.append(row)
+    ledger.mailbox += [MailboxRow(name, at, row, event.expirytime) for name, at in positions.items()]
+    ledger.steps.append(StepRow(row, event.type, before, case.state, day, due.provisional if due else False))
+    ledger.parties.update((name, case.id) for name in case.parties())
+    ledger.cases[case.id] = case
+    ledger.changed_cases[case.id] = (case, day)
+    ledger.known[event.source, event.id] = (signing_digest, index, None)
+    return Taken(index, None, True)

@@ -7,76 +7,45 @@ batches, in whatever process, can wait for each other, and the tree can't fork
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from itertools import chain
 
 import asyncpg
 import msgspec
 import structlog
 
-from hub import log, organisations
+from hub import metrics, organisations
 from hub.errors import Internal, Overloaded, Unavailable
-from hub.intake.advance import Candidate, Taken
-from hub.intake.ledger import Counter, Ledger
+from hub.identity import Identity
+from hub.intake.ledger import Counter, Job, Ledger
+from hub.intake.prove import Outcome, prove
 from hub.intake.store import store
 from hub.organisations import Directory
-from hub.store import Connection, Pool
+from hub.store import CONNECTION_LOST, Connection, Pool
 from hub.store.queries import SQL
-from keys import checkpoint, merkle
-from keys.checkpoint import Checkpoint
 from keys.errors import Fault
-from keys.jwk import SigningKey
 from keys.tiles import Edge
 from protocols.flow import Case
-from protocols.receipt import LogProof, log_proof
 
 logger = structlog.get_logger()
 _case_decoder = msgspec.json.Decoder(Case)
-CONNECTION_LOST = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    TimeoutError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-)
 RETRY_FOR = 15.0
+"""Seconds for which a batch is tried again while the database is away."""
 
-
-class Job(Protocol):
-    """Something to be entered in the log: it names what it reads, then judges itself against the ledger."""
-
-    @property
-    def recipients(self) -> Sequence[str]:
-        """Whose counters it reads."""
-        ...
-
-    def take(self, ledger: Ledger) -> Taken | Fault:
-        """Enter it, or say why not."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A job's end: proven in the log, and whether it was new."""
-
-    proof: LogProof
-    new: bool
+Waiting = tuple[Job, asyncio.Future[Outcome]]
 
 
 class Sequencer:
     """One process's writer: collects jobs for a moment and commits them together."""
 
-    def __init__(self, pool: Pool, origin: str, key: SigningKey, *, queue: int = 10_000, batch: int = 256) -> None:
-        self._pool, self._origin, self._key = pool, origin, key
-        self._waiting: asyncio.Queue[tuple[Any, asyncio.Future[Outcome]]] = asyncio.Queue(queue)
+    def __init__(self, pool: Pool, identity: Identity, *, queue: int = 10_000, batch: int = 256) -> None:
+        self._pool, self._identity = pool, identity
+        self._waiting: asyncio.Queue[Waiting] = asyncio.Queue(queue)
         self._batch = batch
         self._edge: Edge | None = None
-        self.directory: Directory | None = None
+        self._directory: Directory | None = None
         self.on_commit: Callable[[Ledger], None] = lambda ledger: None
 
-    async def submit(self, job: Any) -> Outcome:
+    async def submit(self, job: Job) -> Outcome:
         """Enter `job`; returns after commit. Raises its refusal, Overloaded, Unavailable or Internal."""
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         try:
@@ -91,6 +60,7 @@ class Sequencer:
             batch = [await self._waiting.get()]
             while len(batch) < self._batch and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
+            metrics.QUEUE.set(self._waiting.qsize())
             try:
                 await self._settle(batch)
             finally:
@@ -101,31 +71,19 @@ class Sequencer:
         """Wait until everything submitted is settled."""
         await self._waiting.join()
 
-    async def _settle(self, batch: list[tuple[Any, asyncio.Future[Outcome]]]) -> None:
-        deadline = asyncio.get_running_loop().time() + RETRY_FOR
-        delay = 0.05
-        while True:
-            try:
-                results = await self._commit([job for job, _ in batch])
-                break
-            except CONNECTION_LOST as error:
-                # The outcome of the commit is unknown: the messages' ids make the retry safe.
-                self._edge = None
-                logger.warning("batch-retried", error=type(error).__name__)
-                if asyncio.get_running_loop().time() + delay > deadline:
-                    results = [Unavailable() for _ in batch]
-                    break
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, 1.0)
-            except Exception as error:
-                self._edge = None
-                if len(batch) > 1:
-                    middle = len(batch) // 2
-                    await self._settle(batch[:middle])
-                    await self._settle(batch[middle:])
-                    return
-                logger.exception("job-failed", error=type(error).__name__)
-                results = [Internal()]
+    async def _settle(self, batch: Sequence[Waiting]) -> None:
+        """Commit the batch and answer each of its jobs; one that makes the batch fail is answered alone."""
+        try:
+            results = await self._until_decided([job for job, _ in batch])
+        except Exception as error:
+            self._edge = None
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                await self._settle(batch[:middle])
+                await self._settle(batch[middle:])
+                return
+            logger.exception("job-failed", error=type(error).__name__, job=type(batch[0][0]).__name__)
+            results = [Internal()]
         for (_, future), result in zip(batch, results, strict=True):
             if future.cancelled():
                 continue
@@ -134,81 +92,55 @@ class Sequencer:
             else:
                 future.set_result(result)
 
-    async def _commit(self, jobs: list[Any]) -> list[Outcome | Fault]:
+    async def _until_decided(self, jobs: Sequence[Job]) -> Sequence[Outcome | Fault]:
+        """Commit, again and again while the database is away: an unknown outcome is found out by the jobs' ids."""
+        deadline = asyncio.get_running_loop().time() + RETRY_FOR
+        delay = 0.05
+        while True:
+            try:
+                with metrics.BATCH_SECONDS.time():
+                    return await self._commit(jobs)
+            except CONNECTION_LOST as error:
+                self._edge = None
+                logger.warning("batch-retried", error=type(error).__name__, jobs=len(jobs))
+                if asyncio.get_running_loop().time() + delay > deadline:
+                    return [Unavailable() for _ in jobs]
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, 1.0)
+
+    async def _commit(self, jobs: Sequence[Job]) -> Sequence[Outcome | Fault]:
         async with self._pool.acquire() as connection:
             async with connection.transaction():
                 head = await connection.fetchrow(SQL["lock_head"])
                 assert head is not None
                 ledger = await self._open(connection, head, jobs)
                 taken = [job.take(ledger) for job in jobs]
-                edge, note = await self._append(connection, head, ledger)
+                edge, note = self._edge, head["note"]
+                if ledger.leaves:
+                    edge, note = await store(connection, ledger, self._identity, edge)
             if ledger.leaves:
                 self._edge = edge
+                metrics.batch(ledger, edge)
                 self.on_commit(ledger)
-            return await self._prove(connection, ledger, edge, note, taken)
+            return await prove(connection, self._identity.origin, ledger, edge, note, taken)
 
-    async def _open(self, connection: Connection, head: asyncpg.Record, jobs: list[Any]) -> Ledger:
-        if self.directory is None or self.directory.epoch != head["key_epoch"]:
-            self.directory = await organisations.load(connection)
-        ledger = Ledger(now=head["now"], size=head["size"], directory=self.directory)
-        messages = [job for job in jobs if isinstance(job, Candidate)]
+    async def _open(self, connection: Connection, head: asyncpg.Record, jobs: Sequence[Job]) -> Ledger:
+        """The ledger with everything read that the jobs are judged by."""
+        if self._directory is None or self._directory.epoch != head["key_epoch"]:
+            self._directory = await organisations.load(connection)
+        ledger = Ledger(now=head["now"], size=head["size"], directory=self._directory)
+        messages = list({job.message for job in jobs if job.message is not None})
         if messages:
-            keys = [job.event.source for job in messages], [job.event.id for job in messages]
-            for row in await connection.fetch(SQL["known"], *keys):
+            columns = [source for source, _ in messages], [id for _, id in messages]
+            for row in await connection.fetch(SQL["known"], *columns):
                 known = (row["signing_input"], row["log_index"], row["tree_size"])
                 ledger.known[row["source"], str(row["id"])] = known
-            ids = list({job.case_id for job in messages})
-            for row in await connection.fetch(SQL["cases"], ids):
+        cases = list({job.case for job in jobs if job.case is not None})
+        if cases:
+            for row in await connection.fetch(SQL["cases"], cases):
                 case = _case_decoder.decode(row["record"])
                 ledger.cases[case.id] = case
-        names = list({name for job in jobs for name in _recipients(job)})
+        names = list(set(chain.from_iterable(job.recipients for job in jobs)))
         for row in await connection.fetch(SQL["counters"], names):
             ledger.counters[row["recipient"]] = Counter(row["last"], row["handed"], row["fetched"], row["acknowledged"])
         return ledger
-
-    async def _append(self, connection: Connection, head: asyncpg.Record, ledger: Ledger) -> tuple[Edge | None, str]:
-        if not ledger.leaves:
-            return self._edge, head["note"]
-        if self._edge is None or self._edge.size != head["size"]:
-            self._edge = await log.load_edge(connection, head["size"])
-        edge = self._edge.copy()
-        edge.forget()
-        tiles = edge.append([merkle.leaf_hash(leaf) for leaf in ledger.leaves])
-        root = edge.root()
-        note = checkpoint.sign_checkpoint(Checkpoint(self._origin, edge.size, root), self._key)
-        await store(connection, ledger, tiles, root, note)
-        return edge, note
-
-    async def _prove(
-        self,
-        connection: Connection,
-        ledger: Ledger,
-        edge: Edge | None,
-        note: str,
-        taken: list[Taken | Fault],
-    ) -> list[Outcome | Fault]:
-        """Step 8: proofs for all of the batch, from memory where they are new, from storage where known."""
-        outcomes: list[Outcome | Fault] = []
-        for result in taken:
-            if isinstance(result, Fault):
-                outcomes.append(result)
-            elif result.tree_size is None and edge is not None:
-                outcomes.append(await self._prove_new(connection, ledger, edge, note, result))
-            else:
-                place = log.Placed(result.index, result.tree_size or ledger.size)
-                (proof,) = await log.prove(connection, self._origin, [place])
-                outcomes.append(Outcome(proof, False))
-        return outcomes
-
-    async def _prove_new(self, connection: Connection, ledger: Ledger, edge: Edge, note: str, taken: Taken) -> Outcome:
-        try:
-            path = merkle.inclusion_proof(taken.index, edge.size, edge.node)
-        except KeyError:
-            nodes = await log.read_nodes(connection, merkle.inclusion_nodes(taken.index, edge.size))
-            path = merkle.inclusion_proof(taken.index, edge.size, lambda level, at: nodes[level, at])
-        leaf = ledger.leaves[taken.index - ledger.size]
-        return Outcome(log_proof(self._origin, taken.index, leaf, path, note), taken.new)
-
-
-def _recipients(job: Any) -> Sequence[str]:
-    return job.event.recipients if isinstance(job, Candidate) else job.recipients

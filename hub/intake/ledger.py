@@ -1,12 +1,49 @@
 """What one batch is about to write: entries, messages, positions, cases, kept in order until commit."""
 
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 from hub.organisations import Directory
+from keys.errors import Fault
 from protocols import entries
 from protocols.flow import Case
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A job in the log: at `index`, provable under `tree_size` (None: the batch's own); `new` or known."""
+
+    index: int
+    tree_size: int | None
+    new: bool
+
+
+class Job:
+    """Something to be entered in the log: it names what it reads, then judges itself against the ledger."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def recipients(self) -> Sequence[str]:
+        """Whose mailbox counters it reads."""
+
+    @property
+    def case(self) -> str | None:
+        """The case it reads."""
+        return None
+
+    @property
+    def message(self) -> tuple[str, str] | None:
+        """The `(source, id)` under which it may be known already."""
+        return None
+
+    @abstractmethod
+    def take(self, ledger: "Ledger") -> Taken | Fault:
+        """Enter it, or say why not."""
 
 
 @dataclass(slots=True)

@@ -1,16 +1,31 @@
-"""Step 7: the ledger written, each table in one statement, inside the batch's transaction."""
+"""Step 7: the ledger and the log's new head written, each table in one statement, in the batch's transaction."""
 
 import msgspec
 
+from hub import log
+from hub.identity import Identity
 from hub.intake.ledger import Ledger
 from hub.store import Connection
 from hub.store.queries import SQL
-from keys.tiles import Tile
+from keys import checkpoint, merkle
+from keys.checkpoint import Checkpoint
+from keys.tiles import Edge
 
 
-async def store(connection: Connection, ledger: Ledger, tiles: list[Tile], root: bytes, note: str) -> None:
-    """Write everything in `ledger` and move the log's head to its new size."""
-    size = ledger.size + len(ledger.leaves)
+async def store(
+    connection: Connection, ledger: Ledger, identity: Identity, edge: Edge | None = None
+) -> tuple[Edge, str]:
+    """Write everything in `ledger` and move the log's head; the tree's right edge and its signed checkpoint.
+
+    `edge` is the tree as remembered, used only when it has the ledger's size; it is left as it was, for the
+    transaction may yet fail.
+    """
+    remembered = edge if edge is not None and edge.size == ledger.size else await log.load_edge(connection, ledger.size)
+    grown = remembered.copy()
+    grown.forget()
+    tiles = grown.append([merkle.leaf_hash(leaf) for leaf in ledger.leaves])
+    size, root = grown.size, grown.root()
+    note = checkpoint.sign_checkpoint(Checkpoint(identity.origin, size, root), identity.key)
     await _messages(connection, ledger, size)
     await _cases(connection, ledger)
     await _mailboxes(connection, ledger, size)
@@ -21,6 +36,7 @@ async def store(connection: Connection, ledger: Ledger, tiles: list[Tile], root:
     await connection.execute(SQL["add_checkpoint"], size, note)
     await connection.execute(SQL["move_head"], size, root, note, ledger.now)
     await connection.execute(SQL["wake"])
+    return grown, note
 
 
 async def _messages(connection: Connection, ledger: Ledger, size: int) -> None:

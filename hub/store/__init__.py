@@ -1,9 +1,10 @@
 """The hub's memory: PostgreSQL, embedded or one's own, its tables and its statements by name."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
 
 if TYPE_CHECKING:
-    import asyncpg
     from asyncpg.pool import PoolConnectionProxy
 
     Pool = asyncpg.Pool[Any]
@@ -11,3 +12,15 @@ if TYPE_CHECKING:
 else:
     Pool = Any
     Connection = Any
+
+CONNECTION_LOST: Final[tuple[type[Exception], ...]] = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+"""What says that the database is away: whether a commit under way happened is then unknown."""

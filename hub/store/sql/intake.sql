@@ -56,6 +56,3 @@ ON CONFLICT DO NOTHING;
 
 -- name: mark_expired
 UPDATE mailbox SET expired = true WHERE recipient = $1 AND position = $2;
-
--- name: expiry_of
-SELECT recipient, position, expired, expires, source, id FROM mailbox WHERE recipient = $1 AND position = $2;

@@ -34,9 +34,6 @@ INSERT INTO log_checkpoint (size, note) VALUES ($1, $2);
 -- name: checkpoints
 SELECT size, note FROM log_checkpoint WHERE size = ANY($1::bigint[]);
 
--- name: checkpoints_after
-SELECT size, note FROM log_checkpoint WHERE size > $1 ORDER BY size LIMIT $2;
-
 -- name: entries
 SELECT index, leaf FROM log_entry WHERE index = ANY($1::bigint[]);
 
@@ -48,9 +45,6 @@ SELECT hashes FROM log_tile WHERE level = $1 AND index = $2;
 
 -- name: tile_roots
 SELECT root FROM log_tile WHERE level = $1 AND index >= $2 AND index < $3 ORDER BY index;
-
--- name: tiles_between
-SELECT level, index, hashes, root FROM log_tile WHERE level = $1 AND index >= $2 AND index < $3 ORDER BY index;
 
 -- name: wake
 SELECT pg_notify('xieban', '');

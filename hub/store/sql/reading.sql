@@ -2,8 +2,8 @@
 SELECT last, handed, fetched, acknowledged FROM mailbox_counter WHERE recipient = $1;
 
 -- name: mailbox_page
-SELECT position, case_id, log_index, tree_size, source, id, accepted, expired,
-    expires IS NOT NULL AND expires <= clock_timestamp() AS expiring
+SELECT position, case_id, log_index, tree_size, source, id, accepted,
+    expired OR coalesce(expires <= clock_timestamp(), false) AS expired
 FROM mailbox WHERE recipient = $1 AND position > $2 ORDER BY position LIMIT $3;
 
 -- name: mailbox_digest
@@ -13,8 +13,11 @@ SELECT digest FROM mailbox WHERE recipient = $1 AND position = $2;
 SELECT accepted FROM mailbox WHERE recipient = $1 AND position > $2 ORDER BY position LIMIT 1;
 
 -- name: mailbox_expiring
-SELECT recipient, position FROM mailbox
+SELECT recipient, position, case_id, source, id, expires FROM mailbox
 WHERE expires <= clock_timestamp() AND NOT expired ORDER BY expires LIMIT $1;
+
+-- name: case_protocols
+SELECT case_id, protocol, version FROM case_file WHERE case_id = ANY($1::uuid[]);
 
 -- name: hand_out
 UPDATE mailbox_counter SET handed = $2 WHERE recipient = $1 AND handed < $2;
@@ -47,14 +50,3 @@ WHERE case_id = ANY($1::uuid[]) AND ($2::text IS NULL OR state = $2) ORDER BY ca
 
 -- name: case_party
 SELECT organisation FROM case_party WHERE case_id = $1 AND organisation = ANY($2::text[]);
-
--- name: all_messages
-SELECT key.source, key.id, key.digest, key.signing_input, key.case_id, key.log_index, key.accepted, message.jws
-FROM message_key AS key LEFT JOIN message USING (case_id, log_index, accepted)
-WHERE key.log_index >= $1 AND key.log_index < $2 ORDER BY key.log_index;
-
--- name: all_mailboxes
-SELECT recipient, position, log_index, digest FROM mailbox ORDER BY recipient, position;
-
--- name: all_counters
-SELECT recipient, last, handed, fetched, acknowledged FROM mailbox_counter ORDER BY recipient;

@@ -1,0 +1,76 @@
+"""Every case played again from its messages: its state, its due dates and its steps are what they make it."""
+
+import msgspec
+
+from hub.audit.page import Page
+from hub.store import Connection
+from hub.store.queries import SQL
+from keys.errors import Fault
+from protocols import flow
+from protocols.entries import Accepted
+from protocols.envelope import Event
+from protocols.flow import Case, Transition
+from protocols.loading import Catalogue
+
+PAGE = 1000
+
+
+class Cases:
+    """Replays the flow and holds `case_file` and `case_step` against it."""
+
+    def __init__(self, hub: str, catalogue: Catalogue) -> None:
+        self._hub, self._catalogue = hub, catalogue
+        self._cases: dict[str, Case] = {}
+        self._steps = 0
+
+    async def page(self, connection: Connection, page: Page) -> list[str]:
+        """Play the messages of a stretch."""
+        found: list[str] = []
+        accepted = page.accepted()
+        self._steps += len(accepted)
+        for index, entry in accepted.items():
+            if index in page.messages:
+                found += self._play(page, index, entry, page.messages[index][1])
+        columns = [entry.subject for entry in accepted.values()], list(accepted)
+        states = {row["log_index"]: row for row in await connection.fetch(SQL["steps"], *columns)}
+        for index, entry in accepted.items():
+            row = states.get(index)
+            due = row["due"].isoformat() if row is not None and row["due"] else None
+            if row is None or (row["source"], str(row["id"]), row["type"], due) != (
+                entry.source,
+                entry.id,
+                entry.type,
+                entry.due,
+            ):
+                found.append(f"the step of entry {index} differs from the log")
+        return found
+
+    def _play(self, page: Page, index: int, entry: Accepted, event: Event) -> list[str]:
+        if entry.source == self._hub:
+            return []
+        try:
+            protocol, _ = self._catalogue.message(event.type, event.dataschema)
+        except Fault as fault:
+            return [f"entry {index}: {fault.detail}"]
+        outcome = flow.advance(protocol.flow, self._cases.get(event.subject), event, page.moment(index))
+        if not isinstance(outcome, Transition):
+            return [f"entry {index}: {event.type} was not allowed then: {outcome.detail}"]
+        self._cases[event.subject] = outcome.case
+        due = outcome.due.date.isoformat() if outcome.due else None
+        return [] if due == entry.due else [f"entry {index}: due {entry.due} where the flow says {due}"]
+
+    async def finish(self, connection: Connection) -> list[str]:
+        """The stored cases are those played, no more and no less."""
+        found: list[str] = []
+        after = None
+        while rows := await connection.fetch(SQL["all_cases"], after, PAGE):
+            for row in rows:
+                case = self._cases.pop(str(row["case_id"]), None)
+                if case is None or msgspec.json.decode(row["record"], type=Case) != case or row["state"] != case.state:
+                    found.append(f"case {row['case_id']} is not what its messages make it")
+            after = rows[-1]["case_id"]
+        found += [f"case {id} is gone" for id in sorted(self._cases)]
+        steps = await connection.fetchval(SQL["step_total"])
+        if steps != self._steps:
+            found.append(f"{steps} steps of cases where the log has {self._steps}")
+        return found

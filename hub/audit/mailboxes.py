@@ -1,0 +1,112 @@
+"""Every mailbox position against the log: no gap, nothing twice; every acknowledgement signed by its recipient."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from hub.audit.page import Page
+from hub.audit.signers import Signers
+from hub.store import Connection
+from hub.store.queries import SQL
+from keys import jws
+from keys.errors import Fault
+from protocols import envelope
+from protocols.entries import Accepted, Acknowledged, Expired, Fetched
+
+
+@dataclass(slots=True)
+class _Counter:
+    last: int = 0
+    fetched: int = 0
+    acknowledged: int = 0
+
+
+class Mailboxes:
+    """Counts positions as the log gives them out and holds `mailbox`, its counters and its marks against that."""
+
+    def __init__(self, signers: Signers) -> None:
+        self._signers = signers
+        self._counters: dict[str, _Counter] = {}
+        self._expired: set[tuple[str, int]] = set()
+        self._marks = 0
+
+    async def page(self, connection: Connection, page: Page) -> list[str]:
+        """The positions, ranges and acknowledgements of a stretch."""
+        found: list[str] = []
+        for index, entry in page.entries.items():
+            if isinstance(entry, Accepted):
+                found += self._positions(index, entry)
+            elif isinstance(entry, Fetched | Acknowledged):
+                found += self._range(index, entry)
+            elif isinstance(entry, Expired):
+                self._expired.add((entry.recipient, entry.position))
+            if isinstance(entry, Acknowledged):
+                found += await self._acknowledged(connection, page, index, entry)
+        return found + await self._rows(connection, page)
+
+    def _positions(self, index: int, entry: Accepted) -> list[str]:
+        found = []
+        for recipient, position in entry.recipients.items():
+            counter = self._counters.setdefault(recipient, _Counter())
+            if position != counter.last + 1:
+                found.append(f"entry {index}: position {position} of {recipient} follows {counter.last}")
+            counter.last = position
+        return found
+
+    def _range(self, index: int, entry: Fetched | Acknowledged) -> list[str]:
+        self._marks += 1
+        counter = self._counters.setdefault(entry.recipient, _Counter())
+        kind = "fetched" if isinstance(entry, Fetched) else "acknowledged"
+        before, limit = getattr(counter, kind), counter.last if kind == "fetched" else counter.fetched
+        setattr(counter, kind, entry.through)
+        if entry.from_ != before + 1 or not entry.from_ <= entry.through <= limit:
+            return [f"entry {index}: {kind} {entry.from_} to {entry.through} follows {before} of {limit}"]
+        return []
+
+    async def _acknowledged(self, connection: Connection, page: Page, index: int, entry: Acknowledged) -> list[str]:
+        """The recipient itself said so, of the message that stands there."""
+        digest = await connection.fetchval(SQL["mailbox_digest"], entry.recipient, entry.through)
+        try:
+            compact = jws.decode(entry.jws.encode(), typ=envelope.ACK_TYP)
+            self._signers.verify(compact, entry.recipient, index, page.moment(index))
+            said = msgspec.json.decode(compact.payload, type=dict[str, object])
+        except (Fault, msgspec.MsgspecError) as error:
+            return [f"entry {index}: the acknowledgement is not {entry.recipient}'s: {error}"]
+        expected = (entry.recipient, entry.through, None if digest is None else "sha-256:" + digest.hex())
+        if (said.get("recipient"), said.get("through"), said.get("digest")) != expected:
+            return [f"entry {index}: the acknowledgement is of something else"]
+        return []
+
+    async def _rows(self, connection: Connection, page: Page) -> list[str]:
+        places = [(n, at, index) for index, e in page.accepted().items() for n, at in e.recipients.items()]
+        columns = [name for name, _, _ in places], [at for _, at, _ in places]
+        rows = {(r["recipient"], r["position"]): r for r in await connection.fetch(SQL["mailbox_rows"], *columns)}
+        found = []
+        for name, at, index in places:
+            row, entry = rows.get((name, at)), page.accepted()[index]
+            if row is None or (row["log_index"], "sha-256:" + row["digest"].hex()) != (index, entry.digest):
+                found.append(f"position {at} of {name} does not hold the message of entry {index}")
+        return found
+
+    async def finish(self, connection: Connection) -> list[str]:
+        """Counters, marks and tombstones are those of the log, and no position is stored beyond it."""
+        found = []
+        for row in await connection.fetch(SQL["all_counters"]):
+            counter = self._counters.pop(row["recipient"], _Counter())
+            stored = _Counter(row["last"], row["fetched"], row["acknowledged"])
+            if stored != counter or not counter.fetched <= row["handed"] <= counter.last:
+                found.append(f"the mailbox counter of {row['recipient']} differs from the log")
+        found += [f"the mailbox counter of {name} is gone" for name in self._counters]
+        for row in await connection.fetch(SQL["expired_positions"]):
+            place = row["recipient"], row["position"]
+            if place not in self._expired and not row["fetched"]:
+                found.append(f"position {place[1]} of {place[0]} is marked expired; the log does not say so")
+            self._expired.discard(place)
+        found += [f"position {at} of {name} has expired and is not marked so" for name, at in sorted(self._expired)]
+        totals = await connection.fetchrow(SQL["mailbox_totals"])
+        assert totals is not None
+        if totals["positions"] != totals["given"]:
+            found.append(f"{totals['positions']} mailbox rows where {totals['given']} positions were given out")
+        if totals["marks"] != self._marks:
+            found.append(f"{totals['marks']} mailbox marks where the log has {self._marks}")
+        return found

@@ -1,0 +1,68 @@
+"""The Merkle tree recomputed: every leaf, every tile, every checkpoint ever handed out, the head."""
+
+from typing import Any
+
+from hub.audit.page import Page
+from hub.store import Connection
+from hub.store.queries import SQL
+from keys import checkpoint, merkle
+from keys.errors import Fault
+from keys.jwk import VerifyingKey
+from keys.tiles import Edge, Tile
+
+
+class Tree:
+    """Grows the tree leaf by leaf and compares on the way."""
+
+    def __init__(self, head: Any, key: VerifyingKey) -> None:
+        self._head, self._key = head, key
+        self._edge = Edge.empty()
+        self._tiles = 0
+        self._checkpoints = 0
+        self._latest = ""
+
+    async def page(self, connection: Connection, page: Page) -> list[str]:
+        """Tiles and checkpoints that this stretch completes; acceptance never goes back in time."""
+        found: list[str] = []
+        notes = {
+            row["size"]: row["note"] for row in await connection.fetch(SQL["checkpoints_between"], page.first, page.end)
+        }
+        tiles: list[Tile] = []
+        for index in range(page.first, page.end):
+            tiles += self._edge.append([merkle.leaf_hash(page.leaves.get(index, b""))])
+            if self._edge.size in notes:
+                found += self._checkpoint(notes[self._edge.size], self._edge.size, self._edge.root())
+            entry = page.entries.get(index)
+            if entry is not None and entry.at < self._latest:
+                found.append(f"entry {index} is older than the one before it")
+            self._latest = entry.at if entry is not None else self._latest
+        self._edge.forget()
+        self._checkpoints += len(notes)
+        self._tiles += len(tiles)
+        for tile in tiles:
+            row = await connection.fetchrow(SQL["stored_tile"], tile.level, tile.index)
+            if row is None or (row["hashes"], row["root"]) != (tile.hashes, tile.root):
+                found.append(f"tile {tile.level}/{tile.index} does not fit the entries")
+        return found
+
+    async def finish(self, connection: Connection) -> list[str]:
+        """The head, and that nothing is stored beyond it."""
+        found: list[str] = []
+        head, size = self._head, self._edge.size
+        root = self._edge.root() if size else merkle.EMPTY_ROOT
+        if (head["size"], head["root"]) != (size, root):
+            found.append(f"the log's head does not fit its {size} entries")
+        found += self._checkpoint(head["note"], size, root)
+        totals = await connection.fetchrow(SQL["log_totals"])
+        assert totals is not None
+        for name, expected in (("entries", size), ("tiles", self._tiles), ("checkpoints", self._checkpoints)):
+            if totals[name] != expected:
+                found.append(f"{totals[name]} {name} are stored where the log has {expected}")
+        return found
+
+    def _checkpoint(self, note: str, size: int, root: bytes) -> list[str]:
+        try:
+            signed = checkpoint.verify_checkpoint(note, [self._key], self._head["origin"])
+        except Fault as fault:
+            return [f"checkpoint {size}: {fault.detail}"]
+        return [] if (signed.size, signed.root) == (size, root) else [f"checkpoint {size} does not fit the entries"]

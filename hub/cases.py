@@ -1,0 +1,165 @@
+"""Cases as their parties, and the supervisors above them, see them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any
+
+import msgspec
+from asyncpg import Record
+
+from hub.errors import Forbidden, NotFound
+from hub.store import Connection
+from hub.store.queries import SQL
+from keys import jws
+from protocols import envelope, flow
+from protocols.flow import Case
+from protocols.loading import Catalogue, Protocol
+
+_decoder = msgspec.json.Decoder(Case)
+_SEALED = ("sealed", "sealed_digest")
+
+
+class Due(msgspec.Struct, frozen=True):
+    """A due date, until 24:00 of it in Asia/Shanghai; `provisional` while a calendar it counts on is unpublished."""
+
+    date: date
+    provisional: bool
+
+
+class Action(msgspec.Struct, frozen=True):
+    """A message that may be sent now: its schema is at the path `schema`, that of its sealed part below it."""
+
+    type: str
+    message: str
+    title: dict[str, str]
+    dataschema: str
+    schema: str
+    sealed: str
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """Where a case stands; `owner` is the role that acts next."""
+
+    id: str
+    protocol: str
+    version: str
+    state: str
+    title: dict[str, str]
+    opener: str
+    responder: str
+    participants: Sequence[str]
+    legal_basis: str | None
+    opened: str
+    updated: str
+    due: Due | None
+    owner: str | None
+    allowed_actions: list[Action]
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One message of a case: what it moved, what was due after it, and its open part without the sealed one."""
+
+    log_index: int
+    source: str
+    id: str
+    type: str
+    from_: str | None = msgspec.field(name="from")
+    to: str
+    due: Due | None
+    accepted: str
+    data: dict[str, Any]
+
+
+class View(Summary, frozen=True, kw_only=True):
+    """A case with all its steps in order."""
+
+    timeline: list[Step]
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """A page of cases, the newest first; `next` continues it as `after`."""
+
+    items: list[Summary]
+    next: str | None
+
+
+async def listing(
+    connection: Connection,
+    catalogue: Catalogue,
+    caller: str,
+    sight: Sequence[str],
+    state: str | None,
+    after: str | None,
+    limit: int,
+) -> Listing:
+    """The cases with a party among `sight`, as `caller` sees them."""
+    ids = [row["case_id"] for row in await connection.fetch(SQL["cases_of"], sight, after, limit)]
+    rows = await connection.fetch(SQL["case_records"], ids, state)
+    following = str(ids[-1]) if len(ids) == limit else None
+    return Listing([Summary(**_summary(catalogue, row, caller)) for row in rows], following)
+
+
+async def view(connection: Connection, catalogue: Catalogue, caller: str, sight: Sequence[str], id: str) -> View:
+    """One case with its timeline. Raises NotFound; Forbidden where none of `sight` is or was a party."""
+    row = await connection.fetchrow(SQL["case_record"], id)
+    if row is None:
+        raise NotFound()
+    if not await connection.fetch(SQL["case_party"], id, sight):
+        raise Forbidden()
+    steps = await connection.fetch(SQL["case_steps"], id)
+    columns = [id] * len(steps), [step["log_index"] for step in steps], [step["accepted"] for step in steps]
+    bodies = {body["log_index"]: body["jws"] for body in await connection.fetch(SQL["messages"], *columns)}
+    timeline = [_step(step, bodies.get(step["log_index"])) for step in steps]
+    return View(**_summary(catalogue, row, caller), timeline=timeline)
+
+
+def _summary(catalogue: Catalogue, row: Record, caller: str) -> dict[str, Any]:
+    case = _decoder.decode(row["record"])
+    protocol = catalogue.protocols[case.protocol, case.version]
+    due, state = flow.current_due(protocol.flow, case), protocol.flow.states[case.state]
+    return {
+        "id": case.id,
+        "protocol": case.protocol,
+        "version": case.version,
+        "state": case.state,
+        "title": {"zh": state.zh, "en": state.en},
+        "opener": case.opener,
+        "responder": case.position.responder,
+        "participants": case.position.participants,
+        "legal_basis": case.basis,
+        "opened": envelope.rfc3339(case.opened),
+        "updated": envelope.rfc3339(row["updated"]),
+        "due": Due(due.date, due.provisional) if due else None,
+        "owner": state.owner,
+        "allowed_actions": actions(protocol, flow.allowed_actions(protocol.flow, case, caller)),
+    }
+
+
+def actions(protocol: Protocol, names: Iterable[str]) -> list[Action]:
+    """The messages of `protocol` by name, each with where its schema is."""
+    return [
+        Action(
+            type=f"{protocol.name}.{message.name}",
+            message=message.name,
+            title={"zh": message.declared.zh, "en": message.declared.en},
+            dataschema=message.schema.id,
+            schema=f"/v1/protocols/{protocol.name}/{protocol.version}/{message.name}",
+            sealed=message.declared.sealed,
+        )
+        for message in (protocol.messages[name] for name in names)
+    ]
+
+
+def _step(row: Record, body: bytes | None) -> Step:
+    said = {} if body is None else envelope.read(jws.decode(body, typ=envelope.TYP).payload)["data"]
+    return Step(
+        log_index=row["log_index"],
+        source=row["source"],
+        id=str(row["id"]),
+        type=row["type"],
+        from_=row["state_before"],
+        to=row["state_after"],
+        due=Due(row["due"], row["provisional"]) if row["due"] else None,
+        accepted=envelope.rfc3339(row["accepted"]),
+        data={name: value for name, value in said.items() if name not in _SEALED},
+    )

@@ -1,0 +1,48 @@
+"""What is counted and timed, for Prometheus; numbers of all workers together, never an id or a name of anybody."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+
+from keys.tiles import Edge
+
+if TYPE_CHECKING:
+    from hub.intake.ledger import Ledger
+
+FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable that names the folder through which workers share their numbers."""
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 40.0)
+
+MESSAGES: Final = Counter("xieban_messages", "Messages sent to the hub, by what became of them", ["outcome"])
+REFUSALS: Final = Counter("xieban_refusals", "Refusals, by problem code", ["code"])
+CALLS: Final = Histogram(
+    "xieban_call_seconds", "HTTP calls, by route and status", ["method", "route", "status"], buckets=_SECONDS
+)
+BATCH_SECONDS: Final = Histogram("xieban_batch_seconds", "From lock to commit and proof", buckets=_SECONDS)
+BATCH_ENTRIES: Final = Histogram(
+    "xieban_batch_entries", "Log entries a commit", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+)
+QUEUE: Final = Gauge("xieban_queue_jobs", "Jobs that wait for a batch", multiprocess_mode="livesum")
+POLLS: Final = Gauge("xieban_polls_waiting", "Long polls that wait", multiprocess_mode="livesum")
+LOG_SIZE: Final = Gauge("xieban_log_size", "Entries in the log, as last seen", multiprocess_mode="max")
+
+
+def batch(ledger: "Ledger", edge: Edge | None) -> None:
+    """Count a committed batch."""
+    BATCH_ENTRIES.observe(len(ledger.leaves))
+    if edge is not None:
+        LOG_SIZE.set(edge.size)
+
+
+def exposition() -> bytes:
+    """The numbers of every worker in the Prometheus text format, version 0.0.4."""
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def forget(pid: int, folder: Path) -> None:
+    """Let go of what a process that is gone had waiting; what it counted stays counted."""
+    multiprocess.mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
