@@ -14,7 +14,7 @@ from hub.errors import Internal
 from hub.identity import Identity
 from hub.intake.advance import enter
 from hub.intake.batch import Sequencer
-from hub.intake.ledger import Job, Ledger, Taken
+from hub.intake.ledger import Job, Ledger, MarkRow, Taken
 from hub.store import CONNECTION_LOST, Pool
 from hub.store.queries import SQL
 from keys import jws
@@ -69,7 +69,8 @@ class Expire(Job):
         if self.position <= ledger.counter(self.recipient).fetched:
             return Taken(max(ledger.size - 1, 0), None, False)
         at = envelope.rfc3339(ledger.now)
-        ledger.append(entries.Expired(self.recipient, self.position, self.message_id, self.sender, at))
+        expired = ledger.append(entries.Expired(self.recipient, self.position, self.message_id, self.sender, at))
+        ledger.marks.append(MarkRow(self.recipient, "expired", self.position, self.position, expired))
         digest = hashlib.sha256(self.token.rpartition(b".")[0]).digest()
         protocol = self.catalogue.protocols[case.protocol, case.version]
         due = flow.current_due(protocol.flow, case)

@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 document, made from the calls themselves: what is not served is not in it."""
 
+import json as json_text
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -42,7 +43,7 @@ def document(calls: Iterable[Call]) -> dict[str, Any]:
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "paths": paths,
         "components": {
-            "schemas": components | {"CloudEvent": _without_id(ENVELOPE.document)},
+            "schemas": components | {"CloudEvent": _component("CloudEvent", ENVELOPE.document)},
             "securitySchemes": {"organisation": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
@@ -79,8 +80,10 @@ def _path_parameter(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 
 
-def _without_id(schema: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in schema.items() if name not in ("$id", "$schema")}
+def _component(name: str, schema: dict[str, Any]) -> Any:
+    """A schema of its own made part of the document: its references lead to where it now stands."""
+    text = json_text.dumps({key: value for key, value in schema.items() if key not in ("$id", "$schema")})
+    return json_text.loads(text.replace('"#/$defs/', f'"{_REF.format(name=name)}/$defs/'))
 
 
 _PROBLEM = {

@@ -40,6 +40,7 @@ class Mailboxes:
                 found += self._range(index, entry)
             elif isinstance(entry, Expired):
                 self._expired.add((entry.recipient, entry.position))
+                self._marks += 1
             if isinstance(entry, Acknowledged):
                 found += await self._acknowledged(connection, page, index, entry)
         return found + await self._rows(connection, page)

@@ -25,8 +25,11 @@ def uuid7() -> str:
 class Outsider:
     """One organisation with keys made by another library."""
 
-    def __init__(self, id: str, url: str, crv: str = "Ed25519") -> None:
+    def __init__(
+        self, id: str, url: str, crv: str = "Ed25519", roles: tuple[str, ...] = ("bureau",), superior: str | None = None
+    ) -> None:
         self.id, self.url = id, url
+        self.roles, self.superior = roles, superior
         kind = {"kty": "OKP", "crv": crv} if crv == "Ed25519" else {"kty": "EC", "crv": crv}
         self.alg = "EdDSA" if crv == "Ed25519" else "ES256"
         self.signing = jwk.JWK.generate(**kind)
@@ -45,7 +48,8 @@ class Outsider:
             "alg": "ECDH-ES+A256KW",
         }
         name = {"zh": self.id, "en": self.id}
-        return {"id": self.id, "name": name, "superior": None, "roles": ["bureau"], "jwks": {"keys": [sig, enc]}}
+        who = {"id": self.id, "name": name, "superior": self.superior, "roles": list(self.roles)}
+        return who | {"jwks": {"keys": [sig, enc]}}
 
     def sign(self, payload: bytes, typ: str = "xieban+jws", cty: str | None = "application/cloudevents+json") -> bytes:
         """A compact JWS."""
@@ -82,14 +86,30 @@ class Outsider:
         part = {"sealed": json.loads(sealed.serialize()), "sealed_digest": digest}
         return event | {"data": data | part}
 
+    def token(self, **changed: Any) -> str:
+        """A fresh bearer token."""
+        now = int(time.time())
+        claims = {"iss": self.id, "sub": self.id, "aud": "410000-hub", "iat": now, "exp": now + 240, "jti": uuid7()}
+        return self.sign(json.dumps(claims | changed).encode(), "JWT", None).decode()
+
+    def example(self, message: str) -> dict[str, Any]:
+        """The open part that the hub's own schema of a message gives as its example."""
+        status, schema = self.call("GET", f"/v1/protocols/case-assistance/1.0/{message}")
+        assert status == 200
+        return dict(schema["examples"][0])
+
+    def open_case(self, to: "Outsider") -> tuple[str, dict[str, Any], dict[str, Any]]:
+        """Open a case with another organisation: its id, the event, the receipt."""
+        event = self.event("request", uuid7(), to, self.example("request"))
+        status, receipt = self.send(event)
+        assert status == 201, receipt
+        return event["subject"], event, receipt
+
     def call(
         self, method: str, path: str, body: bytes | None = None, media: str = "application/jose"
     ) -> tuple[int, Any]:
         """One HTTP call with a fresh bearer token; status and JSON (or bytes)."""
-        now = int(time.time())
-        claims = {"iss": self.id, "sub": self.id, "aud": "410000-hub", "iat": now, "exp": now + 240, "jti": uuid7()}
-        token = self.sign(json.dumps(claims).encode(), "JWT", None).decode()
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": media}
+        headers = {"Authorization": f"Bearer {self.token()}", "Content-Type": media}
         request = urllib.request.Request(self.url + path, body, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=40) as response:

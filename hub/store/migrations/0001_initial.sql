@@ -100,7 +100,7 @@ CREATE TABLE mailbox (
 );
 CREATE INDEX mailbox_expiring ON mailbox (expires) WHERE expires IS NOT NULL AND NOT expired;
 
--- What was fetched and acknowledged, by range of positions.
+-- What was fetched, acknowledged or expired, by range of positions.
 CREATE TABLE mailbox_mark (
     recipient text NOT NULL,
     through bigint NOT NULL,
