@@ -1,32 +1,28 @@
 """The catalogue as loaded: every protocol's folder read into a flow and its message schemas."""
 
-import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 import msgspec
 
+from keys import strict_json
+from keys.errors import MalformedJSON
+from protocols import flow_file
+from protocols.flow_file import FlowFile, HorizontalFile, MessageDeclaration
 from protocols.refusals import CatalogueInvalid, SchemaMismatch, TypeUnknown
 from protocols.schemas import Schema
-from protocols.table import Deadline, Flow, Move, State, Text, tabulate
+from protocols.table import Flow
 
 BASE = "https://xieban.example/v1/protocols"
 FOLDER = Path(__file__).parent / "catalogue"
 HORIZONTAL = "horizontal"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-
-class MessageDeclaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A message as the flow file declares it."""
-
-    zh: str
-    en: str
-    sealed: Literal["required", "optional", "none"] = "none"
-    may_expire: bool = False
-    from_hub: bool = False
+_Written = TypeVar("_Written", FlowFile, HorizontalFile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,124 +92,110 @@ def catalogue() -> Catalogue:
 
 
 def load(folder: Path) -> Catalogue:
-    """Read every `<protocol>/<version>/` below `folder`. Raises CatalogueInvalid."""
-    files = sorted(folder.glob("*/*/flow.toml"))
-    return Catalogue(read_protocol(file.parent) for file in files if file.parts[-3] != HORIZONTAL)
+    """Read every `<protocol>/<version>/` below `folder`. Raises CatalogueInvalid naming the file."""
+    files = [file for file in sorted(folder.glob("*/*/flow.toml")) if file.parts[-3] != HORIZONTAL]
+    if not files:
+        raise _invalid(folder, "no <protocol>/<version>/flow.toml in it")
+    return Catalogue(read_protocol(file.parent) for file in files)
 
 
 def read_protocol(folder: Path) -> Protocol:
     """Read one version of a protocol. Raises CatalogueInvalid naming the file."""
     path = folder / "flow.toml"
+    written = _toml(path, FlowFile)
+    if (written.protocol, written.version) != (folder.parent.name, folder.name):
+        raise _invalid(path, f"says it is {written.protocol} {written.version}, which its folder does not")
+    shared = folder.parents[1] / HORIZONTAL / written.horizontal.version
+    horizontal = _toml(shared / "flow.toml", HorizontalFile)
+    if horizontal.version != shared.name:
+        raise _invalid(shared / "flow.toml", f"says it is version {horizontal.version}, which its folder does not")
     try:
-        return _protocol(folder, _toml(path))
-    except (msgspec.ValidationError, KeyError, TypeError, ValueError, OSError) as error:
-        raise CatalogueInvalid(f"{path}: {error}", problems=[f"{path}: {error}"]) from error
+        flow = flow_file.flow(written, horizontal)
+    except ValueError as error:
+        raise _invalid(path, error) from error
+    _no_strays(folder, written.messages)
+    _no_strays(shared, horizontal.messages)
+    adopted = {name: horizontal.messages[name] for name in written.horizontal.messages}
+    declared = adopted | written.messages
+    return Protocol(flow, {name: _message(flow, name, m, folder, shared, adopted) for name, m in declared.items()})
 
 
-def _protocol(folder: Path, document: dict[str, Any]) -> Protocol:
-    adopted = document.pop("horizontal", {"version": "1.0", "messages": [], "states": {}})
-    horizontal_folder = folder.parents[1] / HORIZONTAL / adopted["version"]
-    horizontal = _toml(horizontal_folder / "flow.toml")
-    chosen = set(adopted["messages"])
-    if unknown := chosen - horizontal["messages"].keys():
-        raise ValueError(f"no horizontal message {sorted(unknown)}")
-    states = msgspec.convert(document["states"], dict[str, State])
-    names = _state_names(states, adopted["states"])
-    raw_moves = document["moves"] + [move for move in horizontal["moves"] if move["message"] in chosen]
-    moves = tuple(move for raw in raw_moves for move in _moves(raw, states, names))
-    flow = Flow(
-        protocol=document["protocol"],
-        version=document["version"],
-        title=msgspec.convert(document["title"], Text),
-        summary=msgspec.convert(document["summary"], Text),
-        roles=msgspec.convert(document["roles"], dict[str, Text]),
-        states=states,
-        deadlines=msgspec.convert(document["deadlines"], dict[str, Deadline]),
-        moves=moves,
-        **tabulate(moves),
-    )
-    declared = {name: horizontal["messages"][name] for name in adopted["messages"]} | document["messages"]
-    messages = msgspec.convert(declared, dict[str, MessageDeclaration])
-    folders = (folder, horizontal_folder)
-    return Protocol(flow, {name: _message(flow, name, m, folders) for name, m in messages.items()})
-
-
-def _state_names(states: Mapping[str, State], bound: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """What each `@name` of a move stands for."""
-    running = [name for name, state in states.items() if not state.final]
-    names = {f"@{key}": (value,) if isinstance(value, str) else tuple(value) for key, value in bound.items()}
-    held = [n for n in running if states[n].owner == "responder" and states[n].clock == "runs"]
-    return names | {"@open": tuple(running), "@held": tuple(held), "@any": tuple(states)}
-
-
-def _moves(raw: Mapping[str, Any], states: Mapping[str, State], names: Mapping[str, tuple[str, ...]]) -> list[Move]:
-    """The lines of the table that one entry of the file stands for."""
-    by = raw.get("by", [])
-    sources = [state for name in raw.get("from", []) for state in names.get(name, (name,))]
-    if by != "other":
-        return [_move(raw, [by] if isinstance(by, str) else by, sources, states, names)]
-    other = {"opener": "responder", "responder": "opener"}
-    groups = {role: [name for name in sources if states[name].owner == other[role]] for role in other}
-    return [_move(raw, [role], group, states, names) for role, group in groups.items() if group]
-
-
-def _move(
-    raw: Mapping[str, Any],
-    by: list[str],
-    sources: list[str],
-    states: Mapping[str, State],
-    names: Mapping[str, tuple[str, ...]],
-) -> Move:
-    resolved = {
-        **raw,
-        "by": by,
-        "states": sources,
-        "to": _single(raw.get("to"), names),
-        "undone": _single(raw.get("undone"), names),
-    }
-    resolved.pop("from", None)
-    if unknown := [name for name in sources if name not in states]:
-        raise ValueError(f"{raw['message']}: no state {unknown}")
-    return msgspec.convert(resolved, Move)
-
-
-def _single(name: str | None, names: Mapping[str, tuple[str, ...]]) -> str | None:
-    if name is None or name == "@back" or not name.startswith("@"):
-        return name
-    (state,) = names[name]
-    return state
-
-
-def _message(flow: Flow, name: str, declared: MessageDeclaration, folders: tuple[Path, Path]) -> MessageType:
+def _message(
+    flow: Flow, name: str, declared: MessageDeclaration, folder: Path, shared: Path, adopted: Container[str]
+) -> MessageType:
+    """The message with its schemas: the protocol's own file first, else that of the horizontal message."""
     uri = f"{BASE}/{flow.protocol}/{flow.version}/{name}"
-    document = _schema_file(folders, "open", name)
+    places = (folder, shared) if name in adopted else (folder,)
+    path = _schema_file(places, "open", name)
+    document = _json(path)
     sealed = None
     if declared.sealed != "none":
-        document = _with_sealed_part(document)
-        sealed = Schema({"$id": f"{uri}/sealed", **_schema_file(folders, "sealed", name)})
-    return MessageType(name, declared, Schema({"$id": uri, **document}), sealed)
+        document = _with_sealed_part(path, document)
+        sealed_path = _schema_file(places, "sealed", name)
+        sealed = _schema(sealed_path, f"{uri}/sealed", _json(sealed_path))
+    return MessageType(name, declared, _schema(path, uri, document), sealed)
 
 
-def _with_sealed_part(document: dict[str, Any]) -> dict[str, Any]:
-    part = json.loads((FOLDER / "sealed.json").read_text("utf-8"))
-    properties = {name: {"$ref": f"#/$defs/{name}"} for name in ("sealed", "sealed_digest")}
-    both = {"sealed": ["sealed_digest"], "sealed_digest": ["sealed"]}
-    return {
-        **document,
-        "properties": document.get("properties", {}) | properties,
-        "dependentRequired": document.get("dependentRequired", {}) | both,
-        "$defs": document.get("$defs", {}) | part,
+def _with_sealed_part(path: Path, document: dict[str, Any]) -> dict[str, Any]:
+    part = _json(FOLDER / "sealed.json")
+    names = ("sealed", "sealed_digest")
+    given: dict[str, dict[str, Any]] = {
+        "properties": {name: {"$ref": f"#/$defs/{name}"} for name in names},
+        "dependentRequired": {"sealed": ["sealed_digest"], "sealed_digest": ["sealed"]},
+        "$defs": part,
     }
+    for keyword, ours in given.items():
+        theirs = document.get(keyword, {})
+        if not isinstance(theirs, dict) or theirs.keys() & ours.keys():
+            raise _invalid(path, f"{keyword} leaves no room for the sealed part ({', '.join(ours)})")
+        document = {**document, keyword: theirs | ours}
+    return document
 
 
-def _schema_file(folders: tuple[Path, Path], part: str, name: str) -> dict[str, Any]:
-    """The message's schema: the protocol's own file first, else the horizontal one."""
-    for folder in folders:
+def _schema_file(places: tuple[Path, ...], part: str, name: str) -> Path:
+    for folder in places:
         path = folder / part / f"{name}.json"
         if path.exists():
-            return dict(json.loads(path.read_text("utf-8")))
-    raise ValueError(f"no {part}/{name}.json")
+            return path
+    raise _invalid(places[0], f"no {part}/{name}.json")
 
 
-def _toml(path: Path) -> dict[str, Any]:
-    return tomllib.loads(path.read_text("utf-8"))
+def _schema(path: Path, uri: str, document: dict[str, Any]) -> Schema:
+    if document.get("$schema") != DIALECT:
+        raise _invalid(path, f"$schema is not {DIALECT}")
+    if "$id" in document:
+        raise _invalid(path, "bears an $id, which is given by its place")
+    try:
+        return Schema({"$id": uri, **document})
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _invalid(path, f"no JSON Schema (2020-12): {error}") from error
+
+
+def _no_strays(folder: Path, declared: Mapping[str, MessageDeclaration]) -> None:
+    for path in sorted(folder.glob("*/*")):
+        message = declared.get(path.stem)
+        parts = ("open",) if message is None or message.sealed == "none" else ("open", "sealed")
+        if message is None or path.suffix != ".json" or path.parent.name not in parts:
+            raise _invalid(path, "belongs to no message that flow.toml declares")
+
+
+def _toml(path: Path, kind: type[_Written]) -> _Written:
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), kind)
+    except (OSError, ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
+        raise _invalid(path, error) from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        document = strict_json.loads(path.read_bytes())
+    except (OSError, MalformedJSON, RecursionError) as error:
+        raise _invalid(path, error) from error
+    if not isinstance(document, dict):
+        raise _invalid(path, "is no JSON object")
+    return document
+
+
+def _invalid(path: Path, why: object) -> CatalogueInvalid:
+    reason = str(why).strip().partition("\n")[0]
+    return CatalogueInvalid(f"{path}: {reason}", problems=[f"{path}: {reason}"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -12,19 +12,21 @@ Role = str
 OPENER, RESPONDER, PARTICIPANT = "opener", "responder", "participant"
 BACK = "@back"
 
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+Count = Annotated[int, msgspec.Meta(ge=1, le=3650)]
+_Words = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
 
 class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A name in both languages."""
 
-    zh: str
-    en: str
+    zh: _Words
+    en: _Words
 
 
-class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class State(Text, frozen=True, forbid_unknown_fields=True):
     """A state: who acts next (`owner`), by which deadline (`due`), and what the case's clocks do in it."""
 
-    zh: str
-    en: str
     owner: Role | None = None
     due: str | None = None
     clock: Literal["runs", "paused", "stopped"] = "stopped"
@@ -36,15 +38,13 @@ class Shorter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     field: str
     value: str
-    days: int
+    days: Count
 
 
-class Deadline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Deadline(Text, frozen=True, forbid_unknown_fields=True):
     """A deadline; `scope` says what it belongs to: one state, the whole case, or each message."""
 
-    zh: str
-    en: str
-    days: int
+    days: Count
     unit: Unit
     scope: Literal["state", "case", "message"]
     shorter: Shorter | None = None
@@ -61,7 +61,7 @@ class AtLeast(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """After the move the deadline leaves at least so many days."""
 
     deadline: str
-    days: int
+    days: Count
     unit: Unit
 
 
@@ -97,7 +97,7 @@ class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     opens: bool = False
     basis: str | None = None
     requires: tuple[str, ...] = ()
-    limit: int | None = None
+    limit: Count | None = None
     assigns: Assigns | None = None
     at_least: AtLeast | None = None
     proposes: Proposes | None = None
