@@ -36,13 +36,17 @@ class SignatureAlgorithm:
 
 @dataclass(frozen=True, slots=True)
 class AgreementCurve:
-    """A curve that content keys are agreed on with ECDH-ES: checks of its keys, and new ones."""
+    """A curve that content keys are agreed on with ECDH-ES: checks of its keys, new ones, and the exchange itself.
+
+    `exchange` takes one's own private JWK and the other side's public one and gives the shared secret.
+    """
 
     kty: str
     crv: str
     check_public: Callable[[Members], object]
     check_private: Callable[[Members], object]
     generate: Callable[[], dict[str, str]]
+    exchange: Callable[[Members, Members], bytes]
 
 
 def _ed25519_verifier(jwk: Members) -> Verify:
@@ -94,8 +98,10 @@ AGREEMENT: Final = "ECDH-ES+A256KW"
 CONTENT_ENCRYPTION: Final = "A256GCM"
 
 AGREEMENT_CURVES: Final[tuple[AgreementCurve, ...]] = (
-    AgreementCurve("OKP", "X25519", curves.x25519_public, curves.x25519_private, curves.new_x25519),
-    AgreementCurve("EC", "P-256", curves.p256_public, curves.p256_private, curves.new_p256),
+    AgreementCurve(
+        "OKP", "X25519", curves.x25519_public, curves.x25519_private, curves.new_x25519, curves.x25519_exchange
+    ),
+    AgreementCurve("EC", "P-256", curves.p256_public, curves.p256_private, curves.new_p256, curves.p256_exchange),
 )
 
 _BY_NAME: Final = {name: entry for entry in SIGNATURES for name in (entry.name, *entry.aliases)}

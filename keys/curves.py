@@ -104,6 +104,16 @@ def p256_private(jwk: Mapping[str, Any]) -> ec.EllipticCurvePrivateKey:
     return key
 
 
+def x25519_exchange(private: Mapping[str, Any], public: Mapping[str, Any]) -> bytes:
+    """The shared secret of an own and a foreign key (RFC 7748 §6.1). Raises MalformedKey, also for small orders."""
+    return x25519_private(private).exchange(x25519_public(public))
+
+
+def p256_exchange(private: Mapping[str, Any], public: Mapping[str, Any]) -> bytes:
+    """The shared secret of an own and a foreign key (SEC 1 §3.3.1). Raises MalformedKey for a point off the curve."""
+    return p256_private(private).exchange(ec.ECDH(), p256_public(public))
+
+
 def new_ed25519() -> dict[str, str]:
     """A fresh Ed25519 key pair as private JWK members."""
     key = Ed25519PrivateKey.generate()

@@ -4,113 +4,174 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
-from datetime import datetime
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from joserfc import jwe
-from joserfc.errors import JoseError
-from joserfc.jwk import OctKey
+from keys import keyfile, private_files, strict_json
+from keys.errors import Fault, KeyStoreFault
+from keys.jwk import DecryptionKey, EncryptionKey, SigningKey, VerifyingKey, parse_jwks, public_jwks
 
-from keys import strict_json
-from keys.errors import KeyStoreFault
-from keys.jwk import DecryptionKey, SigningKey, parse_private, public_jwks
-
-ALG: Final = "PBES2-HS512+A256KW"
-ENC: Final = "A256GCM"
-ITERATIONS: Final = 210_000
 VARIABLE: Final = "XIEBAN_PASSPHRASE"
+LISTING: Final = "jwks.json"
+
+_KEY_FILE: Final = re.compile(r"(?P<kid>[A-Za-z0-9_-]{43})\.jwe\Z")
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class KeyStore:
-    """A directory (0700) with one file `<kid>.jwe` (0600) a private key and the public `jwks.json`."""
+    """A directory (0700) with one file `<kid>.jwe` (0600) a private key and the public `jwks.json`.
+
+    All keys of a store have one passphrase. `jwks.json` is a convenience: it says without the passphrase what
+    is there; what the encrypted files say counts.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     def create(self) -> None:
-        """Make the directory; nothing happens where it is there."""
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the directory; nothing happens where it is there. Raises KeyStoreFault."""
+        with private_files.faults(self.directory):
+            self.directory.mkdir(mode=private_files.DIRECTORY, parents=True, exist_ok=True)
+        private_files.check_directory(self.directory)
 
     def add(self, key: SigningKey | DecryptionKey, passphrase: str) -> None:
-        """Store a private key encrypted with `passphrase`. Raises KeyStoreFault."""
-        self._check(self.directory, 0o700)
-        header = {"alg": ALG, "enc": ENC, "cty": "jwk+json", "p2c": ITERATIONS, "kid": key.kid}
-        registry = jwe.JWERegistry(algorithms=[ALG, ENC])
-        body = json.dumps(key.jwk()).encode()
-        token = jwe.encrypt_compact(header, body, OctKey.import_key(passphrase), registry=registry)
-        _write(self.directory / f"{key.kid}.jwe", token.encode(), 0o600)
-        public = self.public_jwks()["keys"] + [key.public.jwk]
-        unique = {entry["kid"]: dict(entry) for entry in public}
-        _write(self.directory / "jwks.json", json.dumps({"keys": list(unique.values())}, indent=1).encode(), 0o644)
+        """Store a private key encrypted with `passphrase`, and list its public part.
+
+        Raises KeyStoreFault, also when the keys already there have another passphrase.
+        """
+        private_files.check_directory(self.directory)
+        token = keyfile.encrypt(key, passphrase)
+        with private_files.locked(self.directory):
+            listed = self._listed()
+            kids = self.kids()
+            # A key whose listing was interrupted is listed now; else one is opened to try the passphrase on.
+            opened = [self._open(kid, passphrase) for kid in kids if kid not in listed]
+            if not opened and kids:
+                self._open(kids[0], passphrase)
+            # The key before its listing: nobody shall seal to a key that is not safely stored.
+            private_files.write(self._path(key.kid), token)
+            self._list(
+                [*(listed[kid] for kid in kids if kid in listed), *(entry.public for entry in opened), key.public]
+            )
 
     def kids(self) -> list[str]:
-        """The kids of all private keys."""
-        return sorted(path.stem for path in self.directory.glob("*.jwe"))
+        """The kids of all private keys, sorted. Raises KeyStoreFault."""
+        with private_files.faults(self.directory):
+            names = os.listdir(self.directory)
+        return sorted(match["kid"] for match in map(_KEY_FILE.match, names) if match)
 
-    def signing_key(self, passphrase: str, at: datetime) -> SigningKey:
-        """The newest signing key valid at `at`. Raises KeyStoreFault."""
-        keys = [key for key in self._open(passphrase) if isinstance(key, SigningKey) and key.public.valid_at(at)]
-        if not keys:
-            raise KeyStoreFault(f"no valid signing key in {self.directory}")
-        return max(keys, key=lambda key: (key.public.not_before is not None, key.public.not_before or at, key.kid))
+    def public_keys(self) -> list[VerifyingKey | EncryptionKey]:
+        """The public parts of all keys, from the listing; needs no passphrase.
 
-    def decryption_keys(self, passphrase: str) -> list[DecryptionKey]:
-        """All keys that open what was sealed. Raises KeyStoreFault."""
-        return [key for key in self._open(passphrase) if isinstance(key, DecryptionKey)]
+        Raises KeyStoreFault when the listing and the files do not fit together (then `relist`), or the modes
+        of a file let others reach it.
+        """
+        private_files.check_directory(self.directory)
+        listed, stored = self._listed(), self.kids()
+        for kid in stored:
+            private_files.check_file(self._path(kid))
+        missing, unlisted = sorted(listed.keys() - set(stored)), sorted(set(stored) - listed.keys())
+        if missing or unlisted:
+            raise KeyStoreFault(
+                f"{self.directory / LISTING} does not fit the private keys beside it",
+                missing=missing,
+                unlisted=unlisted,
+            )
+        return list(listed.values())
 
     def public_jwks(self) -> dict[str, Any]:
-        """The public keys, as a JWK Set."""
-        path = self.directory / "jwks.json"
-        return dict(strict_json.loads(path.read_bytes())) if path.exists() else public_jwks([])
+        """The public keys, as a JWK Set. Raises KeyStoreFault, as `public_keys`."""
+        return public_jwks(self.public_keys())
 
-    def _open(self, passphrase: str) -> list[SigningKey | DecryptionKey]:
-        self._check(self.directory, 0o700)
-        registry = jwe.JWERegistry(algorithms=[ALG, ENC])
-        found = []
-        for kid in self.kids():
-            path = self.directory / f"{kid}.jwe"
-            self._check(path, 0o600)
-            try:
-                opened = jwe.decrypt_compact(path.read_text().strip(), OctKey.import_key(passphrase), registry=registry)
-            except (JoseError, ValueError) as error:
-                raise KeyStoreFault(f"{path}: wrong passphrase, or not a key of this store") from error
-            key = parse_private(strict_json.loads(opened.plaintext or b""))
-            if key.kid != kid:
-                raise KeyStoreFault(f"{path}: holds another key than its name says")
-            found.append(key)
+    def relist(self, passphrase: str) -> None:
+        """Make the listing anew from the private keys. Raises KeyStoreFault."""
+        private_files.check_directory(self.directory)
+        with private_files.locked(self.directory):
+            self._list([self._open(kid, passphrase).public for kid in self.kids()])
+
+    def signing_key(self, passphrase: str, at: datetime) -> SigningKey:
+        """The newest signing key valid at the (aware) moment `at`; no other key is decrypted for it.
+
+        Raises KeyStoreFault.
+        """
+        private_files.check_directory(self.directory)
+        opened, listed = self._known(passphrase)
+        public = [*listed, *(key.public for key in opened)]
+        valid = [key for key in public if isinstance(key, VerifyingKey) and key.valid_at(at)]
+        if not valid:
+            raise KeyStoreFault(f"no signing key in {self.directory} is valid at {at.isoformat(timespec='seconds')}")
+        newest = max(valid, key=lambda key: (key.not_before or _LONG_AGO, key.kid))
+        found = next((key for key in opened if key.kid == newest.kid), None) or self._open(newest.kid, passphrase)
+        if not isinstance(found, SigningKey) or found.public != newest:
+            raise KeyStoreFault(f"{self.directory / LISTING} says something else of a key than its file", kid=found.kid)
         return found
 
-    @staticmethod
-    def _check(path: Path, mode: int) -> None:
+    def decryption_keys(self, passphrase: str) -> list[DecryptionKey]:
+        """All keys that open what was sealed, valid or not; no signing key is decrypted. Raises KeyStoreFault."""
+        private_files.check_directory(self.directory)
+        opened, listed = self._known(passphrase)
+        opened += [self._open(key.kid, passphrase) for key in listed if isinstance(key, EncryptionKey)]
+        return [key for key in opened if isinstance(key, DecryptionKey)]
+
+    def _known(self, passphrase: str) -> tuple[list[SigningKey | DecryptionKey], list[VerifyingKey | EncryptionKey]]:
+        """Unlisted keys, which must be opened to know them, and listed ones that are there."""
         try:
-            actual = path.stat().st_mode & 0o777
-        except FileNotFoundError:
-            raise KeyStoreFault(f"{path} does not exist") from None
-        if actual & ~mode:
-            raise KeyStoreFault(f"{path} can be reached by others; run: chmod {mode:o} {path}")
+            listed = self._listed()
+        except KeyStoreFault:
+            listed = {}
+        kids = self.kids()
+        opened = [self._open(kid, passphrase) for kid in kids if kid not in listed]
+        return opened, [listed[kid] for kid in kids if kid in listed]
+
+    def _open(self, kid: str, passphrase: str) -> SigningKey | DecryptionKey:
+        path = self._path(kid)
+        token = private_files.read(path)
+        try:
+            return keyfile.decrypt(token, kid, passphrase)
+        except KeyStoreFault as fault:
+            raise KeyStoreFault(f"{path}: {fault.detail}", **fault.data) from None
+
+    def _listed(self) -> dict[str, VerifyingKey | EncryptionKey]:
+        path = self.directory / LISTING
+        if not path.exists():
+            return {}
+        try:
+            keys = parse_jwks(strict_json.loads(private_files.read(path, 0o644)))
+        except KeyStoreFault:
+            raise
+        except Fault as fault:
+            raise KeyStoreFault(f"{path} is not a JWK Set: {fault.detail}") from None
+        return {key.kid: key for key in keys}
+
+    def _list(self, keys: Iterable[VerifyingKey | EncryptionKey]) -> None:
+        document = public_jwks({key.kid: key for key in keys}.values())
+        private_files.write(self.directory / LISTING, json.dumps(document, indent=1).encode("utf-8"), 0o644)
+
+    def _path(self, kid: str) -> Path:
+        return self.directory / f"{kid}.jwe"
 
 
 def read_passphrase(file: Path | None = None, prompt: Callable[[], str] | None = None) -> str:
-    """The passphrase: from `file`, else the variable XIEBAN_PASSPHRASE, else `prompt`. Raises KeyStoreFault."""
+    """The passphrase: the one line in `file`, else the variable XIEBAN_PASSPHRASE, else what `prompt` gives.
+
+    Raises KeyStoreFault when there is none, and for a file that others can reach.
+    """
     if file is not None:
-        try:
-            return file.read_text("utf-8").strip()
-        except OSError as error:
-            raise KeyStoreFault(f"{file}: {error.strerror}") from error
+        return _passphrase_in(file)
     given = os.environ.get(VARIABLE) or (prompt() if prompt else "")
     if not given:
         raise KeyStoreFault(f"no passphrase: give a file or set {VARIABLE}")
     return given
 
 
-def _write(path: Path, data: bytes, mode: int) -> None:
-    """Write so that the file is there whole or not at all."""
-    temporary = path.with_name(path.name + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with open(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def _passphrase_in(file: Path) -> str:
+    try:
+        text = private_files.read_secret(file).decode("utf-8").strip("\r\n")
+    except UnicodeDecodeError:
+        raise KeyStoreFault(f"{file} is not UTF-8") from None
+    if not text or "\n" in text or "\r" in text:
+        raise KeyStoreFault(f"{file} must hold the passphrase, in one line")
+    return text
