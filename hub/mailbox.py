@@ -188,6 +188,12 @@ class Waiters:
 
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Event]] = {}
+        self.closed = False
+
+    def close(self) -> None:
+        """Let everybody go, for good: the process stops."""
+        self.closed = True
+        self.wake()
 
     def wake(self, recipients: Sequence[str] | None = None) -> None:
         """Wake those who wait for one of `recipients`; all where it is None."""

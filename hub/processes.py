@@ -17,12 +17,15 @@ import structlog
 from hub import config as configuration
 from hub import journal, metrics
 from hub.identity import establish, hub_key
-from hub.store import embedded, partitions
+from hub.store import CONNECTION_LOST, embedded, partitions
 from hub.store.migrate import migrate
 from keys.errors import Fault
 
 logger = structlog.get_logger()
 STOP_WITHIN = 20.0
+_NO_ENTRY: tuple[type[Exception], ...] = (asyncpg.PostgresError, *CONNECTION_LOST)
+PORT_WITHIN = 5.0
+"""Seconds to wait for the port: the workers of a hub that was killed leave it a moment later."""
 METRICS = "metrics"
 
 
@@ -42,23 +45,25 @@ async def supervise(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    with embedded.locked(data), _reserved(config.server.host, port):
-        server = None if config.database.url else await embedded.start(data)
-        dsn = config.database.url or embedded.dsn(data)
-        try:
-            await prepare(data, dsn, config)
-            _empty(data / METRICS)
-            async with asyncio.TaskGroup() as tasks:
-                running = [tasks.create_task(_worker(data, dsn, port, config_path)) for _ in range(workers)]
-                if server is not None:
-                    running.append(tasks.create_task(_database(data, server)))
-                tasks.create_task(_announce(config.server.host, port, on_ready, stop))
-                await stop.wait()
-                for task in running:
-                    task.cancel()
-        finally:
-            if server is not None:
-                await _current.pop(data, server).stop()
+    async with contextlib.AsyncExitStack() as held:
+        held.enter_context(embedded.locked(data))
+        held.enter_context(await _reserved(config.server.host, port))
+        dsn, keep = config.database.url, None
+        if dsn is None:
+            dsn, keep = embedded.dsn(data), await held.enter_async_context(embedded.kept(data))
+        await prepare(data, dsn, config)
+        _empty(data / METRICS)
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(_worker(data, dsn, port, config_path)) for _ in range(workers)]
+            announcing = tasks.create_task(_announce(config.server.host, port, on_ready))
+            keeping = tasks.create_task(keep()) if keep is not None else None
+            await stop.wait()
+            announcing.cancel()
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
+            if keeping is not None:
+                keeping.cancel()
 
 
 def _empty(folder: Path) -> None:
@@ -67,14 +72,14 @@ def _empty(folder: Path) -> None:
     folder.mkdir()
 
 
-_current: dict[Path, embedded.Server] = {}
-
-
 async def prepare(data: Path, dsn: str, config: configuration.Config) -> None:
-    """Migrate the database and give a new hub its identity."""
+    """Migrate the database and give a new hub its identity. Raises DatabaseUnavailable, MigrationMismatch."""
     # Unlocking the key takes a while: done first, so that no connection lies idle meanwhile.
     key = await asyncio.to_thread(hub_key, data)
-    connection = await asyncpg.connect(dsn)
+    try:
+        connection = await asyncpg.connect(dsn, timeout=10)
+    except _NO_ENTRY as error:
+        raise embedded.DatabaseUnavailable(f"the database does not let us in: {error}") from error
     try:
         await migrate(connection)
         await establish(connection, config.hub.id, key)
@@ -112,20 +117,8 @@ async def _worker(data: Path, dsn: str, port: int, config_path: Path | None) -> 
         await asyncio.sleep(delay)
 
 
-async def _database(data: Path, server: embedded.Server) -> None:
-    _current[data] = server
+async def _announce(host: str, port: int, on_ready: Callable[[str], None]) -> None:
     while True:
-        status = await _current[data].wait()
-        logger.error("database-died", status=status)
-        try:
-            _current[data] = await embedded.start(data)
-        except Fault as fault:
-            logger.error("database-not-started", detail=fault.detail)
-            await asyncio.sleep(1)
-
-
-async def _announce(host: str, port: int, on_ready: Callable[[str], None], stop: asyncio.Event) -> None:
-    while not stop.is_set():
         try:
             _, writer = await asyncio.open_connection(host, port)
         except OSError:
@@ -136,25 +129,23 @@ async def _announce(host: str, port: int, on_ready: Callable[[str], None], stop:
         return
 
 
-class _reserved:
-    """The port, held so that no other hub shares it unseen; the workers join by SO_REUSEPORT."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._where = (host, port)
-
-    def __enter__(self) -> None:
+async def _reserved(host: str, port: int) -> socket.socket:
+    """The port, held so that no other hub shares it unseen; the workers join by SO_REUSEPORT. Raises PortInUse."""
+    until = asyncio.get_running_loop().time() + PORT_WITHIN
+    while True:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(self._where)
-            except OSError:
-                raise PortInUse(f"port {self._where[1]} is in use; choose another --port") from None
-        self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self._socket.bind(self._where)
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
+                probe.bind((host, port))
+                break
+            except OSError as error:
+                if asyncio.get_running_loop().time() > until:
+                    raise PortInUse(f"{host}:{port} can't be had ({error.strerror}); choose another --port") from None
+        await asyncio.sleep(0.1)
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    held.bind((host, port))
+    return held
 
 
 @contextlib.asynccontextmanager

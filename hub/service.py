@@ -146,7 +146,7 @@ class Hub:
             async with self.pool.acquire() as connection:
                 page = await mailbox.page(connection, self.identity.origin, recipient, after, limit)
                 left = until - asyncio.get_running_loop().time()
-                if page.items or left <= 0:
+                if page.items or left <= 0 or self.waiters.closed:
                     if not proof:
                         return page
                     end = await mailbox.sign_end(connection, self.identity, recipient, datetime.now(UTC))

@@ -57,6 +57,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
         await stop.wait()
         for task in background:
             task.cancel()
+        hub.waiters.close()
         await runner.cleanup()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(hub.sequencer.drain(), 10)

@@ -71,6 +71,13 @@ def _await_ready(hub: RunningHub) -> None:
     raise AssertionError((hub.data / "hub.log").read_text())
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The length of the fault campaign; its short form runs with all other tests."""
+    parser.addoption("--sends", type=int, default=1000, help="messages sent while processes are killed")
+    parser.addoption("--kills", type=int, default=6, help="how many processes are killed meanwhile")
+    parser.addoption("--fault-seed", type=int, default=2026, help="seed of the moments of the kills")
+
+
 @pytest.fixture(scope="module")
 def hub() -> Iterator[RunningHub]:
     """A hub of the module's own."""

@@ -16,7 +16,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -84,6 +84,28 @@ class Server:
             self._process.send_signal(number)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), patience)
+
+
+@contextlib.asynccontextmanager
+async def kept(data: Path) -> AsyncIterator[Callable[[], Coroutine[Any, Any, None]]]:
+    """A server that is stopped at the end; what is yielded, run beside the work, starts it again when it dies."""
+    server = await start(data)
+
+    async def keep() -> None:
+        nonlocal server
+        while True:
+            status = await server.wait()
+            logger.error("database-died", status=status)
+            try:
+                server = await start(data)
+            except DatabaseUnavailable as fault:
+                logger.error("database-not-started", detail=fault.detail)
+                await asyncio.sleep(1)
+
+    try:
+        yield keep
+    finally:
+        await server.stop()
 
 
 def dsn(data: Path) -> str:

@@ -35,7 +35,7 @@ def test_the_document_is_openapi_3_1_and_has_every_route(bureau: Outsider) -> No
 
 def test_answers_fit_the_document_whatever_is_sent(bureau: Outsider, hub: RunningHub, tmp_path: Path) -> None:
     command = [
-        Path(sys.executable).parent / "schemathesis",
+        str(Path(sys.executable).parent / "schemathesis"),
         "run",
         f"{hub.url}/openapi.json",
         "--header",
