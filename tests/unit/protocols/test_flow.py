@@ -322,3 +322,17 @@ def test_a_deadline_on_a_rest_day_ends_on_the_next_working_day() -> None:
     case = take(None, said(HERE, "request", THERE, urgency="ordinary"), datetime(2026, 1, 16, 4, 0, tzinfo=UTC))
     # 15 February 2026 lies in the Spring Festival holiday, which ends on the 23rd.
     assert answer_due(case) == date(2026, 2, 24)
+
+
+def test_a_pause_before_acceptance_leaves_the_days_to_accept(requested: Case) -> None:
+    assert flow.current_due(FLOW, requested) == Due(date(2026, 6, 8), False)
+    asked = take(requested, said(THERE, "ask", HERE), NOON + timedelta(days=2))
+    answered = take(asked, said(HERE, "answer", THERE), NOON + timedelta(days=9))
+    assert flow.current_due(FLOW, answered) == Due(date(2026, 6, 15), False)
+
+
+def test_a_date_that_the_former_responder_proposed_does_not_bind_the_next(accepted: Case) -> None:
+    proposed = take(accepted, said(THERE, "propose-date", HERE, date="2026-07-20"))
+    forwarded = take(proposed, said(THERE, "forward", f"{HERE} {THIRD}", to=THIRD))
+    assert code(forwarded, said(HERE, "agree-date", THIRD, agreed=True)) == "not-allowed-now"
+    assert "propose-date" not in flow.allowed_actions(FLOW, forwarded, THIRD)
