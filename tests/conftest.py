@@ -1,5 +1,6 @@
 """A real hub on the embedded database, started as its users start it."""
 
+import contextlib
 import json
 import os
 import signal
@@ -25,6 +26,7 @@ class RunningHub:
     data: Path
     port: int
     process: subprocess.Popen[bytes]
+    options: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -32,7 +34,7 @@ class RunningHub:
 
     def start(self) -> None:
         """Start the hub again on the same data and wait until it is ready."""
-        self.process = _spawn(self.data, self.port)
+        self.process = _spawn(self.data, self.port, self.options)
         _await_ready(self)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -49,13 +51,14 @@ class RunningHub:
 
     def stop(self) -> None:
         """Stop it as an operator does."""
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(40)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(40)
 
 
-def _spawn(data: Path, port: int) -> subprocess.Popen[bytes]:
+def _spawn(data: Path, port: int, options: tuple[str, ...]) -> subprocess.Popen[bytes]:
     output = open(data / "hub.log", "ab")  # noqa: SIM115
-    command = [*XIEBAN, "serve", "--data", str(data), "--port", str(port)]
+    command = [*XIEBAN, "serve", "--data", str(data), "--port", str(port), *options]
     return subprocess.Popen(command, stdout=output, stderr=output, env=os.environ | {"PYTHONPATH": os.getcwd()})
 
 
@@ -71,6 +74,22 @@ def _await_ready(hub: RunningHub) -> None:
     raise AssertionError((hub.data / "hub.log").read_text())
 
 
+@contextlib.contextmanager
+def running_hub(*options: str, data: Path | None = None) -> Iterator[RunningHub]:
+    """A hub with further options of `serve`, on a directory of its own or `data`; stopped at the end."""
+    with tempfile.TemporaryDirectory(prefix="hub-", ignore_cleanup_errors=True) as folder:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        where = data or Path(folder)
+        running = RunningHub(where, port, _spawn(where, port, options), options)
+        try:
+            _await_ready(running)
+            yield running
+        finally:
+            running.stop()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The length of the fault campaign; its short form runs with all other tests."""
     parser.addoption("--sends", type=int, default=1000, help="messages sent while processes are killed")
@@ -81,13 +100,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="module")
 def hub() -> Iterator[RunningHub]:
     """A hub of the module's own."""
-    with tempfile.TemporaryDirectory(prefix="hub-", ignore_cleanup_errors=True) as folder:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        running = RunningHub(Path(folder), port, _spawn(Path(folder), port))
-        try:
-            _await_ready(running)
-            yield running
-        finally:
-            running.stop()
+    with running_hub() as running:
+        yield running
