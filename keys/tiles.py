@@ -120,9 +120,11 @@ def inner_node(hashes: bytes, row: int, position: int) -> bytes:
 
     Raises ValueError when the tile has no such complete node.
     """
+    if not 0 <= row <= TILE_HEIGHT or position < 0:
+        raise ValueError("no tile has such a node")
     width = HASH_SIZE << row
     part = hashes[position * width : (position + 1) * width]
-    if not 0 <= row <= TILE_HEIGHT or position < 0 or len(part) != width:
+    if len(part) != width:
         raise ValueError("the tile has no such complete node")
     nodes = _split(part)
     while len(nodes) > 1:
@@ -131,7 +133,12 @@ def inner_node(hashes: bytes, row: int, position: int) -> bytes:
 
 
 def partial_widths(size: int) -> list[int]:
-    """How many hashes the incomplete tile has at each tile level, the lowest first, for a tree of `size` leaves."""
+    """How many hashes the incomplete tile has at each tile level, the lowest first, for a tree of `size` leaves.
+
+    Raises ValueError for a negative size.
+    """
+    if size < 0:
+        raise ValueError("a tree has no negative size")
     widths = []
     while size:
         widths.append(size % TILE_WIDTH)
@@ -189,7 +196,7 @@ class Edge:
         """
         widths = partial_widths(size)
         given = [len(hashes) for hashes in partial]
-        if size < 0 or given + [0] * (len(widths) - len(given)) != widths + [0] * (len(given) - len(widths)):
+        if given + [0] * (len(widths) - len(given)) != widths + [0] * (len(given) - len(widths)):
             raise ValueError("the partial tiles do not fit the size of the tree")
         levels: list[Rows] = []
         for level in range(len(widths)):
