@@ -1,7 +1,8 @@
 """Organisations taken in from a JSON file: idempotent, every key event in the log."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -19,6 +20,7 @@ from protocols import envelope
 from protocols.departments import parse_organisation_id
 from protocols.entries import KeyAdded, KeyRemoved
 
+SHOWN = 10
 ROLES = frozenset({"bureau", "partner", "supervisor", "auditor"})
 
 
@@ -46,27 +48,81 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def parse(document: bytes) -> list[Record]:
-    """The records of a file, each checked. Raises ImportInvalid naming the record."""
+    """The records of a file, each checked. Raises ImportInvalid with every finding; nothing is taken in then."""
     try:
-        records = msgspec.convert(strict_json.loads(document), list[Record])
-    except (Fault, msgspec.ValidationError) as error:
-        raise ImportInvalid(str(error)) from error
-    for number, record in enumerate(records):
+        raw = strict_json.loads(document)
+    except Fault as fault:
+        raise ImportInvalid(fault.detail) from fault
+    if not isinstance(raw, list):
+        raise ImportInvalid("the file holds an array of organisations")
+    records: list[Record] = []
+    found: list[str] = []
+    for number, item in enumerate(raw):
+        named = f"record {number}" + (f" ({item['id']!s:.60})" if isinstance(item, dict) and "id" in item else "")
         try:
-            parse_organisation_id(record.id)
-            for jwk in record.jwks.get("keys", []):
-                parse_public(jwk)
-        except Fault as fault:
-            raise ImportInvalid(f"record {number} ({record.id}): {fault.detail}") from fault
-        if unknown := set(record.roles) - ROLES:
-            raise ImportInvalid(f"record {number} ({record.id}): unknown roles {sorted(unknown)}")
-    if len({record.id for record in records}) != len(records):
-        raise ImportInvalid("an organisation stands twice in the file")
+            record = msgspec.convert(item, Record)
+        except msgspec.ValidationError as error:
+            found.append(f"{named}: {error}")
+            continue
+        found += [f"{named}: {finding}" for finding in _findings(record)]
+        records.append(record)
+    twice = sorted(id for id, count in Counter(record.id for record in records).items() if count > 1)
+    found += [f"{id} stands twice in the file" for id in twice]
+    found += _circles(records)
+    if found:
+        more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise ImportInvalid("; ".join(found[:SHOWN]) + more, problems=found)
     return records
 
 
+def _findings(record: Record) -> list[str]:
+    found = []
+    if unknown := sorted(set(record.roles) - ROLES):
+        found.append(f"unknown roles {', '.join(unknown)}")
+    if not record.roles:
+        found.append("an organisation has a role")
+    for name in (record.id, record.superior):
+        try:
+            if name is not None:
+                parse_organisation_id(name)
+        except Fault as fault:
+            found.append(fault.detail)
+    keys = record.jwks.get("keys")
+    if not isinstance(keys, list):
+        return [*found, "jwks is a JWK Set with an array `keys`"]
+    kids = []
+    for at, jwk in enumerate(keys):
+        try:
+            kids.append(parse_public(jwk).kid)
+        except Fault as fault:
+            found.append(f"/jwks/keys/{at}: {fault.detail}")
+    if len(set(kids)) != len(kids):
+        found.append("a key stands twice in jwks")
+    return found
+
+
+def _circles(records: Sequence[Record]) -> list[str]:
+    """Organisations of the file that are above themselves."""
+    above = {record.id: record.superior for record in records}
+    found = []
+    for id in above:
+        seen, name = {id}, above[id]
+        while name is not None and name not in seen:
+            seen.add(name)
+            name = above.get(name)
+        if name == id:
+            found.append(f"{id} stands above itself")
+    return found
+
+
 async def enrol(connection: Connection, identity: Identity, records: Sequence[Record]) -> int:
-    """Take the records in under the log's lock; how many key events that made."""
+    """Take the records in under the log's lock; how many key events that made.
+
+    A key that a record no longer holds is removed: nothing new is taken under it, what was accepted stays
+    verifiable. Raises ImportInvalid for the hub's own id, whose key is not for others to give.
+    """
+    if any(record.id == identity.hub for record in records):
+        raise ImportInvalid(f"{identity.hub} is this hub itself")
     async with connection.transaction():
         head = await connection.fetchrow(SQL["lock_head"])
         assert head is not None
@@ -91,23 +147,17 @@ async def enrol(connection: Connection, identity: Identity, records: Sequence[Re
 
 async def _keys(connection: Connection, ledger: Ledger, directory: Directory, record: Record) -> None:
     known = directory.get(record.id)
-    held = {parse_public(key.jwk).kid: key for key in known.keys} if known else {}
-    given: dict[str, Mapping[str, Any]] = {}
-    for jwk in record.jwks.get("keys", []):
-        public = parse_public(jwk)
-        given[public.kid] = dict(jwk) | {"kid": public.kid}
+    held = {key.jwk["kid"]: (dict(key.jwk), key.removed) for key in known.keys} if known else {}
+    given = {public.kid: public.jwk for public in map(parse_public, record.jwks["keys"])}
     at = envelope.rfc3339(ledger.now)
-    fresh = [kid for kid in given if kid not in held]
-    again = [kid for kid in given if kid in held and held[kid].removed is not None]
-    gone = [kid for kid, key in held.items() if kid not in given and key.removed is None]
-    for kid in fresh + again:
-        ledger.append(KeyAdded(record.id, kid, dict(given[kid]), at))
+    news = [kid for kid, jwk in given.items() if held.get(kid) != (jwk, None)]
+    gone = [kid for kid, (_, removed) in held.items() if kid not in given and removed is None]
+    for kid in news:
+        ledger.append(KeyAdded(record.id, kid, given[kid], at))
     for kid in gone:
         ledger.append(KeyRemoved(record.id, kid, at))
-    if fresh:
-        columns = [record.id] * len(fresh), fresh, [json.dumps(given[kid]) for kid in fresh]
+    if news:
+        columns = [record.id] * len(news), news, [json.dumps(given[kid]) for kid in news]
         await connection.execute(SQL["add_keys"], *columns, ledger.now)
-    if again:
-        await connection.execute(SQL["restore_keys"], record.id, again)
     if gone:
         await connection.execute(SQL["remove_keys"], record.id, gone, ledger.now)

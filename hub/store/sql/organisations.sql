@@ -16,10 +16,8 @@ INSERT INTO mailbox_counter (recipient) SELECT * FROM unnest($1::text[]) ON CONF
 
 -- name: add_keys
 INSERT INTO organisation_key (organisation, kid, jwk, added)
-SELECT organisation, kid, jwk, $4 FROM unnest($1::text[], $2::text[], $3::text[]) AS new (organisation, kid, jwk);
-
--- name: restore_keys
-UPDATE organisation_key SET removed = NULL WHERE organisation = $1 AND kid = ANY($2::text[]);
+SELECT organisation, kid, jwk, $4 FROM unnest($1::text[], $2::text[], $3::text[]) AS new (organisation, kid, jwk)
+ON CONFLICT (organisation, kid) DO UPDATE SET jwk = excluded.jwk, removed = NULL;
 
 -- name: remove_keys
 UPDATE organisation_key SET removed = $3 WHERE organisation = $1 AND kid = ANY($2::text[]) AND removed IS NULL;
