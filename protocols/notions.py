@@ -9,6 +9,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+_UNSEEN = {"Zs", "Zl", "Zp", "Cc", "Cf", "Mn", "Me"}
+
 
 @dataclass(frozen=True, slots=True)
 class Notion:
@@ -37,25 +39,47 @@ def walk(document: Any, pointer: str = "") -> Iterator[Notion]:
 
 def _stems_in(text: str) -> Iterator[tuple[str, str]]:
     plain = unicodedata.normalize("NFKC", text)
-    spelled = re.sub(r"([a-z])([A-Z])", r"\1 \2", plain)
+    # Spaces, soft hyphens, zero-width characters and combining marks hide a word from a search, not from a reader.
+    closed_up = "".join(character for character in plain if unicodedata.category(character) not in _UNSEEN)
+    latin = _without_accents(plain)
+    spelled = re.sub(r"([a-z])([A-Z])", r"\1 \2", latin)
     words = re.sub(r"[^a-z]+", " ", spelled.casefold())
-    unspaced = re.sub(r"\s+", "", plain)
-    for group, chinese, english in _groups():
-        for match in chinese.finditer(unspaced):
-            yield match[0], group
-        for match in english.finditer(words):
-            yield match[0], group
+    forms = {"zh": closed_up, "en": words, "pinyin": words, "within": re.sub(r"[^a-z]+", " ", latin.casefold())}
+    found = {(match[0], group) for group, kind, stems in _groups() for match in stems.finditer(forms[kind])}
+    yield from sorted(found)
+
+
+def _without_accents(text: str) -> str:
+    """The text with its letters bare (ü is u) and its hidden characters gone."""
+    apart = unicodedata.normalize("NFKD", text)
+    return "".join(character for character in apart if unicodedata.category(character) not in {"Cf", "Mn", "Me"})
 
 
 @cache
-def _groups() -> tuple[tuple[str, re.Pattern[str], re.Pattern[str]], ...]:
+def _groups() -> tuple[tuple[str, str, re.Pattern[str]], ...]:
+    """Each group's patterns, with the form of a text that each is to be looked for in."""
     text = resources.files("protocols").joinpath("catalogue/forbidden.toml").read_text("utf-8")
+    compile_stems = {"zh": _anywhere, "en": _beginning, "within": _anywhere, "pinyin": _syllables}
     return tuple(
-        (group, _any_of(listed["zh"], ""), _any_of(listed["en"], r"\b"))
+        (group, kind, compile_stems[kind](stems))
         for group, listed in tomllib.loads(text).items()
+        for kind, stems in listed.items()
+        if kind != "why"
     )
 
 
-def _any_of(stems: list[str], begin: str) -> re.Pattern[str]:
-    longest_first = sorted(stems, key=len, reverse=True)
-    return re.compile(begin + "(?:" + "|".join(map(re.escape, longest_first)) + ")")
+def _anywhere(stems: list[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, _longest_first(stems))))
+
+
+def _beginning(stems: list[str]) -> re.Pattern[str]:
+    return re.compile(r"\b(?:" + "|".join(map(re.escape, _longest_first(stems))) + ")")
+
+
+def _syllables(stems: list[str]) -> re.Pattern[str]:
+    spelled = [" ?".join(map(re.escape, _without_accents(stem).split())) for stem in _longest_first(stems)]
+    return re.compile(r"\b(?:" + "|".join(spelled) + r")\b")
+
+
+def _longest_first(stems: list[str]) -> list[str]:
+    return sorted(stems, key=len, reverse=True)

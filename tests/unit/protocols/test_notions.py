@@ -59,3 +59,42 @@ def test_ordinary_chinese_words_are_not_mistaken(text: str) -> None:
 @pytest.mark.parametrize("text", ["router and computer", "rebirthday", "fertiliser", "aborted", "concept", "private"])
 def test_an_english_stem_counts_only_at_the_beginning_of_a_word(text: str) -> None:
     assert list(walk(text)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "生\u200b育", "节\u3000育", "生\u00ad育", "計劃生育", "節育", "墮胎", "重點人員", "怀胎", "剖宫产", "⼦宫",
+        "獨生子女",         "isPregnant", "is_pregnant", "nonpregnant", "preg\u200bnant", "prégnant", "ＰＲＥＧＮＡＮＴ", "userwatchlist",
+        "birthControl", "familyplanning", "sheng-yu", "shengyu", "sheng_yu_zhuang_kuang", "jihuashengyu", "huaiYun",
+        "shēngyù", "du-sheng-zi-nü", "zhongdianrenyuan", "hei-ming-dan", "lactation", "third trimester",
+    ],
+)  # fmt: skip
+def test_other_spellings_do_not_hide_a_notion(text: str) -> None:
+    assert list(walk(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "busheng",
+        "shengyuan",
+        "gui jing",
+        "liuchang",
+        "birth-right"[6:],
+        "blackboard",
+        "sperma"[:3],
+        "sterile packaging",
+    ],
+)
+def test_other_words_are_not_mistaken_for_them(text: str) -> None:
+    assert list(walk(text)) == []
+
+
+def test_a_notion_is_found_however_deep_it_is_planted() -> None:
+    deep: Any = {"title": "孕期"}
+    for number in range(30):
+        deep = {"$defs": {"x": deep}} if number % 2 else {"oneOf": [{"const": "a"}, deep]}
+    (found,) = walk(deep)
+    assert found.pointer.endswith("/title")
+    assert found.stem == "孕"
