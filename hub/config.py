@@ -7,6 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from keys.errors import Fault
+from protocols.departments import parse_organisation_id
 
 
 class ConfigInvalid(Fault):
@@ -48,6 +49,8 @@ def load(path: Path | None) -> Config:
     if path is None:
         return Config()
     try:
-        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), Config)
-    except (OSError, ValueError) as error:
+        config = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Config)
+        parse_organisation_id(config.hub.id)
+    except (OSError, ValueError, Fault) as error:
         raise ConfigInvalid(f"{path}: {error}") from error
+    return config

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hub.config import ConfigInvalid
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys import checkpoint, merkle
 from keys.checkpoint import Checkpoint
+from keys.errors import BadCheckpoint
 from keys.jwk import SigningKey, generate_signing
 from keys.keystore import KeyStore
 
@@ -52,10 +54,23 @@ def _passphrase_file(data: Path) -> str:
 
 
 async def establish(connection: Connection, hub: str, key: SigningKey) -> Identity:
-    """The identity as the database has it; a new log gets its origin and its first checkpoint."""
+    """The identity as the database has it; a new log gets its origin and its first checkpoint.
+
+    Raises ConfigInvalid where the database is another hub's, or its checkpoints are signed with another key.
+    """
     origin = f"xieban.example/{hub}/{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(4)}"
     note = checkpoint.sign_checkpoint(Checkpoint(origin, 0, merkle.EMPTY_ROOT), key)
     await connection.execute(SQL["create_head"], hub, origin, merkle.EMPTY_ROOT, note)
     head = await connection.fetchrow(SQL["head"])
     assert head is not None
+    if head["hub"] != hub:
+        raise ConfigInvalid(f"the database is that of {head['hub']}; config.toml says {hub}")
+    _check_key(head["note"], head["origin"], key)
     return Identity(head["hub"], head["origin"], key)
+
+
+def _check_key(note: str, origin: str, key: SigningKey) -> None:
+    try:
+        checkpoint.verify_checkpoint(note, [key.public], origin)
+    except BadCheckpoint:
+        raise ConfigInvalid("the log is signed with another key than this data directory holds") from None

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from hub import log, metrics
 from hub.errors import AcknowledgementInvalid, NotYetFetched
@@ -54,7 +55,7 @@ class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recipient: str
     through: int
     digest: str
-    time: str
+    time: Annotated[datetime, Meta(tz=True)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,272 @@
+"""Properly signed nonsense, and bytes of every kind: a problem that names it, nothing stored, nothing broken."""
+
+import json
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jwcrypto import jwk, jws
+
+from hub.errors import CATALOGUE
+from tests.acceptance.outsider import Outsider, uuid7
+from tests.conftest import RunningHub
+
+Bureaus = tuple[Outsider, Outsider]
+PACE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(scope="module")
+def bureaus(hub: RunningHub) -> Bureaus:
+    here, there = Outsider("411002-health", hub.url), Outsider("440306-health", hub.url, "P-256")
+    hub.enrol([here.record(), there.record()])
+    here.open_case(there)
+    return here, there
+
+
+def size(hub: RunningHub) -> int:
+    """How many entries the log has."""
+    with urllib.request.urlopen(hub.url + "/log/checkpoint", timeout=10) as response:
+        return int(response.read().decode().split("\n")[1])
+
+
+def check_refused(hub: RunningHub, before: int, answer: tuple[int, Any], code: str | None = None) -> None:
+    """It is a problem of the catalogue, the caller's fault, and nothing was stored."""
+    status, problem = answer
+    assert 400 <= status < 500, problem
+    found = problem["type"].removeprefix("/problems/")
+    assert CATALOGUE[found].status == status
+    assert code in (None, found), problem
+    assert size(hub) == before
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@PACE
+@given(data=st.data())
+def test_a_signed_message_changed_anywhere_is_a_problem(bureaus: Bureaus, hub: RunningHub, data: st.DataObject) -> None:
+    here, there = bureaus
+    event = here.event("request", uuid7(), there, here.example("request"))
+    where: dict[str, Any] = event if data.draw(st.booleans()) else event["data"]
+    name = data.draw(st.sampled_from(sorted(where)) | st.text(max_size=12))
+    harmless = name in ("datacontenttype", "time")
+    if name in where and not harmless and data.draw(st.booleans()):
+        if name in ("expected_by", "case_number", "facts", "urgency"):
+            return
+        del where[name]
+    else:
+        where[name] = data.draw(JSON_VALUES)
+    before = size(hub)
+    status, answer = here.send(event)
+    if status == 201:
+        assert size(hub) == before + 1
+    else:
+        check_refused(hub, before, (status, answer))
+
+
+@PACE
+@given(body=st.binary(max_size=300) | st.text("ey.J01aZ_-", max_size=80).map(str.encode))
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/mailbox/acknowledge"])
+def test_arbitrary_bytes_are_a_problem(bureaus: Bureaus, hub: RunningHub, path: str, body: bytes) -> None:
+    before = size(hub)
+    check_refused(hub, before, bureaus[0].call("POST", path, body))
+
+
+@PACE
+@given(payload=st.binary(max_size=200) | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
+def test_any_signed_payload_is_a_problem(bureaus: Bureaus, hub: RunningHub, payload: bytes) -> None:
+    here, before = bureaus[0], size(hub)
+    check_refused(hub, before, here.call("POST", "/v1/messages", here.sign(payload)))
+    acknowledgement = here.sign(payload, "xieban-ack+jws", None)
+    check_refused(hub, before, here.call("POST", "/v1/mailbox/acknowledge", acknowledgement))
+
+
+ODD_JSON: dict[str, bytes] = {
+    "nothing": b"",
+    "duplicate keys": b'{"id":"a","id":"b"}',
+    "NaN": b'{"id":NaN}',
+    "infinity": b'{"id":-Infinity}',
+    "a number beyond floats": b'{"id":1e999}',
+    "a huge integer": b'{"id":' + b"9" * 5000 + b"}",
+    "a lone surrogate": b'{"id":"\\ud800"}',
+    "bytes that are not UTF-8": b'{"id":"\xff"}',
+    "UTF-16": '{"id":1}'.encode("utf-16"),
+    "a byte order mark": b'\xef\xbb\xbf{"id":1}',
+    "deep nesting": b"[" * 50_000 + b"]" * 50_000,
+    "deep objects": b'{"a":' * 20_000 + b"1" + b"}" * 20_000,
+    "trailing text": b'{"id":1} x',
+    "two values": b'{"id":1}{"id":2}',
+    "an array": b"[]",
+    "a comment": b'{"id":1 /* x */}',
+}
+
+
+@pytest.mark.parametrize("name", ODD_JSON)
+def test_json_that_parsers_disagree_on_is_refused(bureaus: Bureaus, hub: RunningHub, name: str) -> None:
+    here, before = bureaus[0], size(hub)
+    answer = here.call("POST", "/v1/messages", here.sign(ODD_JSON[name]))
+    check_refused(hub, before, answer)
+    assert answer[1]["type"] in ("/problems/payload-malformed", "/problems/jws-malformed", "/problems/sender-unknown")
+
+
+def forged(here: Outsider, there: Outsider, header: dict[str, Any], key: jwk.JWK, algorithms: list[str]) -> bytes:
+    """A request signed with any key under any header."""
+    event = here.event("request", uuid7(), there, here.example("request"))
+    token = jws.JWS(json.dumps(event).encode())
+    token.allowed_algs = algorithms
+    token.add_signature(key, None, json.dumps(header))
+    return str(token.serialize(compact=True)).encode()
+
+
+def header_of(here: Outsider) -> dict[str, Any]:
+    """The protected header of the contract."""
+    kid = here.signing.thumbprint()
+    return {"alg": here.alg, "kid": kid, "typ": "xieban+jws", "cty": "application/cloudevents+json"}
+
+
+Forgery = Callable[[Outsider, Outsider], bytes]
+FORGERIES: dict[str, tuple[Forgery, str]] = {
+    "another's key under one's own name": (
+        lambda here, there: forged(here, there, header_of(here), jwk.JWK.generate(kty="OKP", crv="Ed25519"), ["EdDSA"]),
+        "signature-invalid",
+    ),
+    "a key that nobody registered": (
+        lambda here, there: forged(
+            here,
+            there,
+            header_of(here) | {"kid": Outsider("411002-health", "").signing.thumbprint()},
+            here.signing,
+            ["EdDSA"],
+        ),
+        "key-unknown",
+    ),
+    "another organisation's key": (
+        lambda here, there: forged(here, there, header_of(there), there.signing, ["ES256"]),
+        "key-unknown",
+    ),
+    "HMAC with the public key": (
+        lambda here, there: forged(
+            here,
+            there,
+            header_of(here) | {"alg": "HS256"},
+            jwk.JWK(kty="oct", k=here.signing.export_public(as_dict=True)["x"]),
+            ["HS256"],
+        ),
+        "algorithm-not-allowed",
+    ),
+    "ES256 in the name of an Ed25519 key": (
+        lambda here, there: forged(
+            here, there, header_of(here) | {"alg": "ES256"}, jwk.JWK.generate(kty="EC", crv="P-256"), ["ES256"]
+        ),
+        "algorithm-not-allowed",
+    ),
+    "a kid that is a path": (
+        lambda here, there: forged(here, there, header_of(here) | {"kid": "../../etc/passwd"}, here.signing, ["EdDSA"]),
+        "jws-malformed",
+    ),
+    "a key brought along": (
+        lambda here, there: forged(
+            here,
+            there,
+            header_of(here) | {"jwk": here.signing.export_public(as_dict=True)},
+            here.signing,
+            ["EdDSA"],
+        ),
+        "jws-malformed",
+    ),
+    "another type of token": (
+        lambda here, there: forged(here, there, header_of(here) | {"typ": "JWT"}, here.signing, ["EdDSA"]),
+        "jws-malformed",
+    ),
+    "no signature": (
+        lambda here, there: here.sign(b"{}").rpartition(b".")[0] + b".",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_forged_signature_is_refused(bureaus: Bureaus, hub: RunningHub, name: str) -> None:
+    (here, there), (forge, code) = bureaus, FORGERIES[name]
+    before = size(hub)
+    check_refused(hub, before, here.call("POST", "/v1/messages", forge(here, there)), code or None)
+
+
+def test_a_message_changed_on_the_way_is_refused(bureaus: Bureaus, hub: RunningHub) -> None:
+    here, there = bureaus
+    header, payload, signature = here.sign(
+        json.dumps(here.event("request", uuid7(), there, here.example("request"))).encode()
+    ).split(b".")
+    before = size(hub)
+    for changed in (
+        payload[:50] + bytes([payload[50] ^ 1]) + payload[51:],
+        payload + b"A",
+        payload + b"==",
+    ):
+        check_refused(hub, before, here.call("POST", "/v1/messages", b".".join((header, changed, signature))))
+    flipped = signature[:20] + (b"A" if signature[20:21] != b"A" else b"B") + signature[21:]
+    answer = here.call("POST", "/v1/messages", b".".join((header, payload, flipped)))
+    check_refused(hub, before, answer, "signature-invalid")
+    assert here.call("POST", "/v1/messages", b".".join((header, payload, signature)))[0] == 201
+
+
+def test_sizes_are_bounded(bureaus: Bureaus, hub: RunningHub) -> None:
+    here, there = bureaus
+    before = size(hub)
+    check_refused(hub, before, here.call("POST", "/v1/messages", b"a" * (1 << 20) + b"b"), "too-large")
+    lines = b"\n".join([b"x"] * 1001)
+    check_refused(hub, before, here.call("POST", "/v1/messages/batch", lines, "application/x-ndjson"), "too-large")
+    status, answers = here.call("POST", "/v1/messages/batch", b"x\n\ny", "application/x-ndjson")
+    assert status == 200
+    assert [json.loads(line)["type"] for line in answers.splitlines()] == ["/problems/jws-malformed"] * 3
+    event = here.event("request", uuid7(), there, here.example("request"), recipients=" ".join([there.id] * 33))
+    check_refused(hub, before, here.send(event), "envelope-invalid")
+
+
+@pytest.mark.parametrize(
+    "query", ["after=-1", "after=x", "after=1e3", "limit=x", "wait=-1", "wait=1.5", "proof=2", "after=" + "9" * 30]
+)
+def test_numbers_in_the_query_are_whole(bureaus: Bureaus, query: str) -> None:
+    status, problem = bureaus[0].call("GET", "/v1/mailbox?" + query)
+    assert (status, problem["type"]) == (400, "/problems/request-malformed")
+
+
+def test_an_acknowledgement_is_only_ever_the_recipients_own(bureaus: Bureaus, hub: RunningHub) -> None:
+    here, there = bureaus
+    here.open_case(there)
+    item = there.call("GET", "/v1/mailbox?limit=500")[1]["items"][-1]
+
+    def acknowledge(who: Outsider, **changed: Any) -> tuple[int, Any]:
+        said = {
+            "hub": "410000-hub",
+            "recipient": there.id,
+            "through": item["position"],
+            "digest": item["receipt"]["digest"],
+            "time": "2026-11-24T08:00:00+08:00",
+        } | changed
+        return who.call("POST", "/v1/mailbox/acknowledge", who.sign(json.dumps(said).encode(), "xieban-ack+jws", None))
+
+    before = size(hub)
+    check_refused(hub, before, acknowledge(here), "key-unknown")
+    check_refused(hub, before, acknowledge(there, hub="440000-hub"), "acknowledgement-invalid")
+    check_refused(hub, before, acknowledge(there, digest="sha-256:" + "0" * 64), "acknowledgement-invalid")
+    check_refused(hub, before, acknowledge(there, through=0), "acknowledgement-invalid")
+    check_refused(hub, before, acknowledge(there, through=2**70), "json-malformed")
+    check_refused(hub, before, acknowledge(there, through="1"), "acknowledgement-invalid")
+    check_refused(hub, before, acknowledge(there, time="yesterday"), "acknowledgement-invalid")
+    check_refused(hub, before, acknowledge(there, time="2026-11-24T08:00:00"), "acknowledgement-invalid")
+    check_refused(hub, before, acknowledge(there, extra=1), "acknowledgement-invalid")
+    check_refused(hub, before, acknowledge(there, recipient="999999-health"), "acknowledgement-invalid")
+    status, taken = acknowledge(there)
+    assert (status, taken["new"]) == (200, True)
+    after = size(hub)
+    status, again = acknowledge(there)
+    assert (status, again["new"]) == (200, False)
+    assert size(hub) == after
