@@ -1,5 +1,35 @@
 """The Python SDK: one organisation speaking to one hub by its public API, with keys that never leave it."""
 
-from adapters.client.client import Client, Item, Page, Sent, Undecided
+from adapters.client.answers import Acknowledged, Verdict
+from adapters.client.client import Client
+from adapters.client.cursor import Cursor
+from adapters.client.faults import (
+    AddressInvalid,
+    AnswerInvalid,
+    ClientClosed,
+    CursorInvalid,
+    DeliveryInvalid,
+    Refused,
+    Undecided,
+)
+from adapters.client.messages import Draft, Item, Page, Sent
+from adapters.client.patience import Patience
 
-__all__ = ["Client", "Item", "Page", "Sent", "Undecided"]
+__all__ = [
+    "Acknowledged",
+    "AddressInvalid",
+    "AnswerInvalid",
+    "Client",
+    "ClientClosed",
+    "Cursor",
+    "CursorInvalid",
+    "DeliveryInvalid",
+    "Draft",
+    "Item",
+    "Page",
+    "Patience",
+    "Refused",
+    "Sent",
+    "Undecided",
+    "Verdict",
+]

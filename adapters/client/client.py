@@ -1,90 +1,98 @@
 """One organisation's end of the wire: open a case, reply, poll, acknowledge, verify, seal and open."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
 
-import aiohttp
-import msgspec
-
-from keys import jws, jwt
+from adapters.client import answers, messages
+from adapters.client.answers import Acknowledged, Verdict
+from adapters.client.cases import Cases
+from adapters.client.composing import Composer
+from adapters.client.connection import JOSE, Call, Connection
+from adapters.client.cursor import Cursor
+from adapters.client.directory import Directory
+from adapters.client.faults import Refused
+from adapters.client.inbox import Inbox
+from adapters.client.messages import Draft, Item, Page, Sent
+from adapters.client.notary import Notary
+from adapters.client.outbox import Outbox
+from adapters.client.patience import Patience
+from keys import jwt
 from keys.errors import Fault
-from keys.jwk import DecryptionKey, EncryptionKey, SigningKey, VerifyingKey, parse_jwks
-from protocols import envelope, receipt, sealing
-from protocols.loading import BASE
-from protocols.receipt import Receipt
-
-TRIES = 8
-
-
-class Refused(Fault):
-    """The hub refused; `problem` in data is its RFC 9457 answer."""
-
-    code: ClassVar[str] = "refused"
-
-
-class Undecided(Fault):
-    """The hub could not be asked; send the same bytes again, nothing can happen twice."""
-
-    code: ClassVar[str] = "undecided"
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A message the hub has taken: its id, its case, its exact bytes and the verified receipt."""
-
-    id: str
-    case: str
-    compact: bytes
-    receipt: Receipt
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A message received; its sender's signature and its receipt were verified."""
-
-    position: int
-    compact: bytes
-    event: envelope.Event
-    receipt: Receipt
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page of the mailbox; `next` is the cursor to keep once its items are dealt with."""
-
-    items: Sequence[Item]
-    next: int
-    behind: int
+from keys.jwk import DecryptionKey, SigningKey, VerifyingKey
+from protocols import envelope, loading
+from protocols.loading import Catalogue
+from protocols.receipt import Proven
 
 
 class Client:
-    """An organisation at a hub. Use as an async context manager; raises Refused, Undecided, ReceiptInvalid."""
+    """An organisation at a hub. Use as an async context manager.
+
+    Nothing that comes from the hub is believed: signatures, receipts, log entries, recipients and positions are
+    checked, and what does not hold is a Fault. Every call raises Refused (the hub said no, and why), Undecided
+    (it could not be asked for as long as `patience` has it), AnswerInvalid (what answered is no hub), ClientClosed.
+
+    `hub_keys` are the hub's public keys by another way than the hub itself; without them it is believed about
+    its own keys. `catalogue` is what messages are composed by.
+    """
 
     def __init__(
-        self, url: str, organisation: str, signing: SigningKey, sealed_with: Sequence[DecryptionKey] = ()
+        self,
+        url: str,
+        organisation: str,
+        signing: SigningKey,
+        sealed_with: Sequence[DecryptionKey] = (),
+        *,
+        hub_keys: Sequence[VerifyingKey] | None = None,
+        patience: Patience | None = None,
+        catalogue: Catalogue | None = None,
     ) -> None:
-        self.url, self.organisation = url.rstrip("/"), organisation
+        self.organisation = organisation
         self._signing, self._sealed_with = signing, list(sealed_with)
-        self._keys: dict[str, list[VerifyingKey | EncryptionKey]] = {}
-        self._hub = ""
-        self.hub_keys: list[VerifyingKey] = []
+        self._connection = Connection(url, patience, self._token)
+        self._notary = Notary(self._connection, hub_keys)
+        self._directory = Directory(self._connection)
+        self._outbox = Outbox(self._connection, self._notary)
+        self._inbox = Inbox(organisation, signing, self._connection, self._notary, self._directory)
+        self._catalogue = catalogue or loading.catalogue()
+        self._cases = Cases(self._connection)
+        self._composer = Composer(organisation, signing, self._catalogue, self._notary, self._directory, self._cases)
+
+    @property
+    def url(self) -> str:
+        """The hub's address."""
+        return self._connection.url
+
+    @property
+    def hub(self) -> str:
+        """The hub's id."""
+        return self._notary.hub
+
+    @property
+    def hub_keys(self) -> list[VerifyingKey]:
+        """The keys that the hub's receipts are verified with."""
+        return self._notary.keys
 
     async def __aenter__(self) -> "Client":
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60))
+        await self._connection.__aenter__()
         try:
-            self._hub = (await self._get("/v1/hub"))["id"]
-            keys = parse_jwks(await self._get("/.well-known/jwks.json"))
+            await self._notary.introduce()
         except BaseException:
-            await self._session.close()
+            await self._connection.__aexit__(None, None, None)
             raise
-        self.hub_keys = [key for key in keys if isinstance(key, VerifyingKey)]
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._connection.__aexit__(kind, error, trace)
+
+    def _token(self) -> str | None:
+        return jwt.bearer(self.organisation, self.hub, self._signing, datetime.now(UTC)) if self.hub else None
+
+    # Sending ------------------------------------------------------------------------------------------
 
     async def open_case(
         self,
@@ -94,14 +102,48 @@ class Client:
         *,
         protocol: str = "case-assistance",
         message: str = "request",
+        participants: Sequence[str] = (),
+        check: bool = False,
     ) -> Sent:
-        """Open a case with `responder`: `data` is the open part, `content` is sealed to both."""
-        return await self.send(f"{protocol}.{message}", envelope.new_id(), [responder], data, content)
+        """Open a case with `responder`: `data` is the open part, `content` is sealed to all who receive it."""
+        recipients = [responder, *participants]
+        return await self.send(f"{protocol}.{message}", envelope.new_id(), recipients, data, content, check=check)
 
-    async def reply(self, item: Item, message: str, data: dict[str, Any], content: Any = None) -> Sent:
-        """Answer a received message in its case, to its sender."""
-        type = f"{item.event.protocol}.{message}"
-        return await self.send(type, item.event.subject, [item.event.source], data, content, item.event.id)
+    async def reply(
+        self,
+        item: Item,
+        message: str,
+        data: dict[str, Any],
+        content: Any = None,
+        *,
+        recipients: Sequence[str] | None = None,
+        check: bool = False,
+    ) -> Sent:
+        """Answer a received message in its case.
+
+        It goes to every other party that the case has now, and to whoever the message brings in, unless
+        `recipients` says otherwise; the flow demands opener and responder at least.
+        """
+        case = item.event.subject
+        return await self.reply_in(
+            case, message, data, content, recipients=recipients, causationid=item.event.id, check=check
+        )
+
+    async def reply_in(
+        self,
+        case: str,
+        message: str,
+        data: dict[str, Any],
+        content: Any = None,
+        *,
+        recipients: Sequence[str] | None = None,
+        causationid: str | None = None,
+        check: bool = False,
+    ) -> Sent:
+        """Send a message in a case that there is already, without an item at hand; as `reply`."""
+        head = await self._cases.head(case)
+        named = recipients if recipients is not None else self._composer.everybody(head, message, data)
+        return await self.send(f"{head.protocol}.{message}", case, named, data, content, causationid, check=check)
 
     async def send(
         self,
@@ -111,120 +153,102 @@ class Client:
         data: dict[str, Any],
         content: Any = None,
         causationid: str | None = None,
+        *,
+        check: bool = False,
     ) -> Sent:
-        """Compose, seal (where there is `content`), sign and send; the same bytes again until there is an answer."""
-        protocol, _, message = type.partition(".")
-        id = envelope.new_id()
-        if content is not None:
-            keys = [key for name in (*recipients, self.organisation) for key in await self._encryption(name)]
-            data = data | sealing.seal(self.organisation, id, case, content, keys)
-        attributes = envelope.compose(
-            id=id,
-            source=self.organisation,
-            type=type,
-            dataschema=f"{BASE}/{protocol}/1.0/{message}",
-            subject=case,
-            recipients=recipients,
-            hub=self._hub,
-            time=datetime.now(UTC),
-            data=data,
-            causationid=causationid,
-        )
-        compact = jws.sign(envelope.encode(attributes), self._signing, typ=envelope.TYP, cty=envelope.CTY)
-        answer = await self._call("POST", "/v1/messages", compact)
-        given = receipt.parse(answer)
-        receipt.verify(given, self.hub_keys, compact=compact)
-        return Sent(id, case, compact, given)
+        """Compose, seal (where there is `content`), sign and send; the same bytes again until there is an answer.
+
+        With `check` the content is held against its schema first, which the hub can't do. What stays Undecided
+        may have been taken: `resend` the bytes in its data.
+        """
+        draft = await self.prepare(type, case, recipients, data, content, causationid, check)
+        try:
+            return await self._outbox.send(draft)
+        except Refused as refusal:
+            if content is None or refusal.reason != "sealing-invalid":
+                raise
+        # A recipient may have changed its keys a moment ago; what was refused was not stored.
+        self._directory.forget()
+        return await self._outbox.send(await self.prepare(type, case, recipients, data, content, causationid, check))
+
+    async def prepare(
+        self,
+        type: str,
+        case: str,
+        recipients: Sequence[str],
+        data: dict[str, Any],
+        content: Any = None,
+        causationid: str | None = None,
+        check: bool = False,
+    ) -> Draft:
+        """The signed message, not sent yet: to be kept, judged by `preflight`, sent by `resend` or `send_many`.
+
+        Raises EnvelopeInvalid, TypeUnknown, BadSeal, and with `check` DataInvalid for the sealed content.
+        """
+        return await self._composer.draft(type, case, recipients, data, content, causationid, check)
+
+    async def resend(self, message: Draft | bytes) -> Sent:
+        """Send bytes that were signed before: taken once however often, always with the first receipt."""
+        return await self._outbox.send(message if isinstance(message, Draft) else self._draft(message))
+
+    async def send_many(self, drafts: Sequence[Draft | bytes]) -> list[Sent | Fault]:
+        """Send many at once: for each, in order, a Sent, or the fault that `resend` would raise."""
+        return await self._outbox.send_many([d if isinstance(d, Draft) else self._draft(d) for d in drafts])
+
+    async def preflight(self, draft: Draft) -> Verdict:
+        """Would the hub take this message now? Every problem at once; nothing is stored."""
+        call = Call("POST", "/v1/preflight", body=draft.compact, media=JOSE[0])
+        return answers.read(await self._connection.call(call), Verdict)
+
+    def _draft(self, compact: bytes) -> Draft:
+        return Draft(messages.read(compact)[1], compact)
+
+    # Receiving ----------------------------------------------------------------------------------------
 
     async def poll(self, after: int, *, limit: int = 100, wait: int = 0) -> Page:
-        """One page after the cursor; `wait` seconds (at most 30) for something to come."""
-        answer = await self._get(f"/v1/mailbox?after={after}&limit={limit}&wait={wait}")
-        items = [await self._item(raw) for raw in answer["items"] if "message" in raw]
-        return Page(items, answer["next"], answer["behind"])
+        """One page after the cursor; `wait` seconds (at most 30) for something to come.
 
-    async def follow(self, after: int) -> AsyncIterator[Item]:
-        """Every message after the cursor, for ever; keep `item.position` once it is dealt with."""
-        while True:
-            page = await self.poll(after, wait=30)
-            for item in page.items:
-                yield item
-            after = page.next
+        Raises what is wrong with an item, its `position` in the fault's data: DeliveryInvalid, ReceiptInvalid,
+        BadSignature, KeyUnknown.
+        """
+        return await self._inbox.page(after, limit, wait)
 
-    async def acknowledge(self, item: Item) -> None:
-        """Sign for everything up to and including `item`."""
-        said = {
-            "hub": self._hub,
-            "recipient": self.organisation,
-            "through": item.position,
-            "digest": receipt.digest(item.compact),
-            "time": envelope.rfc3339(datetime.now(UTC)),
-        }
-        compact = jws.sign(msgspec.json.encode(said), self._signing, typ=envelope.ACK_TYP)
-        await self._call("POST", "/v1/mailbox/acknowledge", compact)
+    def follow(self, after: int | Cursor, *, limit: int = 100, wait: int = 30) -> AsyncGenerator[Item, None]:
+        """Every message after the cursor, for ever; a hub that is away is waited for.
 
-    def unseal(self, item: Item) -> Any:
-        """The sealed content of a received message. Raises BadSeal."""
-        event, fault = item.event, Fault("no key to open it with")
-        for key in self._sealed_with:
-            try:
-                sealed, digest = event.data["sealed"], event.data["sealed_digest"]
-                return sealing.unseal(sealed, digest, event.source, event.id, event.subject, key)
-            except Fault as refusal:
-                fault = refusal
-        raise fault
+        With a Cursor the position is kept on disk as soon as the caller asks for the next item, which says that
+        it is done with the last: who is stopped in the middle gets that one again. With a number, keep
+        `item.position` yourself. Raises what `poll` raises, but for Undecided; CursorInvalid.
+        """
+        return self._inbox.follow(after, limit, wait)
+
+    async def acknowledge(self, item: Item) -> Acknowledged:
+        """Sign for everything up to and including `item`; the entry in the log is verified."""
+        return await self._inbox.acknowledge(item)
+
+    def unseal(self, item: Item, *, check: bool = False) -> Any:
+        """The sealed content of a received message. Raises BadSeal; with `check` DataInvalid where it does not fit."""
+        content = messages.unseal(item.event, self._sealed_with)
+        if check:
+            messages.check_content(self._catalogue, item.event.type, item.event.dataschema, content)
+        return content
+
+    async def message(self, source: str, id: str) -> Item:
+        """A message of the past with its receipt, both verified; `position` is 0 for one's own."""
+        return await self._inbox.message(source, id)
+
+    async def events(self, source: str, id: str) -> list[Proven]:
+        """Every log entry of a message (accepted, fetched, acknowledged, expired), each proven to be in the log."""
+        path = f"/v1/messages/{quote(source, safe='')}/{quote(id, safe='')}/events"
+        found = answers.read(await self._connection.call(Call("GET", path)), answers.Events)
+        return [await self._notary.event(event) for event in found.events]
+
+    # Cases --------------------------------------------------------------------------------------------
 
     async def case(self, id: str) -> dict[str, Any]:
         """A case's state, due date, timeline and allowed actions."""
-        return dict(await self._get(f"/v1/cases/{id}"))
+        return await self._cases.view(id)
 
-    async def _item(self, raw: dict[str, Any]) -> Item:
-        compact = raw["message"].encode()
-        decoded = jws.decode(compact, typ=envelope.TYP)
-        event = envelope.event(envelope.read(decoded.payload))
-        kid = decoded.header.kid
-        keys = [key for key in await self._organisation(event.source) if isinstance(key, VerifyingKey)]
-        if not any(key.kid == kid for key in keys):
-            keys = [k for k in await self._organisation(event.source, fresh=True) if isinstance(k, VerifyingKey)]
-        for key in keys:
-            if key.kid == kid:
-                jws.verify(decoded, key)
-                break
-        else:
-            raise Refused(f"{event.source} has no key {kid}")
-        given = receipt.parse(raw["receipt"])
-        receipt.verify(given, self.hub_keys, compact=compact)
-        return Item(raw["position"], compact, event, given)
-
-    async def _encryption(self, name: str) -> list[EncryptionKey]:
-        return [key for key in await self._organisation(name) if isinstance(key, EncryptionKey)]
-
-    async def _organisation(self, name: str, fresh: bool = False) -> list[VerifyingKey | EncryptionKey]:
-        if fresh or name not in self._keys:
-            self._keys[name] = parse_jwks(await self._get(f"/v1/organisations/{name}/jwks.json?history=1"))
-        return self._keys[name]
-
-    async def _get(self, path: str) -> Any:
-        return msgspec.json.decode(await self._call("GET", path))
-
-    async def _call(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """One call, repeated with back-off while the hub is away or asks for it."""
-        delay = 0.1
-        for _ in range(TRIES):
-            headers = {} if body is None else {"Content-Type": "application/jose"}
-            if self._hub and body is None:
-                token = jwt.bearer(self.organisation, self._hub, self._signing, datetime.now(UTC))
-                headers["Authorization"] = f"Bearer {token}"
-            try:
-                async with self._session.request(method, self.url + path, data=body, headers=headers) as response:
-                    content = await response.read()
-                    if response.status < 400:
-                        return content
-                    if response.status not in (429, 502, 503, 504):
-                        problem = msgspec.json.decode(content)
-                        raise Refused(f"{problem['type']}: {problem['detail']}", problem=problem)
-                    delay = max(delay, float(response.headers.get("Retry-After", 0)))
-            except (aiohttp.ClientConnectionError, TimeoutError, OSError):
-                pass
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, 10.0)
-        raise Undecided(f"no answer from {self.url}")
+    def cases(self, *, state: str | None = None) -> AsyncIterator[dict[str, Any]]:
+        """All cases this organisation may see, the newest first; only those in `state` where given."""
+        return self._cases.all(state)

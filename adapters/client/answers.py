@@ -1,0 +1,116 @@
+"""What a hub's answers look like, as far as this SDK reads them: what it does not know it lets pass."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from adapters.client.faults import AnswerInvalid
+from protocols.receipt import LogProof
+
+_T = TypeVar("_T")
+
+
+class HubLog(msgspec.Struct, frozen=True):
+    """The hub's transparency log."""
+
+    origin: str
+
+
+class HubDocument(msgspec.Struct, frozen=True):
+    """`GET /v1/hub`."""
+
+    id: str
+    log: HubLog
+
+
+class KeySet(msgspec.Struct, frozen=True):
+    """A JWK Set, its keys not yet judged."""
+
+    keys: list[dict[str, Any]]
+
+
+class MailboxItem(msgspec.Struct, frozen=True):
+    """One position of a mailbox: a message with its receipt, or the mark of one that expired."""
+
+    position: int
+    message: str | None = None
+    receipt: dict[str, Any] | None = None
+    expired: bool = False
+
+
+class MailboxPage(msgspec.Struct, frozen=True):
+    """`GET /v1/mailbox`."""
+
+    items: list[MailboxItem]
+    next: int
+    behind: int
+
+
+class Acknowledged(msgspec.Struct, frozen=True):
+    """An acknowledgement taken; `log` proves its entry, absent where everything was acknowledged before."""
+
+    recipient: str
+    through: int
+    new: bool
+    log: LogProof | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """A preflight: would the message be taken now? Every problem, else the state and due date it would leave."""
+
+    acceptable: bool
+    problems: list[dict[str, Any]] = []
+    state: str | None = None
+    due: str | None = None
+
+
+class CaseHead(msgspec.Struct, frozen=True):
+    """What the SDK itself needs of a case."""
+
+    id: str
+    protocol: str
+    version: str
+    state: str
+    opener: str
+    responder: str
+    participants: list[str] = []
+
+    def parties(self) -> list[str]:
+        """Opener, responder and participants, as of now."""
+        return list(dict.fromkeys((self.opener, self.responder, *self.participants)))
+
+
+class CasePage(msgspec.Struct, frozen=True):
+    """`GET /v1/cases`."""
+
+    items: list[dict[str, Any]]
+    next: str | None = None
+
+
+class LoggedEvent(msgspec.Struct, frozen=True):
+    """An entry of the log with its proof."""
+
+    entry: dict[str, Any]
+    log: LogProof
+
+
+class Events(msgspec.Struct, frozen=True):
+    """`GET /v1/messages/{source}/{id}/events`."""
+
+    events: list[LoggedEvent]
+
+
+def read(content: bytes, kind: type[_T]) -> _T:
+    """The answer as a value. Raises AnswerInvalid."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise AnswerInvalid(f"the answer is not a {kind.__name__}: {str(error)[:300]}") from error
+
+
+def convert(value: object, kind: type[_T]) -> _T:
+    """A part of an answer as a value. Raises AnswerInvalid."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.MsgspecError as error:
+        raise AnswerInvalid(f"the answer holds something else than a {kind.__name__}: {str(error)[:300]}") from error

@@ -1,0 +1,88 @@
+"""From what an organisation wants to say to signed bytes: version, recipients, sealing, envelope."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from adapters.client import messages
+from adapters.client.answers import CaseHead
+from adapters.client.cases import Cases
+from adapters.client.directory import Directory
+from adapters.client.faults import Refused
+from adapters.client.messages import Draft
+from adapters.client.notary import Notary
+from keys.jwk import SigningKey
+from protocols import envelope, sealing
+from protocols.loading import BASE, Catalogue
+from protocols.refusals import TypeUnknown
+
+
+@dataclass(frozen=True, slots=True)
+class Composer:
+    """One organisation's pen."""
+
+    organisation: str
+    signing: SigningKey
+    catalogue: Catalogue
+    notary: Notary
+    directory: Directory
+    cases: Cases
+
+    async def draft(
+        self,
+        type: str,
+        case: str,
+        recipients: Sequence[str],
+        data: dict[str, Any],
+        content: Any,
+        causationid: str | None,
+        check: bool,
+    ) -> Draft:
+        """The signed message; see `Client.prepare`."""
+        dataschema = await self._dataschema(type, case)
+        if check and content is not None:
+            messages.check_content(self.catalogue, type, dataschema, content)
+        id = envelope.new_id()
+        if content is not None:
+            keys = await self.directory.openers([*recipients, self.organisation])
+            data = data | sealing.seal(self.organisation, id, case, content, keys)
+        attributes = envelope.compose(
+            id=id,
+            source=self.organisation,
+            type=type,
+            dataschema=dataschema,
+            subject=case,
+            recipients=recipients,
+            hub=self.notary.hub,
+            time=datetime.now(UTC),
+            data=data,
+            causationid=causationid,
+        )
+        return messages.sign(attributes, self.signing)
+
+    async def _dataschema(self, type: str, case: str) -> str:
+        """The latest version of the catalogue at hand for opening, the case's own for all that follows."""
+        protocol, _, message = type.partition(".")
+        latest = self.catalogue.latest(protocol)
+        if latest is None:
+            raise TypeUnknown(f"no protocol {protocol[:80]!r} in the catalogue of this client")
+        version = latest.version
+        if message not in latest.flow.opening:
+            try:
+                version = await self.cases.version(case)
+            except Refused as refusal:
+                # The hub says best what is wrong with a message in a case that it does not know or show.
+                if refusal.reason not in ("not-found", "forbidden"):
+                    raise
+        return f"{BASE}/{protocol}/{version}/{message}"
+
+    def everybody(self, head: CaseHead, message: str, data: dict[str, Any]) -> list[str]:
+        """All other parties of a case, and whom the message brings in."""
+        named = head.parties()
+        protocol = self.catalogue.protocol(head.protocol, head.version)
+        for move in protocol.flow.moves if protocol else ():
+            newcomer = data.get(move.assigns.source) if move.assigns and move.message == message else None
+            if isinstance(newcomer, str):
+                named.append(newcomer)
+        return [name for name in dict.fromkeys(named) if name != self.organisation]

@@ -1,0 +1,80 @@
+"""The public keys of organisations as the hub's directory has them: kept, and asked for again when one is unknown."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import quote
+
+from adapters.client import answers
+from adapters.client.connection import Call, Connection
+from adapters.client.faults import Refused
+from keys.errors import BadSeal, KeyUnknown, MalformedKey
+from keys.jwk import EncryptionKey, VerifyingKey, parse_public
+
+FRESH_FOR: Final = timedelta(minutes=5)
+"""How long encryption keys are used without asking again: sealing to a key that was removed is refused."""
+
+Public = VerifyingKey | EncryptionKey
+
+
+class Directory:
+    """Who signs and who can open, by one hub's word."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._signers: dict[str, dict[str, VerifyingKey]] = {}
+        self._openers: dict[str, tuple[datetime, list[EncryptionKey]]] = {}
+
+    async def signer(self, organisation: str, kid: str | None) -> VerifyingKey:
+        """The key that the organisation signs or once signed with. Raises KeyUnknown, Refused."""
+        known = self._signers.get(organisation, {})
+        if kid not in known:
+            keys = await self._ask(organisation, history=True)
+            known = self._signers[organisation] = {key.kid: key for key in keys if isinstance(key, VerifyingKey)}
+        if kid is None or kid not in known:
+            raise KeyUnknown(f"{organisation} has no key {kid}", organisation=organisation, kid=kid)
+        return known[kid]
+
+    async def openers(self, organisations: Iterable[str]) -> list[EncryptionKey]:
+        """The keys to seal to, of all these organisations. Raises BadSeal where one has none valid now, Refused."""
+        found: list[EncryptionKey] = []
+        for name in dict.fromkeys(organisations):
+            now = datetime.now(UTC)
+            keys = [key for key in await self._encryption(name, now) if key.valid_at(now)]
+            if not keys:
+                raise BadSeal(f"{name} has no encryption key that is valid now", organisation=name)
+            found += keys
+        return found
+
+    def forget(self) -> None:
+        """Ask again for every key to seal to."""
+        self._openers.clear()
+
+    async def _encryption(self, organisation: str, now: datetime) -> list[EncryptionKey]:
+        asked, keys = self._openers.get(organisation, (None, []))
+        if asked is None or now - asked > FRESH_FOR:
+            everything = await self._ask(organisation, history=False)
+            keys = [key for key in everything if isinstance(key, EncryptionKey)]
+            self._openers[organisation] = now, keys
+        return keys
+
+    async def _ask(self, organisation: str, *, history: bool) -> list[Public]:
+        path = f"/v1/organisations/{quote(organisation, safe='')}/jwks.json"
+        try:
+            content = await self._connection.call(Call("GET", path, {"history": "1"} if history else None))
+        except Refused as refusal:
+            if refusal.reason == "not-found":
+                raise Refused(f"{organisation} is not known to the hub", **refusal.data) from None
+            raise
+        return understood(answers.read(content, answers.KeySet).keys)
+
+
+def understood(keys: Iterable[dict[str, Any]]) -> list[Public]:
+    """The keys of a published set that this version understands: a kind of key made later is no reason to stop."""
+    found: list[Public] = []
+    for key in keys:
+        try:
+            found.append(parse_public(key))
+        except MalformedKey:
+            continue
+    return found

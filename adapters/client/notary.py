@@ -1,0 +1,78 @@
+"""The hub's word checked: what it says was logged must be in its log, under its signature."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from adapters.client import answers
+from adapters.client.connection import Call, Connection
+from adapters.client.directory import understood
+from adapters.client.faults import AnswerInvalid, DeliveryInvalid
+from keys.jwk import VerifyingKey
+from protocols import entries, receipt
+from protocols.entries import Accepted
+from protocols.envelope import Event
+from protocols.receipt import LogProof, Proven, Receipt
+from protocols.refusals import ReceiptInvalid
+
+
+class Notary:
+    """One hub's id, log origin and keys; `pinned` keys are never replaced by what the hub itself publishes."""
+
+    def __init__(self, connection: Connection, pinned: Sequence[VerifyingKey] | None = None) -> None:
+        self._connection, self._pinned = connection, pinned is not None
+        self.keys: list[VerifyingKey] = list(pinned or ())
+        self.hub = ""
+        self.origin = ""
+
+    async def introduce(self) -> None:
+        """Ask the hub who it is. Raises Refused, Undecided, AnswerInvalid."""
+        content = await self._connection.call(Call("GET", "/v1/hub", token=False))
+        document = answers.read(content, answers.HubDocument)
+        if not self._pinned:
+            self.keys = await self._published()
+        self.hub, self.origin = document.id, document.log.origin
+
+    async def receipt(self, document: dict[str, Any] | bytes, compact: bytes, event: Event) -> tuple[Receipt, Accepted]:
+        """The receipt, once it proves that this very message was accepted. Raises ReceiptInvalid."""
+        given = receipt.parse(document)
+        proven = await self._proven(lambda: receipt.verify(given, self.keys, compact=compact, origin=self.origin))
+        entry = proven.entry
+        assert isinstance(entry, Accepted)
+        said = (entry.id, entry.source, entry.type, entry.subject, entry.causationid)
+        if said != (event.id, event.source, event.type, event.subject, event.causationid):
+            raise ReceiptInvalid("the log entry speaks of another message than this one")
+        if set(entry.recipients) != set(event.recipients):
+            raise ReceiptInvalid("the log entry names other recipients than the message")
+        return given, entry
+
+    async def entry(self, log: LogProof) -> Proven:
+        """Any entry, once it is proven to be in the log. Raises ReceiptInvalid."""
+        return await self._proven(lambda: receipt.verify_log(log, self.keys, origin=self.origin))
+
+    async def event(self, logged: answers.LoggedEvent) -> Proven:
+        """An entry as handed out beside its proof, once both say the same. Raises ReceiptInvalid, DeliveryInvalid."""
+        proven = await self.entry(logged.log)
+        if dict(entries.as_object(receipt.leaf(logged.log))) != logged.entry:
+            raise DeliveryInvalid("the entry is not the one that its proof is for")
+        return proven
+
+    async def _proven(self, prove: Callable[[], Proven]) -> Proven:
+        """A hub may have a new key by now: one that is not pinned is asked for once before the proof is refused."""
+        try:
+            return prove()
+        except ReceiptInvalid:
+            if self._pinned:
+                raise
+            published = await self._published()
+            if {key.kid for key in published} == {key.kid for key in self.keys}:
+                raise
+        self.keys = published
+        return prove()
+
+    async def _published(self) -> list[VerifyingKey]:
+        content = await self._connection.call(Call("GET", "/.well-known/jwks.json", token=False))
+        published = understood(answers.read(content, answers.KeySet).keys)
+        keys = [key for key in published if isinstance(key, VerifyingKey)]
+        if not keys:
+            raise AnswerInvalid("the hub publishes no key that its receipts could be verified with")
+        return keys
