@@ -15,7 +15,7 @@ from jwcrypto import jwa as other_jwa
 from jwcrypto import jwe as other_jwe
 from jwcrypto import jwk as other_jwk
 
-from keys import keyfile, keystore
+from keys import base64url, keyfile, keystore
 from keys.errors import KeyStoreFault
 from keys.jwk import DecryptionKey, EncryptionKey, SigningKey, VerifyingKey, generate_encryption, generate_signing
 from keys.keystore import KeyStore, read_passphrase
@@ -199,8 +199,8 @@ def test_one_changed_character_of_a_key_file_is_noticed(filled: KeyStore) -> Non
 )
 def test_a_key_file_that_asks_for_other_algorithms_or_endless_work_is_refused(change: dict[str, object]) -> None:
     header, *rest = keyfile.encrypt(SIGNING, PASSPHRASE).split(b".")
-    members = {k: v for k, v in (json.loads(keyfile.base64url.decode(header)) | change).items() if v is not None}
-    token = b".".join([keyfile.base64url.encode(json.dumps(members).encode()).encode(), *rest])
+    members = {k: v for k, v in (json.loads(base64url.decode(header)) | change).items() if v is not None}
+    token = b".".join([base64url.encode(json.dumps(members).encode()).encode(), *rest])
     with pytest.raises(KeyStoreFault) as refused:
         keyfile.decrypt(token, SIGNING.kid, PASSPHRASE)
     assert refused.value.data["check"] == "damaged"

@@ -91,6 +91,6 @@ def test_the_key_of_rfc_7518_appendix_c_is_derived_from_both_sides() -> None:
     example = JOSE["concat_kdf"]
     ephemeral, recipient = example["ephemeral"], example["recipient"]
     for private, public in ((ephemeral, recipient), (recipient, ephemeral)):
-        names = [example[name].encode() for name in ("apu", "apv")]
-        derived = agreement.agreed_key(private, public, *names, algorithm=example["algorithm"], length=16)
+        apu, apv = example["apu"].encode(), example["apv"].encode()
+        derived = agreement.agreed_key(private, public, apu, apv, algorithm=example["algorithm"], length=16)
         assert base64url.encode(derived) == example["derived"]
