@@ -88,7 +88,7 @@ def decode(leaf: bytes) -> Entry:
     """The entry in `leaf`. Raises ValueError."""
     try:
         return _decoder.decode(leaf)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(f"not a log entry: {error}") from error
 
 

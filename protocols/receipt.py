@@ -72,7 +72,7 @@ def parse(document: bytes | Mapping[str, Any]) -> Receipt:
         if isinstance(document, bytes):
             return msgspec.json.decode(document, type=Receipt)
         return msgspec.convert(document, Receipt)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise ReceiptInvalid(f"not a receipt: {error}") from error
 
 
@@ -98,11 +98,15 @@ def verify(
 def verify_log(log: LogProof, keys: Iterable[VerifyingKey], *, origin: str | None = None) -> Proven:
     """Prove that an entry is in the log. Raises ReceiptInvalid."""
     try:
-        checkpoint = notes.verify_checkpoint(log.checkpoint, keys, origin or log.origin)
+        if origin is not None and log.origin != origin:
+            raise ReceiptInvalid("the receipt is of another log")
+        checkpoint = notes.verify_checkpoint(log.checkpoint, keys, log.origin)
         entry = leaf(log)
         path = [_unb64(node) for node in log.proof]
         merkle.verify_inclusion(merkle.leaf_hash(entry), log.index, checkpoint.size, path, checkpoint.root)
         return Proven(entries.decode(entry), log.index, checkpoint)
+    except ReceiptInvalid:
+        raise
     except (Fault, ValueError) as error:
         raise ReceiptInvalid(str(error)) from error
 
@@ -112,4 +116,8 @@ def _b64(data: bytes) -> str:
 
 
 def _unb64(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
+    """Standard base64 (RFC 4648 §4) in its one canonical form, so that a proof can be written in one way only."""
+    data = base64.b64decode(text, validate=True)
+    if _b64(data) != text:
+        raise ValueError("not base64 in its canonical form")
+    return data

@@ -65,7 +65,9 @@ def test_an_english_stem_counts_only_at_the_beginning_of_a_word(text: str) -> No
     "text",
     [
         "生\u200b育", "节\u3000育", "生\u00ad育", "計劃生育", "節育", "墮胎", "重點人員", "怀胎", "剖宫产", "⼦宫",
-        "獨生子女",         "isPregnant", "is_pregnant", "nonpregnant", "preg\u200bnant", "prégnant", "ＰＲＥＧＮＡＮＴ", "userwatchlist",
+        "獨生子女",
+                "isPregnant", "is_pregnant", "nonpregnant", "preg\u200bnant", "prégnant", "ＰＲＥＧＮＡＮＴ",
+        "userwatchlist",
         "birthControl", "familyplanning", "sheng-yu", "shengyu", "sheng_yu_zhuang_kuang", "jihuashengyu", "huaiYun",
         "shēngyù", "du-sheng-zi-nü", "zhongdianrenyuan", "hei-ming-dan", "lactation", "third trimester",
     ],
