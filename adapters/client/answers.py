@@ -29,6 +29,28 @@ class KeySet(msgspec.Struct, frozen=True):
     keys: list[dict[str, Any]]
 
 
+class Name(msgspec.Struct, frozen=True):
+    """A name in both languages."""
+
+    zh: str
+    en: str
+
+
+class Organisation(msgspec.Struct, frozen=True):
+    """`GET /v1/organisations/{id}`."""
+
+    id: str
+    name: Name
+    superior: str | None
+    roles: list[str]
+
+
+class Organisations(msgspec.Struct, frozen=True):
+    """`GET /v1/organisations`."""
+
+    items: list[Organisation]
+
+
 class MailboxItem(msgspec.Struct, frozen=True):
     """One position of a mailbox: a message with its receipt, or the mark of one that expired."""
 

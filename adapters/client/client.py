@@ -141,9 +141,27 @@ class Client:
         check: bool = False,
     ) -> Sent:
         """Send a message in a case that there is already, without an item at hand; as `reply`."""
+        return await self._outbox.send(
+            await self.prepare_reply(
+                case, message, data, content, recipients=recipients, causationid=causationid, check=check
+            )
+        )
+
+    async def prepare_reply(
+        self,
+        case: str,
+        message: str,
+        data: dict[str, Any],
+        content: Any = None,
+        *,
+        recipients: Sequence[str] | None = None,
+        causationid: str | None = None,
+        check: bool = False,
+    ) -> Draft:
+        """The signed message that `reply_in` would send; see `prepare`."""
         head = await self._cases.head(case)
         named = recipients if recipients is not None else self._composer.everybody(head, message, data)
-        return await self.send(f"{head.protocol}.{message}", case, named, data, content, causationid, check=check)
+        return await self.prepare(f"{head.protocol}.{message}", case, named, data, content, causationid, check)
 
     async def send(
         self,

@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
+import msgspec
+
 from adapters.client import answers
 from adapters.client.connection import Call, Connection
-from adapters.client.faults import Refused
+from adapters.client.faults import DeliveryInvalid, Refused
 from keys.errors import BadSeal, KeyUnknown, MalformedKey
 from keys.jwk import EncryptionKey, VerifyingKey, parse_public
 
@@ -45,6 +47,20 @@ class Directory:
                 raise BadSeal(f"{name} has no encryption key that is valid now", organisation=name)
             found += keys
         return found
+
+    async def listing(self) -> list[dict[str, Any]]:
+        """Every organisation: `id`, `name`, `superior`, `roles`."""
+        found = answers.read(await self._connection.call(Call("GET", "/v1/organisations")), answers.Organisations)
+        return [msgspec.to_builtins(one) for one in found.items]
+
+    async def one(self, organisation: str) -> dict[str, Any]:
+        """One organisation, with its present public keys as `jwks`. Raises Refused."""
+        path = f"/v1/organisations/{quote(organisation, safe='')}"
+        found = answers.read(await self._connection.call(Call("GET", path)), answers.Organisation)
+        if found.id != organisation:
+            raise DeliveryInvalid(f"the hub answered with {found.id[:80]}")
+        keys = [dict(key.jwk) for key in await self._ask(organisation, history=False)]
+        return {**msgspec.to_builtins(found), "jwks": {"keys": keys}}
 
     def forget(self) -> None:
         """Ask again for every key to seal to."""

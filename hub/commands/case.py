@@ -1,0 +1,218 @@
+"""`xieban case`: a case opened, answered and looked at."""
+
+import asyncio
+from typing import Annotated, Any
+
+import typer
+
+from adapters.client import Sent
+from hub.commands import files, sending
+from hub.commands.help_text import examples
+from hub.commands.options import (
+    DEFAULT_PATIENCE,
+    As,
+    Check,
+    Hub,
+    Json,
+    Keys,
+    MessageOut,
+    Passphrase,
+    Patience,
+    Preflight,
+    ReceiptOut,
+    Sealed,
+)
+from hub.commands.output import as_json, say, table
+from hub.commands.partner import Partner, connected
+from protocols import envelope
+
+app = typer.Typer(no_args_is_help=True, help="案件：发起、答复、查看。 Cases: open, reply, look at.")
+CaseId = Annotated[str, typer.Argument(metavar="CASE", help="案件编号。 The case's id.")]
+
+
+@app.command(
+    "open",
+    epilog=examples(
+        "xieban protocols show case-assistance request --example > data.json",
+        "xieban protocols show case-assistance request --sealed --example > sealed.json",
+        "xieban case open --to 440306-health --data data.json --sealed sealed.json --receipt receipt.json",
+    ),
+)
+def open_(
+    hub: Hub,
+    organisation: As,
+    keys: Keys,
+    to: Annotated[str, typer.Option("--to", metavar="ORGANISATION", help="协办方。 The responder.")],
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data",
+            metavar="FILE|-",
+            help="开放部分 JSON，- 为标准输入；样例见 protocols show --example。"
+            " The open part; protocols show --example prints one to begin with.",
+        ),
+    ],
+    sealed: Sealed = None,
+    participant: Annotated[
+        list[str] | None,
+        typer.Option("--participant", metavar="ORGANISATION", help="参与方，可重复。 Who takes part from the start."),
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="协议，见 protocols list。 The protocol.")] = "case-assistance",
+    message: Annotated[str, typer.Option(help="发起用的消息。 The message that opens it.")] = "request",
+    check: Check = True,
+    preflight: Preflight = False,
+    receipt: ReceiptOut = None,
+    message_out: MessageOut = None,
+    passphrase_file: Passphrase = None,
+    patience: Patience = DEFAULT_PATIENCE,
+    json: Json = False,
+) -> None:
+    """发起案件。 Open a case with another organisation.
+
+    开放部分只有代码、日期、数字和编号；能识别个人的内容写在密封部分。
+
+    The open part holds codes, dates, numbers and ids; whatever identifies a person belongs in the sealed part.
+    """
+    open_part, content = files.parts(data, sealed)
+
+    async def work() -> Sent | None:
+        async with connected(Partner(hub, organisation, keys, passphrase_file, patience)) as client:
+            recipients = [to, *(participant or [])]
+            type, id = f"{protocol}.{message}", envelope.new_id()
+            draft = await client.prepare(type, id, recipients, open_part, content, check=check)
+            return await sending.deliver(client, draft, preflight, receipt, message_out)
+
+    sending.report(asyncio.run(work()), json)
+
+
+@app.command(
+    epilog=examples(
+        "xieban case show CASE",
+        "xieban case reply CASE accept",
+        "xieban case reply CASE answer --data answer.json --sealed sealed.json",
+    )
+)
+def reply(
+    hub: Hub,
+    organisation: As,
+    keys: Keys,
+    case: CaseId,
+    message: Annotated[
+        str, typer.Argument(metavar="MESSAGE", help="消息，如 accept、answer、close。 The message to send.")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="FILE|-", help="开放部分 JSON，默认为空。 The open part, else an empty one."),
+    ] = None,
+    sealed: Sealed = None,
+    to: Annotated[
+        list[str] | None,
+        typer.Option("--to", metavar="ORGANISATION", help="接收机构，默认案件其他各方。 Recipients, else all others."),
+    ] = None,
+    answers: Annotated[
+        str | None,
+        typer.Option("--answers", metavar="ID", help="所答复的消息，默认对方最近一条。 Else the others' last message."),
+    ] = None,
+    check: Check = True,
+    preflight: Preflight = False,
+    receipt: ReceiptOut = None,
+    message_out: MessageOut = None,
+    passphrase_file: Passphrase = None,
+    patience: Patience = DEFAULT_PATIENCE,
+    json: Json = False,
+) -> None:
+    """在案件中答复。 Send a message in a case; `case show` says which are allowed now."""
+    open_part, content = files.parts(data, sealed)
+
+    async def work() -> Sent | None:
+        async with connected(Partner(hub, organisation, keys, passphrase_file, patience)) as client:
+            cause = answers or _last_of_others(await client.case(case), organisation)
+            draft = await client.prepare_reply(
+                case, message, open_part, content, recipients=to, causationid=cause, check=check
+            )
+            return await sending.deliver(client, draft, preflight, receipt, message_out)
+
+    sending.report(asyncio.run(work()), json)
+
+
+@app.command(epilog=examples("xieban case show CASE", "xieban case show CASE --json | jq .allowed_actions"))
+def show(
+    hub: Hub,
+    organisation: As,
+    keys: Keys,
+    case: CaseId,
+    passphrase_file: Passphrase = None,
+    patience: Patience = DEFAULT_PATIENCE,
+    json: Json = False,
+) -> None:
+    """案件的状态、期限、经过和可办事项。 A case's state, due date, timeline and what may be sent now."""
+
+    async def work() -> dict[str, Any]:
+        async with connected(Partner(hub, organisation, keys, passphrase_file, patience)) as client:
+            return await client.case(case)
+
+    view = asyncio.run(work())
+    if json:
+        as_json(view)
+        return
+    say(f"案件 case {view['id']}  {view['protocol']} {view['version']}")
+    say(f"状态 state {_title(view)}  期限 due {_due(view)}")
+    parties = [f"发起方 opener {view['opener']}", f"协办方 responder {view['responder']}"]
+    say("  ".join([*parties, *(f"参与方 participant {name}" for name in view.get("participants", []))]))
+    steps = [step for step in view.get("timeline", []) if isinstance(step, dict)]
+    table(
+        ("受理时间 accepted", "消息 type", "来自 source", "状态 to", "编号 id"),
+        ([step.get(name) for name in ("accepted", "type", "source", "to", "id")] for step in steps),
+    )
+    actions = [action for action in view.get("allowed_actions", []) if isinstance(action, dict)]
+    say("现在可发 · may be sent now: " + (", ".join(str(action.get("message")) for action in actions) or "—"))
+
+
+@app.command("list", epilog=examples("xieban case list --state requested", "xieban case list --limit 20 --json"))
+def list_(
+    hub: Hub,
+    organisation: As,
+    keys: Keys,
+    state: Annotated[
+        str | None, typer.Option("--state", help="只列此状态的，如 requested。 Only cases in this state.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="最多几件。 At most so many.")] = 100,
+    passphrase_file: Passphrase = None,
+    patience: Patience = DEFAULT_PATIENCE,
+    json: Json = False,
+) -> None:
+    """列出本机构可见的案件，新的在前。 List the cases you may see, the newest first."""
+
+    async def work() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        async with connected(Partner(hub, organisation, keys, passphrase_file, patience)) as client:
+            async for summary in client.cases(state=state):
+                found.append(summary)
+                if len(found) == limit:
+                    break
+        return found
+
+    found = asyncio.run(work())
+    if json:
+        as_json({"items": found})
+        return
+    columns = ("编号 id", "状态 state", "期限 due", "发起方 opener", "协办方 responder", "更新 updated")
+    table(columns, ((c.get("id"), _title(c), _due(c), *map(c.get, ("opener", "responder", "updated"))) for c in found))
+
+
+def _last_of_others(view: dict[str, Any], organisation: str) -> str | None:
+    steps = [step for step in view.get("timeline", []) if isinstance(step, dict)]
+    return next((str(step["id"]) for step in reversed(steps) if step.get("source") != organisation), None)
+
+
+def _title(view: dict[str, Any]) -> str:
+    title = view.get("title")
+    words = title if isinstance(title, dict) else {}
+    return f"{words.get('zh', '')} {view.get('state', '')}".strip()
+
+
+def _due(view: dict[str, Any]) -> str:
+    due = view.get("due")
+    if not isinstance(due, dict):
+        return "—"
+    return str(due.get("date")) + ("（暂定 provisional）" if due.get("provisional") else "")

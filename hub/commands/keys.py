@@ -1,0 +1,178 @@
+"""`xieban keys`: a partner's key store, made and looked at."""
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from hub.commands.faults import InputUnreadable, UsageFault
+from hub.commands.help_text import examples
+from hub.commands.options import KEYS, Json, Passphrase
+from hub.commands.output import as_json, remark, table
+from hub.commands.partner import passphrase_of
+from keys import jwk
+from keys.jwk import EncryptionKey, VerifyingKey
+from keys.keystore import KeyStore
+from protocols.departments import parse_organisation_id
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="密钥：私钥加密保存在本机构，只交出公钥。 Keys: private ones stay here, encrypted; hand out the public ones.",
+)
+
+
+class RoleName(StrEnum):
+    """What an organisation is to the hub."""
+
+    BUREAU = "bureau"
+    PARTNER = "partner"
+    SUPERVISOR = "supervisor"
+    AUDITOR = "auditor"
+
+
+Store = Annotated[
+    Path, typer.Option("--keys", envvar=KEYS, metavar="DIR", help="密钥库目录。 The key store's directory.")
+]
+Organisation = Annotated[
+    str | None,
+    typer.Option(
+        "--organisation", metavar="ID", help="输出可导入的机构记录，如 411002-health。 Print a record ready for import."
+    ),
+]
+NameZh = Annotated[str | None, typer.Option("--name-zh", metavar="NAME", help="机构中文名。 Its Chinese name.")]
+NameEn = Annotated[str | None, typer.Option("--name-en", metavar="NAME", help="机构英文名。 Its English name.")]
+Superior = Annotated[str | None, typer.Option("--superior", metavar="ID", help="上级机构。 The organisation above it.")]
+Role = Annotated[
+    list[RoleName] | None,
+    typer.Option("--role", help="角色，可重复，默认 bureau。 Its roles; may be repeated."),
+]
+
+
+@app.command(
+    epilog=examples(
+        "xieban keys new --keys ~/xieban-keys",
+        "xieban keys new --keys ~/xieban-keys --organisation 411002-health"
+        " --name-zh 魏都区卫生健康委员会 --name-en 'Weidu Health Commission' > me.json",
+        "xieban organisations import me.json --data DIR",
+    )
+)
+def new(
+    keys: Store,
+    alg: Annotated[Literal["Ed25519", "ES256"], typer.Option(help="签名算法。 Of the signing key.")] = "Ed25519",
+    curve: Annotated[Literal["X25519", "P-256"], typer.Option(help="加密曲线。 Of the encryption key.")] = "X25519",
+    days: Annotated[
+        int | None, typer.Option(min=1, max=3660, help="有效天数，默认不限。 Days of validity, else without end.")
+    ] = None,
+    organisation: Organisation = None,
+    name_zh: NameZh = None,
+    name_en: NameEn = None,
+    superior: Superior = None,
+    role: Role = None,
+    passphrase_file: Passphrase = None,
+    json: Json = False,
+) -> None:
+    """新建一个签名密钥和一个加密密钥。 Make a signing key and an encryption key.
+
+    标准输出是公钥集（JWKS），或可导入的机构记录；再次执行即为轮换，旧公钥仍在其中。
+
+    Standard output is the public JWKS, or with --organisation a record for `organisations import`. Run it again to
+    rotate: the older public keys stay in it.
+    """
+    store = KeyStore(keys)
+    store.create()
+    passphrase = passphrase_of(passphrase_file, new=not store.kids())
+    now = datetime.now(UTC).replace(microsecond=0)
+    until = now + timedelta(days=days) if days else None
+    describe = _description(store, organisation, name_zh, name_en, superior, role)
+    for made in (jwk.generate_signing(alg, now, until), jwk.generate_encryption(curve, now, until)):
+        store.add(made, passphrase)
+        if not json:
+            remark(f"{_use(made.public)} {made.alg} {made.kid}")
+    if not json:
+        remark(
+            f"私钥已加密保存于 {keys}，请妥善保管口令 · the private keys are in {keys}, encrypted; keep the passphrase"
+        )
+    as_json(describe())
+
+
+@app.command("list", epilog=examples("xieban keys list --keys ~/xieban-keys", "xieban keys list --json"))
+def list_(keys: Store, json: Json = False) -> None:
+    """列出密钥，不需要口令。 List the keys; needs no passphrase."""
+    now = datetime.now(UTC)
+    rows = [_row(key, now) for key in KeyStore(keys).public_keys()]
+    if json:
+        as_json(rows)
+        return
+    columns = ("编号 kid", "用途 use", "算法 alg", "曲线 crv", "生效 not before", "失效 expires", "现在有效 valid now")
+    table(columns, ((*list(row.values())[:-1], "是 yes" if row["valid"] else "否 no") for row in rows))
+
+
+@app.command(
+    epilog=examples(
+        "xieban keys show --keys ~/xieban-keys > public.jwks",
+        "xieban keys show KID --keys ~/xieban-keys",
+        "xieban keys show --keys ~/xieban-keys --organisation 411002-health --name-zh NAME --name-en NAME > me.json",
+    )
+)
+def show(
+    keys: Store,
+    kid: Annotated[str | None, typer.Argument(metavar="[KID]", help="只看这个密钥。 Only this key.")] = None,
+    organisation: Organisation = None,
+    name_zh: NameZh = None,
+    name_en: NameEn = None,
+    superior: Superior = None,
+    role: Role = None,
+    json: Json = False,
+) -> None:
+    """输出公钥：公钥集、单个公钥或机构记录。 Print public keys: the set, one key, or a record for import."""
+    store = KeyStore(keys)
+    if kid is None:
+        as_json(_description(store, organisation, name_zh, name_en, superior, role)())
+        return
+    found = [key for key in store.public_keys() if key.kid == kid]
+    if not found:
+        raise InputUnreadable(f"{keys} has no key {kid}; see xieban keys list")
+    as_json(found[0].jwk)
+
+
+def _description(
+    store: KeyStore,
+    organisation: str | None,
+    name_zh: str | None,
+    name_en: str | None,
+    superior: str | None,
+    roles: list[RoleName] | None,
+) -> Any:
+    """Prints the JWKS, or the record of an organisation; its words are judged before any key is made."""
+    if organisation is None:
+        if name_zh or name_en or superior or roles:
+            raise UsageFault("--name-zh, --name-en, --superior and --role describe an --organisation")
+        return store.public_jwks
+    parse_organisation_id(organisation)
+    if not (name_zh and name_en):
+        raise UsageFault("a record for import needs --name-zh and --name-en")
+    record = {
+        "id": organisation,
+        "name": {"zh": name_zh, "en": name_en},
+        "superior": superior,
+        "roles": [role.value for role in roles or [RoleName.BUREAU]],
+    }
+    return lambda: [{**record, "jwks": store.public_jwks()}]
+
+
+def _row(key: VerifyingKey | EncryptionKey, now: datetime) -> dict[str, Any]:
+    return {
+        "kid": key.kid,
+        "use": _use(key),
+        "alg": key.alg,
+        "crv": key.jwk.get("crv"),
+        "not_before": key.not_before.isoformat() if key.not_before else None,
+        "expires": key.expires.isoformat() if key.expires else None,
+        "valid": key.valid_at(now),
+    }
+
+
+def _use(key: VerifyingKey | EncryptionKey) -> str:
+    return "sig" if isinstance(key, VerifyingKey) else "enc"

@@ -1,0 +1,160 @@
+"""`xieban organisations`: the directory, taken in and looked at."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from adapters.client.connection import Connection
+from adapters.client.directory import Directory
+from adapters.client.patience import Patience
+from hub import config as configuration
+from hub import enrolment
+from hub.commands import files
+from hub.commands import options as shared
+from hub.commands.beside import database, existing
+from hub.commands.faults import InputUnreadable, UsageFault
+from hub.commands.help_text import examples
+from hub.commands.options import Config, Data, Json
+from hub.commands.output import as_json, say, table
+from hub.identity import establish, hub_key
+from hub.organisations import Organisation, load
+
+app = typer.Typer(no_args_is_help=True, help="机构目录。 The directory of organisations.")
+DataOrNone = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="枢纽的数据目录（在枢纽本机）。 The hub's data, on its machine."),
+]
+HubOrNone = Annotated[
+    str | None,
+    typer.Option("--hub", envvar=shared.HUB, metavar="URL", help="或枢纽地址。 Or the hub's address."),
+]
+
+
+@app.command(
+    "import",
+    epilog=examples(
+        "xieban keys new --keys K --organisation 411002-health --name-zh NAME --name-en NAME > me.json",
+        "xieban organisations import me.json --data DIR",
+        'me.json: [{"id","name":{"zh","en"},"superior":null,"roles":["bureau"],"jwks":{"keys":[]}}]',
+    ),
+)
+def import_(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="机构 JSON，- 为标准输入。 The organisations.")],
+    data: Data,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """导入机构及其公钥（JSON）。 Take in organisations and their public keys; safe to repeat.
+
+    整个文件先核对，有一条有误则全部不导入。运行中的枢纽立即认得新机构。记录中不再列出的公钥即告停用。
+
+    The file is checked as a whole: where a record is bad nothing is taken. A running hub knows the newcomers at once.
+    A key that a record no longer lists is revoked.
+    """
+    records = enrolment.parse(files.content(file))
+    settings = configuration.load(config)
+
+    async def work() -> int:
+        async with database(data, settings) as connection:
+            identity = await establish(connection, settings.hub.id, hub_key(data.resolve()))
+            return await enrolment.enrol(connection, identity, records)
+
+    events = asyncio.run(work())
+    if json:
+        as_json({"organisations": len(records), "key_events": events})
+        return
+    say(f"已导入 {len(records)} 个机构，{events} 项密钥变更 · {len(records)} organisations, {events} key events")
+
+
+@app.command(
+    "list",
+    epilog=examples(
+        "xieban organisations list --hub https://hub.example",
+        "xieban organisations list 4110 --data DIR --json",
+    ),
+)
+def list_(
+    prefix: Annotated[
+        str, typer.Argument(metavar="[PREFIX]", help="只列编号以此开头的。 Only ids that begin like this.")
+    ] = "",
+    data: DataOrNone = None,
+    hub: HubOrNone = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """列出机构。 List the organisations, of a data directory or of a hub."""
+    if data is not None:
+        found = [_described(one) for one in asyncio.run(_directory(data, config))]
+    else:
+        found = asyncio.run(_listed(_address(hub)))
+    found = sorted((one for one in found if one["id"].startswith(prefix)), key=lambda one: str(one["id"]))
+    if json:
+        as_json({"items": found})
+        return
+    columns = ("编号 id", "名称 name", "name", "角色 roles", "上级 superior")
+    table(columns, ((o["id"], o["name"]["zh"], o["name"]["en"], " ".join(o["roles"]), o["superior"]) for o in found))
+
+
+@app.command(
+    epilog=examples(
+        "xieban organisations show 411002-health --hub https://hub.example",
+        "xieban organisations show 411002-health --data DIR --json | jq .jwks",
+    )
+)
+def show(
+    organisation: Annotated[str, typer.Argument(metavar="ID", help="机构编号。 The organisation's id.")],
+    data: DataOrNone = None,
+    hub: HubOrNone = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """查看一个机构及其现用公钥。 Show an organisation and its present public keys."""
+    if data is not None:
+        known = {one.id: one for one in asyncio.run(_directory(data, config))}.get(organisation)
+        if known is None:
+            raise InputUnreadable(f"no organisation {organisation} in {data}; see xieban organisations list")
+        found = _described(known) | {"jwks": {"keys": [dict(key.jwk) for key in known.keys if key.removed is None]}}
+    else:
+        found = asyncio.run(_shown(_address(hub), organisation))
+    if json:
+        as_json(found)
+        return
+    say(f"{found['id']}  {found['name']['zh']} · {found['name']['en']}")
+    say(f"角色 roles: {' '.join(found['roles'])}    上级 superior: {found['superior'] or '—'}")
+    keys = found["jwks"]["keys"]
+    table(
+        ("编号 kid", "用途 use", "算法 alg", "曲线 crv"),
+        ([key.get(name) for name in ("kid", "use", "alg", "crv")] for key in keys),
+    )
+
+
+async def _directory(data: Path, config: Path | None) -> list[Organisation]:
+    async with database(data, existing(data, config)) as connection:
+        return list((await load(connection)).organisations.values())
+
+
+async def _listed(url: str) -> list[dict[str, Any]]:
+    async with Connection(url, Patience(within=shared.DEFAULT_PATIENCE)) as connection:
+        return await Directory(connection).listing()
+
+
+async def _shown(url: str, organisation: str) -> dict[str, Any]:
+    async with Connection(url, Patience(within=shared.DEFAULT_PATIENCE)) as connection:
+        return await Directory(connection).one(organisation)
+
+
+def _described(known: Organisation) -> dict[str, Any]:
+    return {
+        "id": known.id,
+        "name": dict(known.name),
+        "superior": known.superior,
+        "roles": sorted(known.roles),
+    }
+
+
+def _address(hub: str | None) -> str:
+    if hub is None:
+        raise UsageFault("give --data DIR or --hub URL")
+    return hub

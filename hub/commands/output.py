@@ -1,0 +1,57 @@
+"""What a command says: JSON for machines, tables for people, both on standard output; remarks on standard error."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+WIDE = 240
+"""Columns of a table that goes to a file or a pipe."""
+
+
+def as_json(value: Any) -> None:
+    """One JSON document, indented."""
+    typer.echo(json.dumps(msgspec.to_builtins(value), ensure_ascii=False, indent=2))
+
+
+def as_line(value: Any) -> None:
+    """One JSON document in one line, handed on at once."""
+    typer.echo(json.dumps(msgspec.to_builtins(value), ensure_ascii=False))
+    sys.stdout.flush()
+
+
+def pretty(value: Any) -> str:
+    """JSON for people to read, free of control characters: a partner's texts must not drive the terminal."""
+    return clean(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table without a frame around each cell."""
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(clean(str("" if cell is None else cell))) for cell in row))
+    console = Console()
+    (console if console.is_terminal else Console(width=WIDE)).print(drawn)
+
+
+def say(text: str) -> None:
+    """A line for people on standard output."""
+    typer.echo(clean(text))
+
+
+def remark(text: str) -> None:
+    """A line on standard error, where it is in nobody's way."""
+    typer.echo(clean(text), err=True)
+
+
+def clean(text: str) -> str:
+    """The text without control characters other than line breaks (ISO 6429 sequences begin with one)."""
+    return "".join(char for char in text if char == "\n" or char.isprintable())

@@ -1,0 +1,45 @@
+"""A partner at the command line: its keys unlocked, its client open."""
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+
+from adapters.client import Client
+from adapters.client.patience import Patience
+from keys.keystore import KeyStore, read_passphrase
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """Who speaks to which hub, and where its keys are."""
+
+    hub: str
+    organisation: str
+    keys: Path
+    passphrase_file: Path | None
+    patience: float
+
+
+@contextlib.asynccontextmanager
+async def connected(partner: Partner, *, opening: bool = False) -> AsyncIterator[Client]:
+    """The partner's client; with `opening` it can open what was sealed. Raises KeyStoreFault, Undecided and others."""
+    store, passphrase = KeyStore(partner.keys), passphrase_of(partner.passphrase_file)
+    signing = store.signing_key(passphrase, datetime.now(UTC))
+    sealed_with = store.decryption_keys(passphrase) if opening else []
+    patience = Patience(within=partner.patience)
+    async with Client(partner.hub, partner.organisation, signing, sealed_with, patience=patience) as client:
+        yield client
+
+
+def passphrase_of(file: Path | None, *, new: bool = False) -> str:
+    """The passphrase of a key store, asked for where there is a person to ask. Raises KeyStoreFault."""
+
+    def prompt() -> str:
+        return str(typer.prompt("口令 · passphrase", hide_input=True, confirmation_prompt=new, err=True))
+
+    return read_passphrase(file, prompt if sys.stdin.isatty() else None)
