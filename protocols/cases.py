@@ -5,14 +5,23 @@ from datetime import date, datetime
 
 import msgspec
 
-from protocols.deadlines import Due
+from protocols.deadlines import Due, Unit
 from protocols.table import OPENER, PARTICIPANT, RESPONDER, Role
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """What a due date was counted from, so that it can be counted again by another calendar."""
+
+    since: date
+    days: int
+    unit: Unit
 
 
 class Clock(msgspec.Struct, frozen=True, omit_defaults=True):
     """A running deadline of a case; `paused_on` is the day it was paused."""
 
     due: date
+    counted: Counted
     provisional: bool = False
     paused_on: date | None = None
 

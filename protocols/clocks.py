@@ -1,11 +1,11 @@
-"""The clocks of a case: which start, pause, resume and stop when it enters a state."""
+"""The clocks of a case: which start, pause, resume and stop when it enters a state, and are counted again."""
 
 from datetime import date
 
 import msgspec
 
 from protocols import deadlines
-from protocols.cases import Case, Clock, Position
+from protocols.cases import Case, Clock, Counted, Position
 from protocols.deadlines import Due, Unit
 from protocols.table import BACK, AtLeast, Flow
 
@@ -21,18 +21,18 @@ def enter(flow: Flow, case: Case, target: str, today: date) -> Position:
     name = (position.came_from or position.state) if returning else target
     state = flow.states[name]
     kept = {
-        key: clock
-        for key, clock in position.clocks.items()
+        key: running
+        for key, running in position.clocks.items()
         if flow.deadlines[key].scope == "case" or state.clock == "paused" or (returning and key == state.due)
     }
     came_from = proposal = None
     if state.clock == "paused":
         came_from = position.state
-        clocks = {key: _pause(clock, today) for key, clock in kept.items()}
+        clocks = {key: _pause(running, today) for key, running in kept.items()}
     elif state.clock == "runs":
         starting = [key for key, deadline in flow.deadlines.items() if deadline.scope == "case"]
         clocks = {key: _start(flow, case, key, today) for key in starting if key not in kept}
-        clocks |= {key: _resume(clock, flow.deadlines[key].unit, today) for key, clock in kept.items()}
+        clocks |= {key: _resume(running, flow.deadlines[key].unit, today) for key, running in kept.items()}
     else:
         clocks = {}
     if state.due is not None and state.due not in clocks:
@@ -45,28 +45,59 @@ def enter(flow: Flow, case: Case, target: str, today: date) -> Position:
 
 def leave_at_least(position: Position, least: AtLeast, today: date) -> Position:
     """The position in which a deadline leaves at least so many days from `today`."""
-    floor = deadlines.due_date(today, least.days, least.unit)
-    clock = position.clocks.get(least.deadline)
-    if clock is None or clock.due >= floor.date:
+    floor = clock(today, least.days, least.unit)
+    running = position.clocks.get(least.deadline)
+    if running is None or running.due >= floor.due:
         return position
-    clocks = {**position.clocks, least.deadline: Clock(floor.date, floor.provisional)}
+    return msgspec.structs.replace(position, clocks={**position.clocks, least.deadline: floor})
+
+
+def clock(since: date, days: int, unit: Unit) -> Clock:
+    """A clock that runs `days` days of `unit` from the day after `since`."""
+    due = deadlines.due_date(since, days, unit)
+    return Clock(due.date, Counted(since, days, unit), due.provisional)
+
+
+def recounted(case: Case) -> Case:
+    """The case with every provisional due date counted again by the calendar as it is published now.
+
+    None moves to an earlier day. The same case where nothing changes.
+    """
+    position, undo = _recounted(case.position), case.undo
+    if undo is not None:
+        undo = msgspec.structs.replace(undo, position=_recounted(undo.position))
+    return msgspec.structs.replace(case, position=position, undo=undo)
+
+
+def _recounted(position: Position) -> Position:
+    clocks = {name: _recount(running) for name, running in position.clocks.items()}
     return msgspec.structs.replace(position, clocks=clocks)
+
+
+def _recount(running: Clock) -> Clock:
+    if not running.provisional:
+        return running
+    fresh = clock(running.counted.since, running.counted.days, running.counted.unit)
+    due = max(fresh.due, running.due)
+    return msgspec.structs.replace(running, due=due, provisional=fresh.provisional)
 
 
 def _start(flow: Flow, case: Case, name: str, today: date) -> Clock:
     deadline = flow.deadlines[name]
-    due = deadlines.due_date(today, case.terms.get(name, deadline.days), deadline.unit)
-    return Clock(due.date, due.provisional)
+    return clock(today, case.terms.get(name, deadline.days), deadline.unit)
 
 
-def _pause(clock: Clock, today: date) -> Clock:
-    return clock if clock.paused_on else msgspec.structs.replace(clock, paused_on=today)
+def _pause(running: Clock, today: date) -> Clock:
+    return running if running.paused_on else msgspec.structs.replace(running, paused_on=today)
 
 
-def _resume(clock: Clock, unit: Unit, today: date) -> Clock:
-    if clock.paused_on is None:
-        return clock
+def _resume(running: Clock, unit: Unit, today: date) -> Clock:
+    if running.paused_on is None:
+        return running
     # A database restored on another machine may be behind the clock that the pause was taken by.
-    resumed_on = max(today, clock.paused_on)
-    due = deadlines.resumed(Due(clock.due, clock.provisional), clock.paused_on, resumed_on, unit)
-    return Clock(due.date, due.provisional)
+    resumed_on = max(today, running.paused_on)
+    was = Due(running.due, running.provisional)
+    left = deadlines.days_left(running.paused_on, was, unit)
+    due = deadlines.resumed(was, running.paused_on, resumed_on, unit)
+    counted = running.counted if left < 0 else Counted(resumed_on, left, unit)
+    return Clock(due.date, counted, due.provisional)

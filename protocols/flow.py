@@ -268,9 +268,8 @@ def _settle(position: Position, settles: Settles, message: Event, today: date) -
         if repeated is not None and date.fromisoformat(repeated) != position.proposal:
             text = f"the date proposed is {position.proposal}; who wants another does not agree"
             raise DataInvalid([{"pointer": f"/data/{settles.date}", "message": text}])
-    due = deadlines.postponed(position.proposal)
-    if due.date < today:
+    agreed = clocks.clock(position.proposal, 0, "calendar")
+    if agreed.due < today:
         text = f"the date proposed, {position.proposal}, has passed"
         raise DataInvalid([{"pointer": f"/data/{settles.agreed}", "message": text}])
-    agreed = {**position.clocks, settles.deadline: Clock(due.date, due.provisional)}
-    return msgspec.structs.replace(answered, clocks=agreed)
+    return msgspec.structs.replace(answered, clocks={**position.clocks, settles.deadline: agreed})

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from keys.errors import Fault
-from protocols import deadlines, flow
+from protocols import clocks, deadlines, flow
 from protocols.calendar import is_working_day
 from protocols.deadlines import Due
 from protocols.envelope import Event
@@ -115,6 +115,7 @@ class Walk(RuleBasedStateMachine):
             assert flow.advance(self.flow, stored(before), event, self.now) == outcome
         after = outcome.case
         assert stored(after) == after
+        assert clocks.recounted(after) == after
         assert outcome.before == (before.state if before else None)
         assert outcome.due == flow.current_due(self.flow, after)
         self.standing(after, outcome.due)
