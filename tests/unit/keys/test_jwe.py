@@ -113,9 +113,23 @@ def reseal(header_text: bytes, aad: bytes | None = None) -> dict[str, Any]:
         "header": {"alg": jwe.ALG, "kid": OURS.kid, "epk": ephemeral},
         "encrypted_key": base64url.encode(wrapped),
     }
-    sealed = {"protected": segment, "recipients": [entry], "iv": base64url.encode(iv)}
+    sealed: dict[str, Any] = {"protected": segment, "recipients": [entry], "iv": base64url.encode(iv)}
     sealed |= {"ciphertext": base64url.encode(text[:-16]), "tag": base64url.encode(text[-16:])}
     return sealed if aad is None else sealed | {"aad": base64url.encode(aad)}
+
+
+def test_for_a_single_recipient_the_whole_header_but_the_kid_may_be_protected() -> None:
+    # As npm's jose writes it; each member still stands in one place only.
+    content_key, iv = bytes(range(32)), bytes(12)
+    ephemeral, wrapped = agreement.wrap(content_key, OURS.public.jwk)
+    segment = base64url.encode(json.dumps({"enc": jwe.ENC, "alg": jwe.ALG, "epk": ephemeral}).encode())
+    text = AESGCM(content_key).encrypt(iv, PLAINTEXT, segment.encode())
+    entry: dict[str, Any] = {"header": {"kid": OURS.kid}, "encrypted_key": base64url.encode(wrapped)}
+    sealed: dict[str, Any] = {"protected": segment, "recipients": [entry], "iv": base64url.encode(iv)}
+    sealed |= {"ciphertext": base64url.encode(text[:-16]), "tag": base64url.encode(text[-16:])}
+    assert jwe.unseal(sealed, OURS) == PLAINTEXT
+    entry["header"]["epk"] = ephemeral
+    assert refusal(sealed) == "form"
 
 
 def test_additional_data_is_authenticated() -> None:
