@@ -20,7 +20,7 @@ _WORDS = {
     "delivery-invalid": "枢纽交付的消息不可信，请联系枢纽运行方",
     "receipt-invalid": "回执无效",
     "cursor-invalid": "游标文件不能使用",
-    "keystore-fault": "密钥库不能使用",
+    "keystore-fault": "密钥库不能使用，xieban keys list 查看，keys new 新建",
     "seal-invalid": "密封部分不能处理",
     "config-invalid": "配置文件有误",
     "import-invalid": "机构文件有误，未导入任何机构",

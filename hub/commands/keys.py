@@ -77,8 +77,9 @@ def new(
 
     标准输出是公钥集（JWKS），或可导入的机构记录；再次执行即为轮换，旧公钥仍在其中。
 
-    Standard output is the public JWKS, or with --organisation a record for `organisations import`. Run it again to
-    rotate: the older public keys stay in it.
+    Standard output is the public JWKS, or with --organisation a record for `organisations import`.
+
+    Run it again to rotate: the older public keys stay in it.
     """
     store = KeyStore(keys)
     store.create()

@@ -51,6 +51,7 @@ def import_(
     整个文件先核对，有一条有误则全部不导入。运行中的枢纽立即认得新机构。记录中不再列出的公钥即告停用。
 
     The file is checked as a whole: where a record is bad nothing is taken. A running hub knows the newcomers at once.
+
     A key that a record no longer lists is revoked.
     """
     records = enrolment.parse(files.content(file))
