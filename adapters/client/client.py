@@ -161,7 +161,7 @@ class Client:
         """The signed message that `reply_in` would send; see `prepare`."""
         head = await self._cases.head(case)
         named = recipients if recipients is not None else self._composer.everybody(head, message, data)
-        return await self.prepare(f"{head.protocol}.{message}", case, named, data, content, causationid, check)
+        return await self.prepare(f"{head.protocol}.{message}", case, named, data, content, causationid, check=check)
 
     async def send(
         self,
@@ -172,6 +172,7 @@ class Client:
         content: Any = None,
         causationid: str | None = None,
         *,
+        expirytime: datetime | None = None,
         check: bool = False,
     ) -> Sent:
         """Compose, seal (where there is `content`), sign and send; the same bytes again until there is an answer.
@@ -179,15 +180,20 @@ class Client:
         With `check` the content is held against its schema first, which the hub can't do. What stays Undecided
         may have been taken: `resend` the bytes in its data.
         """
-        draft = await self.prepare(type, case, recipients, data, content, causationid, check)
+
+        async def draft() -> Draft:
+            return await self.prepare(
+                type, case, recipients, data, content, causationid, expirytime=expirytime, check=check
+            )
+
         try:
-            return await self._outbox.send(draft)
+            return await self._outbox.send(await draft())
         except Refused as refusal:
             if content is None or refusal.reason != "sealing-invalid":
                 raise
         # A recipient may have changed its keys a moment ago; what was refused was not stored.
         self._directory.forget()
-        return await self._outbox.send(await self.prepare(type, case, recipients, data, content, causationid, check))
+        return await self._outbox.send(await draft())
 
     async def prepare(
         self,
@@ -197,13 +203,16 @@ class Client:
         data: dict[str, Any],
         content: Any = None,
         causationid: str | None = None,
+        *,
+        expirytime: datetime | None = None,
         check: bool = False,
     ) -> Draft:
         """The signed message, not sent yet: to be kept, judged by `preflight`, sent by `resend` or `send_many`.
 
-        Raises EnvelopeInvalid, TypeUnknown, BadSeal, and with `check` DataInvalid for the sealed content.
+        After `expirytime` (aware), where its flow allows one, it is handed out no more. Raises EnvelopeInvalid,
+        TypeUnknown, BadSeal, and with `check` DataInvalid for the sealed content.
         """
-        return await self._composer.draft(type, case, recipients, data, content, causationid, check)
+        return await self._composer.draft(type, case, recipients, data, content, causationid, expirytime, check)
 
     async def resend(self, message: Draft | bytes) -> Sent:
         """Send bytes that were signed before: taken once however often, always with the first receipt."""

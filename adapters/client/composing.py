@@ -37,6 +37,7 @@ class Composer:
         data: dict[str, Any],
         content: Any,
         causationid: str | None,
+        expirytime: datetime | None,
         check: bool,
     ) -> Draft:
         """The signed message; see `Client.prepare`."""
@@ -58,6 +59,7 @@ class Composer:
             time=datetime.now(UTC),
             data=data,
             causationid=causationid,
+            expirytime=expirytime,
         )
         return messages.sign(attributes, self.signing)
 

@@ -120,6 +120,7 @@ async def _page(client: Client, reader: Reader, start: int | Cursor, limit: int,
         remark(f"读到 · read up to {page.next}，其后还有 · left beyond it: {page.behind}")
     if reader.acknowledging and page.items:
         await client.acknowledge(page.items[-1])
+        remark(f"已签收至 · signed for up to {page.items[-1].position}")
     if isinstance(start, Cursor):
         start.save(client.hub, client.organisation, page.next)
 

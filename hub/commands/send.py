@@ -91,7 +91,7 @@ def send(
                 sent = await client.resend(compact)
                 sending.keep_receipt(receipt, sent.receipt)
                 return sent
-            draft = await client.prepare(str(type), subject, to or [], open_part, content, answers, check)
+            draft = await client.prepare(str(type), subject, to or [], open_part, content, answers, check=check)
             return await sending.deliver(client, draft, preflight, receipt, message_out)
 
     sending.report(asyncio.run(work()), json)

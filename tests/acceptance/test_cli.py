@@ -1,0 +1,457 @@
+"""The command line, as its users meet it: real processes against a real hub."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from hub.commands import app
+from tests.conftest import XIEBAN, RunningHub
+
+PASSPHRASE = "一句足够长的口令"
+PARTNER = ("XIEBAN_HUB", "XIEBAN_ORGANISATION", "XIEBAN_KEYS", "XIEBAN_PASSPHRASE")
+Done = subprocess.CompletedProcess[str]
+
+
+def xieban(*arguments: str, stdin: str = "", **environment: str) -> Done:
+    """Run one command to its end."""
+    inherited = {name: value for name, value in os.environ.items() if name not in PARTNER}
+    variables = inherited | {"PYTHONPATH": os.getcwd()} | environment
+    return subprocess.run(
+        [*XIEBAN, *arguments], input=stdin, env=variables, capture_output=True, text=True, timeout=90, check=False
+    )
+
+
+def parsed(done: Done) -> Any:
+    """What a command that succeeded printed, all of it JSON."""
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def complaint(done: Done, status: int = 1) -> str:
+    """The one line of a command that failed; nothing on standard output."""
+    said = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert (done.returncode, done.stdout, len(said)) == (status, "", 1), done
+    assert said[0].startswith("xieban: ")
+    return said[0]
+
+
+@dataclass(frozen=True)
+class Bureau:
+    """A bureau at its command line: its key store and its place."""
+
+    id: str
+    folder: Path
+    hub: str
+
+    def run(self, *arguments: str, stdin: str = "", **environment: str) -> Done:
+        """One of its commands."""
+        place = {
+            "XIEBAN_HUB": self.hub,
+            "XIEBAN_ORGANISATION": self.id,
+            "XIEBAN_KEYS": str(self.folder / "keys"),
+            "XIEBAN_PASSPHRASE": PASSPHRASE,
+        }
+        return xieban(*arguments, stdin=stdin, **(place | environment))
+
+    def new_keys(self, *options: str) -> Any:
+        """The record that `keys new` prints."""
+        names = ["--organisation", self.id, "--name-zh", f"机构 {self.id}", "--name-en", f"Bureau {self.id}"]
+        return parsed(self.run("keys", "new", *names, *options))
+
+    def mailbox_end(self) -> int:
+        """The position of its last message."""
+        return int(parsed(self.run("poll", "--limit", "500", "--json"))["next"])
+
+
+@pytest.fixture(scope="module")
+def bureaus(hub: RunningHub, tmp_path_factory: pytest.TempPathFactory) -> tuple[Bureau, Bureau]:
+    folder = tmp_path_factory.mktemp("bureaus")
+    here = Bureau("411002-health", folder / "here", hub.url)
+    there = Bureau("440306-health", folder / "there", hub.url)
+    records = []
+    for bureau, options in ((here, []), (there, ["--alg", "ES256", "--curve", "P-256", "--days", "30"])):
+        bureau.folder.mkdir()
+        records += bureau.new_keys(*options)
+    taken = parsed(xieban("organisations", "import", "-", "--data", str(hub.data), "--json", stdin=json.dumps(records)))
+    assert taken == {"organisations": 2, "key_events": 4}
+    return here, there
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The examples of the messages used here, as files, as the help recommends."""
+    folder = tmp_path_factory.mktemp("papers")
+    wanted = [("request", ""), ("request", "--sealed"), ("answer", ""), ("answer", "--sealed"), ("close", "")]
+    for message, part in wanted:
+        options = [part] if part else []
+        done = xieban("protocols", "show", "case-assistance", message, "--example", *options)
+        (folder / (message + part)).write_text(json.dumps(parsed(done), ensure_ascii=False), "utf-8")
+    return {path.name: str(path) for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def opened(bureaus: tuple[Bureau, Bureau], papers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A case that was opened, with its message and receipt in files and the hub's keys beside them."""
+    here, there = bureaus
+    folder = tmp_path_factory.mktemp("opened")
+    files = ["--receipt", str(folder / "receipt"), "--message-out", str(folder / "message")]
+    parts = ["--data", papers["request"], "--sealed", papers["request--sealed"]]
+    sent = parsed(here.run("case", "open", "--to", there.id, *parts, *files, "--json"))
+    keys = subprocess.run(["curl", "-s", f"{here.hub}/.well-known/jwks.json"], capture_output=True, check=True).stdout
+    (folder / "jwks").write_bytes(keys)
+    return {**sent, "folder": folder}
+
+
+# The work of two bureaus ------------------------------------------------------------------------------
+
+
+def test_a_case_goes_from_open_to_close_by_commands_alone(
+    bureaus: tuple[Bureau, Bureau], papers: dict[str, str], opened: Any
+) -> None:
+    here, there = bureaus
+    case = opened["case"]
+    read = parsed(there.run("poll", "--open", "--acknowledge", "--json"))
+    item = next(item for item in read["items"] if item["case"] == case)
+    assert (item["type"], item["source"]) == ("case-assistance.request", here.id)
+    assert item["content"] == json.loads(Path(papers["request--sealed"]).read_text("utf-8"))
+    assert "sealed" not in item["data"]
+
+    accepted = parsed(there.run("case", "reply", case, "accept", "--json"))
+    assert accepted["recipients"] == [here.id]
+    sealed = Path(papers["answer--sealed"]).read_text("utf-8")
+    answer = ["case", "reply", case, "answer", "--data", papers["answer"], "--sealed", "-", "--json"]
+    assert parsed(there.run(*answer, stdin=sealed))["type"] == "case-assistance.answer"
+    replies = parsed(here.run("poll", "--open", "--json"))["items"]
+    assert [reply["type"] for reply in replies if reply["case"] == case] == [
+        "case-assistance.accept",
+        "case-assistance.answer",
+    ]
+    assert replies[-1]["content"] == json.loads(sealed)
+    assert replies[0]["answers"] == item["id"]
+
+    assert here.run("case", "reply", case, "close", "--data", papers["close"]).returncode == 0
+    view = parsed(there.run("case", "show", case, "--json"))
+    assert view["state"] == "closed"
+    assert len(view["timeline"]) == 4
+    assert case in [one["id"] for one in parsed(here.run("case", "list", "--state", "closed", "--json"))["items"]]
+
+
+def test_what_people_read_names_case_state_and_what_may_be_sent(bureaus: tuple[Bureau, Bureau], opened: Any) -> None:
+    here, _ = bureaus
+    shown = here.run("case", "show", opened["case"])
+    assert shown.returncode == 0
+    assert opened["case"] in shown.stdout
+    assert "现在可发" in shown.stdout
+    listed = here.run("case", "list")
+    assert opened["case"] in listed.stdout
+    assert listed.stderr == ""
+
+
+def test_a_message_of_any_type_is_sent_and_saved_bytes_are_taken_once(
+    bureaus: tuple[Bureau, Bureau], papers: dict[str, str], tmp_path: Path
+) -> None:
+    here, there = bureaus
+    parts = ["--data", papers["request"], "--sealed", papers["request--sealed"]]
+    kept = tmp_path / "message.jose"
+    send = ["send", "case-assistance.request", "--to", there.id, *parts, "--message-out", str(kept), "--json"]
+    sent = parsed(here.run(*send))
+    end = there.mailbox_end()
+    again = parsed(here.run("send", "--resend", str(kept), "--json"))
+    assert again == sent
+    assert there.mailbox_end() == end
+
+
+def test_a_preflight_stores_nothing_and_says_what_is_wrong(
+    bureaus: tuple[Bureau, Bureau], papers: dict[str, str]
+) -> None:
+    here, there = bureaus
+    end = there.mailbox_end()
+    parts = ["--data", papers["request"], "--sealed", papers["request--sealed"]]
+    fine = here.run("case", "open", "--to", there.id, *parts, "--preflight")
+    assert parsed(fine)["acceptable"] is True
+    bad = here.run("case", "open", "--to", there.id, "--data", papers["close"], *parts[2:], "--preflight")
+    assert bad.returncode == 1
+    assert json.loads(bad.stdout)["problems"][0]["type"] == "/problems/data-invalid"
+    assert there.mailbox_end() == end
+
+
+def test_sealed_content_that_does_not_fit_stays_at_home_unless_told_otherwise(
+    bureaus: tuple[Bureau, Bureau], papers: dict[str, str]
+) -> None:
+    here, there = bureaus
+    end = there.mailbox_end()
+    request = ["case", "open", "--to", there.id, "--data", papers["request"], "--sealed", "-"]
+    assert "data-invalid" in complaint(here.run(*request, stdin='{"unknown": 1}'))
+    assert there.mailbox_end() == end
+    assert here.run(*request, "--no-check", stdin='{"unknown": 1}').returncode == 0
+    assert there.mailbox_end() == end + 1
+
+
+def test_a_cursor_file_reads_each_message_once(bureaus: tuple[Bureau, Bureau], opened: Any, tmp_path: Path) -> None:
+    _, there = bureaus
+    poll = ["poll", "--cursor", str(tmp_path / "cursor"), "--limit", "500", "--json"]
+    first = parsed(there.run(*poll))
+    assert opened["case"] in [item["case"] for item in first["items"]]
+    assert parsed(there.run(*poll)) == {"items": [], "next": first["next"], "behind": 0}
+
+
+def test_what_was_polled_can_be_saved_and_verified_by_its_recipient(
+    bureaus: tuple[Bureau, Bureau], opened: Any, tmp_path: Path
+) -> None:
+    _, there = bureaus
+    assert there.run("poll", "--save", str(tmp_path / "inbox"), "--limit", "1").returncode == 0
+    message, receipt = tmp_path / "inbox" / "1.jose", tmp_path / "inbox" / "1.receipt.json"
+    key = ["--key", str(opened["folder"] / "jwks")]
+    verdict = parsed(xieban("verify", str(receipt), "--message", str(message), *key, "--json"))
+    assert verdict["recipients"] == {there.id: 1}
+
+
+@pytest.fixture
+def follower(bureaus: tuple[Bureau, Bureau]) -> Iterator["subprocess.Popen[str]"]:
+    here, _ = bureaus
+    place = {"XIEBAN_HUB": here.hub, "XIEBAN_ORGANISATION": here.id, "XIEBAN_PASSPHRASE": PASSPHRASE}
+    options = ["--keys", str(here.folder / "keys"), "--after", str(here.mailbox_end()), "--acknowledge", "--json"]
+    process = subprocess.Popen(
+        [*XIEBAN, "poll", "--follow", *options],
+        env=os.environ | {"PYTHONPATH": os.getcwd()} | place,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_follower_prints_a_line_for_each_message_and_ends_quietly(
+    bureaus: tuple[Bureau, Bureau], papers: dict[str, str], follower: "subprocess.Popen[str]"
+) -> None:
+    here, there = bureaus
+    parts = ["--data", papers["request"], "--sealed", papers["request--sealed"]]
+    sent = parsed(there.run("case", "open", "--to", here.id, *parts, "--json"))
+    assert follower.stdout is not None
+    assert json.loads(follower.stdout.readline())["id"] == sent["id"]
+    follower.send_signal(signal.SIGINT)
+    _, errors = follower.communicate(timeout=20)
+    assert (follower.returncode, errors) == (130, "")
+
+
+# Receipts, offline ------------------------------------------------------------------------------------
+
+
+def verify(opened: Any, receipt: Any, message: str = "message", key: str = "jwks") -> Done:
+    folder = opened["folder"]
+    given = json.dumps(receipt) if not isinstance(receipt, str) else receipt
+    options = ["--message", str(folder / message), "--key", str(folder / key), "--json"]
+    return xieban("verify", "-", *options, stdin=given)
+
+
+def test_a_saved_receipt_verifies_offline(opened: Any) -> None:
+    verdict = parsed(verify(opened, opened["receipt"]))
+    assert (verdict["valid"], verdict["message_checked"]) == (True, True)
+    assert (verdict["message"], verdict["case"]) == (opened["id"], opened["case"])
+    people = xieban("verify", str(opened["folder"] / "receipt"), "--key", str(opened["folder"] / "jwks"))
+    assert people.returncode == 0
+    assert "有效 · valid" in people.stdout
+    assert "--message" in people.stdout
+
+
+@pytest.mark.parametrize("change", ["accepted", "digest", "message", "index", "size", "entry", "extra", "garbage"])
+def test_a_tampered_receipt_is_refused_in_one_line(opened: Any, change: str) -> None:
+    receipt = opened["receipt"]
+    log = receipt["log"]
+    tampered = {
+        "accepted": receipt | {"accepted": "2020-01-01T00:00:00Z"},
+        "digest": receipt | {"digest": "sha-256:" + "0" * 64},
+        "message": receipt | {"message": opened["case"]},
+        "index": receipt | {"log": log | {"index": log["index"] + 1}},
+        "size": receipt | {"log": log | {"checkpoint": log["checkpoint"].replace("\n", "\n1", 1)}},
+        "entry": receipt | {"log": log | {"entry": log["entry"][:-8] + "AAAA" + log["entry"][-4:]}},
+        "extra": receipt | {"trust": "me"},
+        "garbage": "<html>",
+    }[change]
+    assert "receipt-invalid" in complaint(verify(opened, tampered))
+
+
+def test_a_receipt_is_not_for_another_message_nor_under_another_key(
+    opened: Any, bureaus: tuple[Bureau, Bureau]
+) -> None:
+    folder = opened["folder"]
+    (folder / "other").write_bytes((folder / "message").read_bytes()[:-2] + b"AA")
+    assert "other bytes" in complaint(verify(opened, opened["receipt"], message="other"))
+    (folder / "stranger").write_text(json.dumps(parsed(bureaus[0].run("keys", "show"))))
+    assert "receipt-invalid" in complaint(verify(opened, opened["receipt"], key="stranger"))
+
+
+# Keys and organisations -------------------------------------------------------------------------------
+
+
+def test_new_keys_are_listed_without_a_passphrase_and_the_files_are_private(tmp_path: Path) -> None:
+    bureau = Bureau("410105-health", tmp_path, "http://127.0.0.1:9")
+    (record,) = bureau.new_keys("--superior", "410100-supervision", "--role", "partner", "--days", "1")
+    assert (record["superior"], record["roles"]) == ("410100-supervision", ["partner"])
+    rows = parsed(xieban("keys", "list", "--keys", str(tmp_path / "keys"), "--json"))
+    assert {row["use"] for row in rows} == {"sig", "enc"}
+    assert all(row["valid"] and row["expires"] for row in rows)
+    shown = parsed(xieban("keys", "show", rows[0]["kid"], "--keys", str(tmp_path / "keys")))
+    assert shown in record["jwks"]["keys"]
+    assert "d" not in shown
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "keys").glob("*.jwe")} == {0o600}
+
+
+def test_keys_made_again_are_added_so_that_a_rotation_loses_none(tmp_path: Path) -> None:
+    bureau = Bureau("410105-health", tmp_path, "http://127.0.0.1:9")
+    (first,) = bureau.new_keys()
+    (second,) = bureau.new_keys("--alg", "ES256")
+    assert len(second["jwks"]["keys"]) == 4
+    assert all(key in second["jwks"]["keys"] for key in first["jwks"]["keys"])
+
+
+def test_an_import_repeated_changes_nothing(hub: RunningHub, bureaus: tuple[Bureau, Bureau], tmp_path: Path) -> None:
+    here, _ = bureaus
+    words = ["--name-zh", f"机构 {here.id}", "--name-en", f"Bureau {here.id}"]
+    record = here.run("keys", "show", "--organisation", here.id, *words)
+    (tmp_path / "me.json").write_text(record.stdout, "utf-8")
+    again = xieban("organisations", "import", str(tmp_path / "me.json"), "--data", str(hub.data), "--json")
+    assert parsed(again) == {"organisations": 1, "key_events": 0}
+
+
+def test_the_directory_is_the_same_beside_the_hub_and_over_http(
+    hub: RunningHub, bureaus: tuple[Bureau, Bureau]
+) -> None:
+    here, there = bureaus
+    beside = parsed(xieban("organisations", "list", "--data", str(hub.data), "--json"))
+    assert [one["id"] for one in beside["items"]] == [here.id, there.id]
+    assert parsed(xieban("organisations", "list", "--hub", hub.url, "--json")) == beside
+    assert parsed(xieban("organisations", "list", "4403", "--hub", hub.url, "--json"))["items"] == beside["items"][1:]
+    shown = parsed(xieban("organisations", "show", here.id, "--data", str(hub.data), "--json"))
+    assert parsed(xieban("organisations", "show", here.id, "--hub", hub.url, "--json")) == shown
+    assert len(shown["jwks"]["keys"]) == 2
+
+
+def test_the_audit_says_in_json_that_everything_holds(hub: RunningHub, opened: Any) -> None:
+    report = parsed(xieban("audit", "--data", str(hub.data), "--json"))
+    assert (report["holds"], report["findings"]) == (True, [])
+    assert report["messages"] >= 1
+
+
+def test_the_catalogue_is_checked_listed_and_shown(papers: dict[str, str]) -> None:
+    assert "✓ case-assistance 1.0" in xieban("protocols", "check").stdout
+    (protocol,) = [p for p in parsed(xieban("protocols", "list", "--json"))["items"] if p["name"] == "case-assistance"]
+    assert [m["name"] for m in protocol["messages"] if m["opens"]] == ["request"]
+    schema = parsed(xieban("protocols", "show", "case-assistance", "request", "--json"))
+    assert json.loads(Path(papers["request"]).read_text("utf-8")) in schema["examples"]
+    people = xieban("protocols", "show", "case-assistance", "request")
+    assert "legal_basis" in people.stdout
+
+
+# What goes wrong --------------------------------------------------------------------------------------
+
+
+def test_bad_input_is_one_line_and_no_traceback(
+    hub: RunningHub, bureaus: tuple[Bureau, Bureau], papers: dict[str, str], opened: Any, tmp_path: Path
+) -> None:
+    here, there = bureaus
+    (tmp_path / "bad.json").write_text('{"a": 1, "a": 2}')
+    (tmp_path / "list.json").write_text("[]")
+    (tmp_path / "bad.toml").write_text("[hub]\nnonsense = 1\n")
+    (tmp_path / "readable").write_text("open to all")
+    (tmp_path / "readable").chmod(0o644)
+    bad, missing = str(tmp_path / "bad.json"), str(tmp_path / "missing")
+    unused = "019a8f11-04b2-7a6c-8d3e-51f7b90c2a48"
+    parts = ["--data", papers["request"], "--sealed", papers["request--sealed"]]
+    open_case = ["case", "open", "--to", there.id]
+    table = {
+        "no such file": (here.run(*open_case, "--data", missing), "input-unreadable"),
+        "JSON with a member twice": (here.run(*open_case, "--data", bad), "input-unreadable"),
+        "JSON that is no object": (here.run(*open_case, "--data", str(tmp_path / "list.json")), "JSON object"),
+        "standard input twice": (here.run(*open_case, "--data", "-", "--sealed", "-"), "usage"),
+        "wrong passphrase": (here.run("poll", XIEBAN_PASSPHRASE="not this one"), "keystore-fault"),
+        "no passphrase": (here.run("poll", XIEBAN_PASSPHRASE=""), "XIEBAN_PASSPHRASE"),
+        "passphrase for all to read": (here.run("poll", "--passphrase-file", str(tmp_path / "readable")), "chmod 600"),
+        "no key store": (here.run("poll", "--keys", missing), "keystore-fault"),
+        "hub down": (here.run("poll", "--hub", f"http://127.0.0.1:{free_port()}", "--patience", "0"), "undecided"),
+        "no address": (here.run("poll", "--hub", "hub.example"), "hub-address-invalid"),
+        "unknown recipient": (here.run("case", "open", "--to", "110101-health", *parts), "110101-health"),
+        "unknown sender": (here.run("poll", "--as", "110101-health"), "token-invalid"),
+        "another's keys": (here.run("poll", "--as", there.id), "token-invalid"),
+        "unknown case": (here.run("case", "show", unused), "not-found"),
+        "reply in an unknown case": (here.run("case", "reply", unused, "accept"), "not-found"),
+        "unknown message": (here.run("case", "reply", opened["case"], "nonsense"), "type-unknown"),
+        "unknown type": (here.run("send", "nonsense", "--to", there.id), "type-unknown"),
+        "unknown protocol": (xieban("protocols", "show", "nonsense"), "case-assistance"),
+        "bytes that are no message": (here.run("send", "--resend", bad), "jws-malformed"),
+        "another's cursor": (here.run("poll", "--cursor", bad), "cursor-invalid"),
+        "receipt missing": (xieban("verify", missing, "--key", missing), "input-unreadable"),
+        "no directory": (xieban("organisations", "list"), "--data"),
+        "no hub's data": (xieban("audit", "--data", missing), "data-directory-absent"),
+        "organisations missing": (xieban("organisations", "import", missing, "--data", missing), "input-unreadable"),
+        "organisations malformed": (xieban("organisations", "import", bad, "--data", missing), "import-invalid"),
+        "unknown organisation": (xieban("organisations", "show", "110101-health", "--hub", hub.url), "not-found"),
+        "bad configuration": (
+            xieban("serve", "--data", missing, "--config", str(tmp_path / "bad.toml")),
+            "config-invalid",
+        ),
+        "data directory in use": (
+            xieban("serve", "--data", str(hub.data), "--port", str(free_port())),
+            "data-directory-busy",
+        ),
+        "port in use": (xieban("serve", "--data", str(tmp_path / "new"), "--port", str(hub.port)), "port-in-use"),
+        "data directory that can't be": (xieban("serve", "--data", "/dev/null/hub"), "/dev/null"),
+    }
+    wrong = {}
+    for name, (done, word) in table.items():
+        said = complaint(done)
+        if word not in said or "internal error" in said:
+            wrong[name] = said
+    assert wrong == {}
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_refusal_names_what_may_be_sent_instead(bureaus: tuple[Bureau, Bureau], papers: dict[str, str]) -> None:
+    here, there = bureaus
+    parts = ["--data", papers["request"], "--sealed", papers["request--sealed"]]
+    case = parsed(here.run("case", "open", "--to", there.id, *parts, "--json"))["case"]
+    said = complaint(here.run("case", "reply", case, "close", "--data", papers["close"]))
+    assert "not-allowed-now" in said
+    assert "withdraw" in said
+
+
+# Help -------------------------------------------------------------------------------------------------
+
+
+def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command and group, by the words that call it."""
+    group = group or typer.main.get_command(app)
+    yield path, group
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*path, name))
+
+
+@pytest.mark.parametrize("path", [path for path, _ in commands()], ids=lambda path: " ".join(path) or "xieban")
+def test_help_names_every_option_in_both_languages_with_examples(path: tuple[str, ...]) -> None:
+    command = dict(commands())[path]
+    done = xieban(*path, "--help", COLUMNS="80", TERMINAL_WIDTH="80")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    for parameter in command.params:
+        longest = max((name for name in parameter.opts if name.startswith("--")), key=len, default="")
+        assert longest in done.stdout
+    assert "…" not in done.stdout
+    assert any("\u4e00" <= char <= "\u9fff" for char in done.stdout)
+    assert hasattr(command, "commands") or "Examples" in done.stdout
