@@ -1,0 +1,130 @@
+"""One bureau at work: it opens its cases, polls its mailbox, reacts to what arrives, and signs for it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from adapters.client import Client, Cursor, Item
+from hub.commands.demo import stories
+from hub.commands.demo.board import Board
+from hub.commands.demo.stories import Story
+from hub.commands.demo.turn import next_message
+from keys import base64url, jwe, jws
+from keys.errors import BadSeal
+from keys.jwk import DecryptionKey
+from protocols import envelope, loading, sealing
+from protocols.deadlines import local_date
+
+AT_ONCE = 3
+"""Cases of its own that a bureau has open at a time."""
+WAIT = 20
+"""Seconds of one long poll."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A case that a bureau is to open."""
+
+    responder: str
+    story: Story
+    number: int
+
+
+class Bureau:
+    """A bureau with keys, a mailbox and a cursor of its own; it sees no other bureau but through the hub.
+
+    `neighbours` are the bureaus that it forwards to what belongs to them.
+    """
+
+    def __init__(
+        self, client: Client, sealing_key: DecryptionKey, cursor: Cursor, neighbours: Sequence[str], board: Board
+    ) -> None:
+        self.id, self.client, self.board = client.organisation, client, board
+        self._key, self._cursor, self._neighbours = sealing_key, cursor, neighbours
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self._own: set[str] = set()
+        self.began = cursor.load(client.hub, self.id)
+
+    async def open(self, assignments: Sequence[Assignment]) -> None:
+        """Open the cases one after the other, as earlier ones come to their end."""
+        for case in assignments:
+            await self._room.acquire()
+            data, content = stories.request(case.story, self.id, case.responder, case.number)
+            sent = await self.client.open_case(case.responder, data, content, check=True)
+            self._own.add(sent.case)
+            await self.board.sent(sent)
+            await self.board.case(sent.case, opened=True)
+
+    async def serve(self) -> None:
+        """Poll, open, sign for and react to whatever arrives, until cancelled."""
+        position = self.began
+        while True:
+            page = await self.client.poll(position, wait=WAIT)
+            for item in page.items:
+                self._look_into(item)
+            if page.items:
+                await self.client.acknowledge(page.items[-1])
+            for item in page.items:
+                await self._react(item)
+            # Kept only now: what a bureau was stopped over comes again, and `next_message` knows what is done.
+            position = page.next
+            self._cursor.save(self.client.hub, self.id, position)
+            await self.board.read(self.id, position)
+
+    def _look_into(self, item: Item) -> None:
+        """Open what is sealed; of a forward, every original that comes with it. Raises BadSeal, DataInvalid."""
+        if "sealed" not in item.event.data:
+            return
+        content = self.client.unseal(item, check=True)
+        for original in content.get("messages", ()):
+            event = envelope.event(envelope.read(jws.decode(original["jws"].encode(), typ=envelope.TYP).payload))
+            if event.subject != item.event.subject:
+                raise BadSeal("a forward hands over a message of another case", check="subject")
+            if "plaintext" in original:
+                plaintext = base64url.decode(original["plaintext"])
+                sealing.read(plaintext, event.data["sealed_digest"], event.source, event.id, event.subject)
+
+    async def _react(self, item: Item) -> None:
+        """Send what is this bureau's to send in the case, until others are to act."""
+        view = await self.client.case(item.event.subject)
+        story = stories.of_case(view)
+        if story is None:
+            return
+        while message := next_message(view, self.id, story):
+            await self._send(item, view, story, message)
+            view = await self.client.case(item.event.subject)
+        await self._note(view)
+
+    async def _send(self, item: Item, view: dict[str, Any], story: Story, message: str) -> None:
+        opener, newcomer = view["opener"], None
+        if message == "forward":
+            places = [name for name in self._neighbours if name != opener]
+            newcomer = places[int(item.event.subject[-4:], 16) % len(places)]
+        today = local_date(datetime.now(UTC))
+        data, content = stories.words_for(message, story, self.id, opener, today, newcomer)
+        if message == "forward":
+            content["messages"] = await self._originals(view)
+        sent = await self.client.reply(item, message, data, content, check=True)
+        await self.board.sent(sent)
+        if message in ("answer", "decline") and self.id != opener:
+            await self.board.case(sent.case, answered=True)
+
+    async def _originals(self, view: dict[str, Any]) -> list[dict[str, str]]:
+        """Every message of the case with what was sealed in it, for whoever takes it over."""
+        handed: list[dict[str, str]] = []
+        for step in view["timeline"]:
+            item = await self.client.message(step["source"], step["id"])
+            original = {"jws": item.compact.decode()}
+            if "sealed" in item.event.data:
+                original["plaintext"] = base64url.encode(jwe.unseal(item.event.data["sealed"], self._key))
+            handed.append(original)
+        return handed
+
+    async def _note(self, view: dict[str, Any]) -> None:
+        protocol = loading.catalogue().protocols[view["protocol"], view["version"]]
+        if view["id"] in self._own and protocol.flow.states[view["state"]].final:
+            self._own.remove(view["id"])
+            self._room.release()
+            await self.board.case(view["id"], state=view["state"])
