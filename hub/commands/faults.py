@@ -53,13 +53,24 @@ class DataDirectoryAbsent(Fault):
 
 
 def line(error: BaseException) -> str:
-    """The one line for `error`; with XIEBAN_TRACEBACK set, where it happened as well."""
+    """The one line for `error`, and below it one for each finding where it has several.
+
+    With XIEBAN_TRACEBACK set, where it happened as well.
+    """
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    text = "xieban: " + " ".join(clean(_words(error)).split())
+    text = "xieban: " + _one_line(_words(error))
+    problems = error.data.get("problems") if isinstance(error, Fault) else None
+    if isinstance(error, Fault) and isinstance(problems, list) and len(problems) > 1:
+        lines = [f"xieban: {_chinese(error.code)} · {error.code}, {len(problems)} 处 findings:", *map(str, problems)]
+        text = "\n  ".join(map(_one_line, lines))
     if os.environ.get(TRACEBACK):
         text += "\n" + "".join(traceback.format_exception(error))
     return text
+
+
+def _one_line(text: str) -> str:
+    return " ".join(clean(text).split())
 
 
 def _words(error: BaseException) -> str:

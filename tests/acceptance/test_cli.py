@@ -326,6 +326,31 @@ def test_an_import_repeated_changes_nothing(hub: RunningHub, bureaus: tuple[Bure
     assert parsed(again) == {"organisations": 1, "key_events": 0}
 
 
+def test_a_file_with_bad_records_is_taken_not_at_all_and_each_is_named(
+    hub: RunningHub, bureaus: tuple[Bureau, Bureau], tmp_path: Path
+) -> None:
+    bureau = Bureau("410105-health", tmp_path, hub.url)
+    (good,) = bureau.new_keys()
+    bad = [
+        good | {"id": "nonsense"},
+        good | {"id": "410106-health", "roles": ["king"]},
+        good | {"id": "410107-health", "jwks": {"keys": [{"kty": "oct", "k": "AA"}]}},
+    ]
+    (tmp_path / "file.json").write_text(json.dumps([good, *bad]))
+    before = parsed(xieban("organisations", "list", "--hub", hub.url, "--json"))
+    done = xieban("organisations", "import", str(tmp_path / "file.json"), "--data", str(hub.data))
+    assert (done.returncode, done.stdout) == (1, "")
+    heading, *findings = done.stderr.splitlines()
+    assert "import-invalid" in heading
+    assert [finding.split(":")[0].strip() for finding in findings] == [
+        "record 1 (nonsense)",
+        "record 2 (410106-health)",
+        "record 3 (410107-health)",
+    ]
+    assert "/jwks/keys/0" in findings[2]
+    assert parsed(xieban("organisations", "list", "--hub", hub.url, "--json")) == before
+
+
 def test_the_directory_is_the_same_beside_the_hub_and_over_http(
     hub: RunningHub, bureaus: tuple[Bureau, Bureau]
 ) -> None:

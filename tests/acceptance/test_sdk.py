@@ -5,6 +5,7 @@ import base64
 import contextlib
 import itertools
 import json
+import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -34,7 +35,7 @@ from adapters.client import (
 from keys import jwk
 from keys.errors import BadSeal, BadSignature, Fault, KeyUnknown
 from keys.jwk import DecryptionKey, SigningKey
-from protocols import entries, envelope
+from protocols import entries, envelope, loading
 from protocols.loading import catalogue
 from protocols.refusals import DataInvalid, ReceiptInvalid
 from tests.conftest import RunningHub
@@ -247,6 +248,24 @@ async def test_a_recipient_whose_keys_changed_a_moment_ago_is_sealed_to_anew(
         # Here has never seen the new signing key: it is asked for when it first appears.
         accepted = await third.reply(item, "accept", {})
     assert (await newest(here, accepted.id)).event.source == THIRD
+
+
+async def test_a_case_is_opened_in_the_latest_version_and_goes_on_in_its_own(
+    here: Client, bureaus: dict[str, Bureau], tmp_path: Path
+) -> None:
+    shutil.copytree(loading.FOLDER, tmp_path / "catalogue")
+    newer = tmp_path / "catalogue" / "case-assistance" / "1.10"
+    shutil.copytree(newer.with_name("1.0"), newer)
+    flow = newer / "flow.toml"
+    flow.write_text(flow.read_text("utf-8").replace('version = "1.0"', 'version = "1.10"', 1), "utf-8")
+    sent = await here.open_case(THERE, example("request"), SECRET)
+    async with bureaus[HERE].client(catalogue=loading.load(tmp_path / "catalogue")) as client:
+        case = envelope.new_id()
+        fresh = await client.prepare("case-assistance.request", case, [THERE], example("request"), SECRET)
+        withdrawn = await client.prepare("case-assistance.withdraw", sent.case, [THERE], example("withdraw"))
+        assert fresh.event.dataschema == f"{loading.BASE}/case-assistance/1.10/request"
+        assert withdrawn.event.dataschema == f"{loading.BASE}/case-assistance/1.0/withdraw"
+        assert (await client.resend(withdrawn)).case == sent.case
 
 
 async def test_a_client_that_is_not_open_says_so(bureaus: dict[str, Bureau]) -> None:
