@@ -1,5 +1,6 @@
 """The command `xieban`: one file a command, put together here; the one place that sees everything."""
 
+import io
 import sys
 from typing import Annotated
 
@@ -65,6 +66,9 @@ def root(
 
 def main() -> None:
     """Run the command line; whatever goes wrong ends it with one line on standard error and status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without Chinese is no reason to fail
     try:
         app()
     except (Exception, KeyboardInterrupt) as error:

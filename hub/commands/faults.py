@@ -77,7 +77,7 @@ def _words(error: BaseException) -> str:
     if isinstance(error, Refused):
         return _refused(error)
     if isinstance(error, Fault):
-        return f"{_chinese(error.code)} · {error.code}: {error.detail}"
+        return f"{_chinese(error.code)} · {error.code}: {error.detail}{_passing_over(error)}"
     if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
         return f"数据库出错，请查看 postgres.log 或配置的数据库 · database: {error}"
     if isinstance(error, aiohttp.ClientError):
@@ -100,6 +100,12 @@ def _refused(refusal: Refused) -> str:
     named = [str(action.get("message")) for action in actions if isinstance(action, dict)] if actions else []
     allowed = f"; 现在可发 · allowed now: {', '.join(named)}" if named else ""
     return f"枢纽拒绝：{_chinese(code) or '见详情'} · refused, {code}: {detail}{allowed}"
+
+
+def _passing_over(fault: Fault) -> str:
+    """How to read on behind a message that can't be read."""
+    at = fault.data.get("position")
+    return f" (位置 position {at}; 越过它 · read on with --after {at})" if isinstance(at, int) else ""
 
 
 def _chinese(code: str) -> str:

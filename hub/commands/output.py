@@ -2,6 +2,7 @@
 
 import json
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,18 +18,18 @@ WIDE = 240
 
 def as_json(value: Any) -> None:
     """One JSON document, indented."""
-    typer.echo(json.dumps(msgspec.to_builtins(value), ensure_ascii=False, indent=2))
+    typer.echo(_escaped(json.dumps(msgspec.to_builtins(value), ensure_ascii=False, indent=2)))
 
 
 def as_line(value: Any) -> None:
     """One JSON document in one line, handed on at once."""
-    typer.echo(json.dumps(msgspec.to_builtins(value), ensure_ascii=False))
+    typer.echo(_escaped(json.dumps(msgspec.to_builtins(value), ensure_ascii=False)))
     sys.stdout.flush()
 
 
 def pretty(value: Any) -> str:
-    """JSON for people to read, free of control characters: a partner's texts must not drive the terminal."""
-    return clean(json.dumps(value, ensure_ascii=False, indent=2))
+    """JSON for people to read, with escapes: a partner's texts must not drive the terminal."""
+    return _escaped(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -53,5 +54,14 @@ def remark(text: str) -> None:
 
 
 def clean(text: str) -> str:
-    """The text without control characters other than line breaks (ISO 6429 sequences begin with one)."""
-    return "".join(char for char in text if char == "\n" or char.isprintable())
+    """The text without what moves a cursor, changes a colour or turns the direction of writing."""
+    return "".join(char for char in text if _harmless(char))
+
+
+def _escaped(document: str) -> str:
+    """The same JSON, such characters written as escapes; they can only stand in strings."""
+    return "".join(char if _harmless(char) else json.dumps(char)[1:-1] for char in document)
+
+
+def _harmless(char: str) -> bool:
+    return char == "\n" or char.isprintable() or unicodedata.category(char) == "Zs"

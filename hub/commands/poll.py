@@ -102,9 +102,7 @@ class Reader:
             try:
                 shown["content"] = client.unseal(item)
             except BadSeal as fault:
-                raise BadSeal(
-                    f"position {item.position}: {fault.detail}; read on with --after {item.position}"
-                ) from None
+                raise BadSeal(fault.detail, position=item.position) from None
         return shown
 
 

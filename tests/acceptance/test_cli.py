@@ -1,5 +1,6 @@
 """The command line, as its users meet it: real processes against a real hub."""
 
+import asyncio
 import json
 import os
 import signal
@@ -8,13 +9,17 @@ import subprocess
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
 
+from adapters.client import Client
 from hub.commands import app
+from keys.keystore import KeyStore
+from protocols import entries
 from tests.conftest import XIEBAN, RunningHub
 
 PASSPHRASE = "一句足够长的口令"
@@ -67,6 +72,16 @@ class Bureau:
         """The record that `keys new` prints."""
         names = ["--organisation", self.id, "--name-zh", f"机构 {self.id}", "--name-en", f"Bureau {self.id}"]
         return parsed(self.run("keys", "new", *names, *options))
+
+    def logged(self, id: str) -> list[type]:
+        """The kinds of entries that the log has of a message it sent."""
+
+        async def ask() -> list[type]:
+            key = KeyStore(self.folder / "keys").signing_key(PASSPHRASE, datetime.now(UTC))
+            async with Client(self.hub, self.id, key) as client:
+                return [type(proven.entry) for proven in await client.events(self.id, id)]
+
+        return asyncio.run(ask())
 
     def mailbox_end(self) -> int:
         """The position of its last message."""
@@ -195,6 +210,46 @@ def test_sealed_content_that_does_not_fit_stays_at_home_unless_told_otherwise(
     assert there.mailbox_end() == end
     assert here.run(*request, "--no-check", stdin='{"unknown": 1}').returncode == 0
     assert there.mailbox_end() == end + 1
+
+
+def test_what_a_partner_writes_does_not_drive_the_terminal(
+    bureaus: tuple[Bureau, Bureau], papers: dict[str, str]
+) -> None:
+    here, there = bureaus
+    end = there.mailbox_end()
+    trick = {"narrative": "一\u3000二\x1b[31m\x9b2J\u202e\r三"}
+    request = ["case", "open", "--to", there.id, "--data", papers["request"], "--sealed", "-", "--no-check"]
+    assert here.run(*request, stdin=json.dumps(trick)).returncode == 0
+    poll = ["poll", "--open", "--after", str(end)]
+    shown = there.run(*poll).stdout
+    assert "一\u3000二" in shown
+    assert not set("\x1b\x9b\u202e\r") & set(shown)
+    machine = there.run(*poll, "--json")
+    assert not set("\x1b\x9b\u202e\r") & set(machine.stdout)
+    assert parsed(machine)["items"][0]["content"] == trick
+
+
+def test_what_can_not_be_opened_is_named_and_not_signed_for(
+    bureaus: tuple[Bureau, Bureau], papers: dict[str, str], tmp_path: Path
+) -> None:
+    here, there = bureaus
+    end = there.mailbox_end()
+    request = ["case", "open", "--to", there.id, "--data", papers["request"]]
+    sent = parsed(here.run(*request, "--sealed", papers["request--sealed"], "--json"))
+    # A store with the right signing key and without the one that it was sealed to.
+    for path in (there.folder / "keys").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+        (tmp_path / path.name).chmod(path.stat().st_mode & 0o777)
+    tmp_path.chmod(0o700)
+    listing = json.loads((tmp_path / "jwks.json").read_text())
+    (sealing,) = [key["kid"] for key in listing["keys"] if key["use"] == "enc"]
+    (tmp_path / f"{sealing}.jwe").unlink()
+    poll = ["poll", "--keys", str(tmp_path), "--after", str(end), "--open", "--acknowledge"]
+    assert f"--after {end + 1}" in complaint(there.run(*poll))
+    assert entries.Acknowledged not in here.logged(sent["id"])
+    whole = ["poll", "--after", str(end), "--open", "--acknowledge", "--json"]
+    assert parsed(there.run(*whole))["items"][0]["id"] == sent["id"]
+    assert entries.Acknowledged in here.logged(sent["id"])
 
 
 def test_a_cursor_file_reads_each_message_once(bureaus: tuple[Bureau, Bureau], opened: Any, tmp_path: Path) -> None:
@@ -444,6 +499,8 @@ def test_what_a_hub_can_not_work_with_is_one_line_and_no_traceback(hub: RunningH
     (tmp_path / "bad.toml").write_text("[hub]\nnonsense = 1\n")
     (tmp_path / "bad.json").write_text('[{"id": "nonsense"}]')
     bad, missing, port = str(tmp_path / "bad.json"), str(tmp_path / "missing"), str(free_port())
+    (tmp_path / "away.toml").write_text(f'[database]\nurl = "postgresql://127.0.0.1:{port}/xieban"\n')
+    unreachable = ["serve", "--data", missing, "--port", port, "--config", str(tmp_path / "away.toml")]
     misconfigured = ["serve", "--data", missing, "--config", str(tmp_path / "bad.toml")]
     check(
         {
@@ -452,6 +509,7 @@ def test_what_a_hub_can_not_work_with_is_one_line_and_no_traceback(hub: RunningH
             "organisations missing": (xieban("organisations", "import", missing, "--data", missing), missing),
             "organisations malformed": (xieban("organisations", "import", bad, "--data", missing), "import-invalid"),
             "bad configuration": (xieban(*misconfigured), "config-invalid"),
+            "database away": (xieban(*unreachable), "database-unavailable"),
             "data directory in use": (xieban("serve", "--data", str(hub.data), "--port", port), "data-directory-busy"),
             "port in use": (xieban("serve", "--data", str(tmp_path / "new"), "--port", str(hub.port)), "port-in-use"),
             "no place for data": (xieban("serve", "--data", "/dev/null/hub", "--port", port), "/dev/null"),
