@@ -1,56 +1,362 @@
-"""What the README says is run: the demo, and the lines of SDK."""
+"""What the README says is run, word for word: its commands, its lines of SDK, its calls, and the demo."""
 
-import asyncio
+import contextlib
+import os
 import re
+import shlex
+import signal
 import socket
 import subprocess
-import types
+import sys
+import tomllib
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
+from typing import Any
 
-from adapters.client import Client
-from keys import jwk
-from protocols.loading import catalogue
-from tests.conftest import XIEBAN, RunningHub
+import aiohttp
+import pytest
 
-README = Path(__file__).parents[2] / "README.md"
+from hub.commands.demo import stories
+from hub.commands.demo.turn import next_message
+from protocols import legal_basis, loading, notions
+from tests.conftest import XIEBAN, RunningHub, running_hub
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+BIN = Path(sys.executable).parent
 
 
-def test_the_demo_works_cases_kills_the_hub_verifies_and_audits(tmp_path: Path) -> None:
+def blocks(language: str) -> list[str]:
+    """The README's blocks of code in a language, in order."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    options = ["--exit", "--cases", "24", "--port", port, "--data", str(tmp_path / "demo")]
-    done = subprocess.run([*XIEBAN, "demo", *options], capture_output=True, text=True, timeout=110, check=False)
+        return int(probe.getsockname()[1])
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The tests' environment with the commands on the path, and without a passphrase of somebody else's."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("XIEBAN_")}
+    return kept | {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)} | more
+
+
+def processes_on(folder: Path) -> list[tuple[int, str]]:
+    """The processes that name a directory, but for the demo itself: its hub, its workers, its PostgreSQL."""
+    found = []
+    for process in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if process.name.isdigit() and str(folder) in line and " demo " not in line:
+                found.append((int(process.name), line))
+    return found
+
+
+def numbers(pattern: str, text: str) -> list[int]:
+    """The numbers that a line of the demo's output says."""
+    match = re.search(pattern, text)
+    assert match is not None, (pattern, text)
+    return [int(group) for group in match.groups()]
+
+
+# The demo ----------------------------------------------------------------------------------------------
+
+
+def demo(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [*XIEBAN, "demo", "--exit", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=110, check=False, env=environment())
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A directory after the demo of 24 cases, and what it said."""
+    data = tmp_path_factory.mktemp("demo") / "data"
+    options = ("--cases", "24", "--port", str(free_port()), "--data", str(data), "--picture", str(data) + ".svg")
+    done = demo(*options)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "SIGKILL" in done.stdout
-    assert "every receipt verified offline; audit passed" in done.stdout
+    return data, done.stdout
 
 
-def test_the_lines_of_sdk_open_a_case_and_read_a_mailbox(hub: RunningHub) -> None:
-    example = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)[0]
-    module = types.ModuleType("example")
-    exec(example.replace("http://127.0.0.1:8420", hub.url), module.__dict__)
-    keys = {name: (jwk.generate_signing(), jwk.generate_encryption()) for name in ("411002-health", "440306-health")}
-    hub.enrol(
-        [
-            {
-                "id": name,
-                "name": {"zh": name, "en": name},
-                "superior": None,
-                "roles": ["bureau"],
-                "jwks": jwk.public_jwks([signing.public, sealing.public]),
-            }
-            for name, (signing, sealing) in keys.items()
-        ]
+def test_the_demo_says_only_numbers_that_agree(shown: tuple[Path, str]) -> None:
+    _, said = shown
+    cases, closed, declined, messages = numbers(
+        r"cases (\d+) = 办结 closed (\d+) \+ 不予协查 declined (\d+)；消息 messages (\d+)", said
     )
-    request = catalogue().protocols["case-assistance", "1.0"].messages["request"].schema.document["examples"][0]
+    assert (cases, closed + declined) == (24, 24)
+    assert declined > 0
+    assert numbers(r"offline: (\d+) 份回执全部有效", said) == [messages]
+    entries, audited, positions = numbers(r"entries (\d+) · 消息 messages (\d+) · 位置 positions (\d+)", said)
+    assert audited == messages
+    assert entries > messages + 11
+    mailboxes, walked, receipts = numbers(r"mailboxes: (\d+) 个 (\d+) 个位置，(\d+) 份回执", said)
+    assert (mailboxes, walked, receipts) == (11, positions, messages)
+    total = re.search(r"合计 all.*", said)
+    assert total is not None
+    in_all = [int(n) for n in re.findall(r"│ +(\d+)(?= │)", total[0])]
+    assert in_all[:3] == [cases, closed, declined]
+    assert in_all[3] > 0
+    assert "everything holds" in said
 
-    async def both() -> object:
-        signing, sealing = keys["440306-health"]
-        async with Client(hub.url, "440306-health", signing, [sealing]) as there:
-            await there.open_case("411002-health", request, {"narrative": "请协助。"})
-            await module.work(*keys["411002-health"], request)
-            page = await there.poll(after=0)
-            return there.unseal(page.items[0])
 
-    assert asyncio.run(both()) == {"narrative": "请协助查明有关情况。"}
+def test_the_rows_of_the_demos_table_add_up(shown: tuple[Path, str]) -> None:
+    _, said = shown
+    rows = [re.findall(r"[^│┃\s]+", line) for line in said.splitlines() if re.match(r"│ \S+[市] ", line)]
+    sums = [sum(int(row[column]) for row in rows) for column in (2, 3, 4, 5)]
+    total = re.search(r"合计 all.*", said)
+    assert total is not None
+    assert sums == [int(n) for n in re.findall(r"│ +(\d+)(?= │)", total[0])][:4]
+    assert {row[0] for row in rows} >= {"许昌市"} and {row[1] for row in rows} >= {"许昌市"}
+    for row in rows:
+        seconds = [float(value) for value in row[6:] if value != "—"]
+        assert seconds and all(value >= 0 for value in seconds)
+        assert int(row[2]) == int(row[3]) + int(row[4])
+
+
+def test_the_demo_finds_every_receipt_from_before_the_kill_again(shown: tuple[Path, str]) -> None:
+    _, said = shown
+    ended, receipts = numbers(r"SIGKILL 强行终止枢纽：已办结 (\d+) 件，已发回执 (\d+) 份", said)
+    found, mailboxes, positions = numbers(r"此前 (\d+) 份回执的消息都在原位，(\d+) 个收件箱 (\d+) 个位置无缺号", said)
+    assert ended >= 12
+    assert (found, mailboxes) == (receipts, 11)
+    assert positions >= receipts > 24
+
+
+def test_the_demo_leaves_no_process_behind(shown: tuple[Path, str]) -> None:
+    assert processes_on(shown[0]) == []
+
+
+def test_the_demos_picture_fetches_nothing(shown: tuple[Path, str]) -> None:
+    data, _ = shown
+    for picture in (Path(f"{data}.svg"), ROOT / "docs/demo.svg"):
+        drawn = picture.read_text("utf-8")
+        assert "turnaround" in drawn.replace("&#160;", " ")
+        assert not re.search(r"@font-face|@import|<image|url\((?!#)|xlink:href", drawn)
+
+
+def test_the_demo_works_again_on_the_same_directory(shown: tuple[Path, str]) -> None:
+    data, before = shown
+    done = demo("--cases", "3", "--port", str(free_port()), "--data", str(data))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (messages,) = numbers(r"offline: (\d+) 份回执全部有效", done.stdout)
+    (earlier,) = numbers(r"offline: (\d+) 份回执全部有效", before)
+    assert numbers(r"消息 messages (\d+) · 位置", done.stdout) == [messages + earlier]
+
+
+@contextlib.contextmanager
+def demo_running(*options: str) -> Iterator[subprocess.Popen[str]]:
+    """The demo with its output as a pipe; killed if it should not end."""
+    command = [*XIEBAN, "demo", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment()) as p:
+        try:
+            yield p
+        finally:
+            if p.poll() is None:
+                p.send_signal(signal.SIGTERM)
+
+
+def lines_until(process: subprocess.Popen[str], words: str, more: int = 0) -> list[str]:
+    """What it says up to a line with these words, and so many lines after it."""
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line.rstrip("\n"))
+        if words in line:
+            return said + [process.stdout.readline().rstrip("\n") for _ in range(more)]
+    raise AssertionError("\n".join(said))
+
+
+def test_the_three_commands_that_the_demo_offers_work_as_printed(tmp_path: Path) -> None:
+    data, port = tmp_path / "data", str(free_port())
+    with demo_running("--cases", "2", "--port", port, "--data", str(data)) as running:
+        listing, verify, curl = (line.strip() for line in lines_until(running, "接下来可以试", 3)[-3:])
+        outputs = []
+        for command in (listing, verify, curl):
+            done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 0, (command, done.stderr)
+            outputs.append(done.stdout)
+        assert len(re.findall(r"\d{6}-health", outputs[0])) == 4
+        assert "有效 · valid" in outputs[1]
+        assert '"411002-health"' in outputs[2] and "魏都区卫生健康委员会" in outputs[2]
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 0
+    assert processes_on(data) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("words", ["xieban demo", "SIGKILL"], ids=["at the start", "while the hub is away"])
+def test_whoever_stops_the_demo_stops_all_of_it(tmp_path: Path, words: str, number: signal.Signals) -> None:
+    data = tmp_path / "data"
+    with demo_running("--cases", "4", "--port", str(free_port()), "--data", str(data)) as running:
+        lines_until(running, words)
+        running.send_signal(number)
+        assert running.stdout is not None
+        rest = running.stdout.read()
+        assert running.wait(60) == 130
+    assert "interrupted, the hub is stopped" in rest
+    assert processes_on(data) == []
+
+
+def test_a_demo_that_fails_leaves_nothing_running_either(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with demo_running("--cases", "300", "--port", str(free_port()), "--data", str(data)) as running:
+        lines_until(running, "发起 opened")
+        (serving,) = (pid for pid, line in processes_on(data) if " serve " in line)
+        os.killpg(serving, signal.SIGKILL)
+        assert running.stdout is not None
+        rest = running.stdout.read()
+        assert running.wait(60) == 1
+    assert "xieban: " in rest and "hub.log" in rest and "Traceback" not in rest
+    assert processes_on(data) == []
+
+
+def test_a_port_in_use_is_one_line_and_nothing_is_made(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = demo("--port", str(port), "--data", str(tmp_path / "data"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "--port" in done.stderr and str(port) in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_demo_keeps_off_a_hub_that_is_not_its_own(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    done = demo("--port", str(free_port()), "--data", str(tmp_path))
+    assert done.returncode == 1
+    assert "no demo made" in done.stderr and "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["keys"]
+
+
+# What the demo's cases are about ------------------------------------------------------------------------
+
+
+def test_the_demos_texts_hold_no_forbidden_notion() -> None:
+    told = tomllib.loads((ROOT / "hub/commands/demo/stories.toml").read_text("utf-8"))
+    assert len(told["story"]) >= 12
+    assert list(notions.walk(told)) == []
+
+
+def test_every_message_of_the_demos_stories_fits_its_schemas() -> None:
+    messages = loading.catalogue().protocols["case-assistance", "1.0"].messages
+    here, there = "411002-health", "440306-health"
+    day = date(2026, 9, 1)
+    sent = set()
+    for story in stories.stories():
+        parts = {"request": stories.request(story, here, there, 7)}
+        for name in {*story.course, "accept", "agree-date", "close"} & story.told.keys():
+            parts[name] = stories.words_for(name, story, there, here, day, "440307-health")
+        if "clarify" in story.told:
+            parts["answer"] = stories.words_for("answer", story, here, here, day, None)
+        for name, (data, content) in parts.items():
+            if name == "forward":
+                content |= {"messages": [{"jws": "e30.e30.AA"}]}
+            assert not [f for f in messages[name].schema.findings(data) if "seal" not in str(f)], (story.key, name)
+            sealed = messages[name].sealed_schema
+            assert sealed is not None and not sealed.findings(content), (story.key, name)
+            sent.add(name)
+    assert sent >= {"request", "accept", "ask", "progress", "answer", "decline", "forward", "close", "propose-date"}
+
+
+def view(state: str, steps: list[tuple[str, str]], allowed: list[str], responder: str = "B") -> dict[str, Any]:
+    return {
+        "opener": "A",
+        "responder": responder,
+        "state": state,
+        "timeline": [{"source": source, "type": f"case-assistance.{name}"} for source, name in steps],
+        "allowed_actions": [{"message": name} for name in allowed],
+    }
+
+
+def test_a_bureau_goes_on_where_the_case_is_and_only_when_it_is_its_turn() -> None:
+    asking = next(story for story in stories.stories() if story.course == ["accept", "ask", "progress", "answer"])
+    steps = [("A", "request"), ("B", "accept"), ("B", "ask")]
+    paused = view("clarifying", steps, ["answer"])
+    assert next_message(paused, "A", asking) == "answer"
+    assert next_message(view("clarifying", steps, []), "B", asking) is None
+    working = view("in-progress", [*steps, ("A", "answer"), ("B", "progress")], ["answer", "progress", "forward"])
+    assert next_message(working, "B", asking) == "answer"
+    assert next_message(working, "C", asking) is None
+
+
+def test_whom_a_case_was_forwarded_to_accepts_and_answers_it() -> None:
+    moved = next(story for story in stories.stories() if story.course == ["accept", "forward"])
+    steps = [("A", "request"), ("B", "accept"), ("B", "forward")]
+    assert next_message(view("requested", steps, ["accept"], "C"), "C", moved) == "accept"
+    assert next_message(view("in-progress", [*steps, ("C", "accept")], ["answer"], "C"), "C", moved) == "answer"
+    assert next_message(view("requested", steps, ["progress"], "C"), "B", moved) is None
+
+
+# The README's own commands, lines and claims ------------------------------------------------------------
+
+
+def in_shell(script: str, folder: Path, hub: RunningHub, **more: str) -> str:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script.replace("http://127.0.0.1:8420", hub.url)],
+        cwd=folder,
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, (script, done.stderr)
+    return done.stdout
+
+
+def test_a_case_is_worked_by_the_readmes_commands_and_lines_as_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, keys, operator, opening, seeing = blocks("sh")
+    serve, *imports = operator.strip().splitlines()
+    assert serve == "xieban serve --data hub --port 8420 &"
+    *looking, audit = seeing.strip().splitlines()
+    secret = dict([shlex.split(keys.splitlines()[0])[1].split("=")])
+    monkeypatch.setenv("XIEBAN_PASSPHRASE", secret["XIEBAN_PASSPHRASE"])
+    (tmp_path / "hub").mkdir()
+    with running_hub(data=tmp_path / "hub") as hub:
+        in_shell(keys, tmp_path, hub, **secret)
+        in_shell("\n".join(imports), tmp_path, hub, **secret)
+        assert "有效 · valid" in in_shell(opening, tmp_path, hub, **secret)
+        (example,) = blocks("python")
+        (tmp_path / "weidu.py").write_text(example.replace("http://127.0.0.1:8420", hub.url), "utf-8")
+        said = in_shell(f"{shlex.quote(sys.executable)} weidu.py", tmp_path, hub, **secret)
+        assert said.startswith("case-assistance.request ")
+        exports = opening.splitlines()[0]
+        seen = in_shell("\n".join([exports, *looking]), tmp_path, hub, **secret)
+        assert "in-progress" in seen and "case-assistance.accept" in seen
+        assert "everything holds" in in_shell(audit, tmp_path, hub, **secret)
+
+
+def test_the_lines_of_sdk_are_few() -> None:
+    (example,) = blocks("python")
+    lines = [line for line in example.splitlines() if line.strip() and not line.startswith(("import", "from"))]
+    assert len(lines) <= 10
+
+
+def test_the_readmes_two_commands_are_those_of_make_and_of_ci() -> None:
+    commands = [line.split("#")[0].strip() for line in blocks("sh")[0].strip().splitlines()]
+    assert commands == ["make demo", "make test"]
+    makefile, ci = (ROOT / "Makefile").read_text("utf-8"), (ROOT / ".ci/run").read_text("utf-8")
+    for command in commands:
+        assert re.search(rf"^{command.removeprefix('make ')}:", makefile, re.MULTILINE)
+    assert "make test" in ci.splitlines()
+
+
+async def test_the_calls_that_the_readme_names_are_the_hubs(hub: RunningHub) -> None:
+    named = re.findall(r"`(GET|POST) (/[^`]+)`", README)
+    assert len(named) >= 8
+    async with aiohttp.ClientSession(hub.url) as session, session.get("/openapi.json") as answer:
+        paths = (await answer.json())["paths"]
+    for method, path in named:
+        assert path == "/openapi.json" or method.lower() in paths[path], path
+
+
+def test_what_the_readme_says_it_does_not_do_holds() -> None:
+    assert {name for name, _ in loading.catalogue().protocols} == {"case-assistance"}
+    (repealed,) = re.findall(r"`(sc-[0-9]+-[0-9]+)`", README)
+    assert legal_basis.register()[repealed].repealed is not None

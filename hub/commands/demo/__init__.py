@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from adapters.client import Client, Cursor, Patience, Sent
+from hub import journal
 from hub.commands.demo import proof, stories, turnaround
 from hub.commands.demo.board import Board
 from hub.commands.demo.bureau import Assignment, Bureau
@@ -40,6 +41,7 @@ def run(data: Path | None, port: int, cases: int, stop_at_end: bool, picture: Pa
 
     Raises PortInUse, NotTheDemosDirectory, HubNotRunning, NotProven, and what the SDK raises.
     """
+    journal.configure()
     _require_port(port)
     screen = Screen()
     with contextlib.ExitStack() as stack:
@@ -81,13 +83,13 @@ async def _play(screen: Screen, data: Path, port: int, cases: int, stop_at_end: 
             _report_counts(screen, board, time.monotonic() - began)
             kept = await proof.still_there(bureaus, board.receipts)
         _report_proof(screen, kept, board.receipts)
-        entries = proof.offline(board.receipts, hub_keys)
+        proven = proof.offline(board.receipts, hub_keys)
         screen.say(
-            f"离线验证 offline: {len(entries)} 份回执全部有效 · receipts, all valid by the hub's public key alone"
+            f"离线验证 offline: {len(proven)} 份回执全部有效 · receipts, all valid by the hub's public key alone"
         )
         audited = " · ".join((await hub.run("audit", "--data", str(data))).strip().splitlines())
         screen.say(f"审计 xieban audit: {audited}")
-        screen.say(turnaround.table(turnaround.courses(entries, board.ended)))
+        screen.say(turnaround.table(turnaround.courses(proven, board.ended)))
         _keep_one(belongings, board, hub_keys)
         if picture is not None:
             screen.draw(picture)
@@ -147,7 +149,9 @@ async def _work(screen: Screen, hub: HubProcess, board: Board, bureaus: Sequence
         for bureau in bureaus:
             tasks.create_task(bureau.open(assignments.get(bureau.id, ())))
         serving = [tasks.create_task(bureau.serve()) for bureau in bureaus]
+        dying = tasks.create_task(_unexpected_end(hub))
         await board.until(lambda board: len(board.ended) >= cases // 2)
+        dying.cancel()
         await _kill(screen, hub, board, bureaus)
         dying = tasks.create_task(_unexpected_end(hub))
         await board.until(Board.everything_done)

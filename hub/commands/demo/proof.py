@@ -10,7 +10,7 @@ from hub.commands.demo.bureau import Bureau
 from keys.errors import Fault
 from keys.jwk import VerifyingKey
 from protocols import receipt
-from protocols.entries import Accepted
+from protocols.receipt import Proven
 
 PAGE = 500
 
@@ -63,10 +63,7 @@ async def _mailbox(client: Client, began: int) -> dict[int, tuple[str, str, str,
     return found
 
 
-def offline(receipts: Iterable[Sent], keys: Sequence[VerifyingKey]) -> list[Accepted]:
-    """What the log says of every message, each receipt proven with the hub's public `keys` alone.
-
-    Raises ReceiptInvalid.
-    """
-    proven = [receipt.verify(sent.receipt, keys, compact=sent.compact).entry for sent in receipts]
-    return [entry for entry in proven if isinstance(entry, Accepted)]
+def offline(receipts: Iterable[Sent], keys: Sequence[VerifyingKey]) -> list[Proven]:
+    """Every receipt proven with the hub's public `keys` alone, in the order of the log. Raises ReceiptInvalid."""
+    proven = [receipt.verify(sent.receipt, keys, compact=sent.compact) for sent in receipts]
+    return sorted(proven, key=lambda one: one.index)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from protocols.divisions import ancestors, division
 from protocols.entries import Accepted
+from protocols.receipt import Proven
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +26,17 @@ class Course:
     forwarded: bool
 
 
-def courses(entries: Iterable[Accepted], cases: Iterable[str]) -> list[Course]:
-    """What became of these `cases`, all of which have ended."""
+def courses(proven: Iterable[Proven], cases: Iterable[str]) -> list[Course]:
+    """What became of these `cases`, all of which have ended; what was `proven` stands in the order of the log."""
     grouped: dict[str, list[Accepted]] = defaultdict(list)
-    for entry in entries:
-        grouped[entry.subject].append(entry)
+    for one in proven:
+        if isinstance(one.entry, Accepted):
+            grouped[one.entry.subject].append(one.entry)
     return [_course(grouped[case]) for case in cases]
 
 
 def _course(entries: Sequence[Accepted]) -> Course:
-    request, *later = sorted(entries, key=lambda entry: datetime.fromisoformat(entry.at))
+    request, *later = entries
     began = datetime.fromisoformat(request.at)
     seconds: dict[str, float] = {}
     for entry in later:
@@ -63,7 +65,7 @@ def region(organisation: str) -> str:
 def table(found: Sequence[Course]) -> Table:
     """One row a pair of regions, one for all; seconds are medians."""
     drawn = Table(
-        title="办理时长：自发起起的秒数，中位数，按日志时刻\nturnaround: seconds since the request, medians, by the moments in the log",
+        title="办理时长：自发起起的秒数，中位数，依日志\nturnaround: seconds from the request, median, by the log",
         show_footer=True,
     )
     pairs: dict[tuple[str, str], list[Course]] = defaultdict(list)
