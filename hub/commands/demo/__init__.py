@@ -22,7 +22,7 @@ from hub.commands.demo.board import Board
 from hub.commands.demo.bureau import Assignment, Bureau
 from hub.commands.demo.cast import BUREAUS, SUPERVISOR, Belongings, Member
 from hub.commands.demo.hub_process import HubNotRunning, HubProcess
-from hub.commands.demo.screen import Screen, counts
+from hub.commands.demo.screen import Screen
 from hub.processes import PortInUse
 from keys import jwk
 from keys.jwk import VerifyingKey
@@ -32,7 +32,7 @@ PATIENCE = Patience(within=120.0, longest=1.0)
 """A bureau goes on asking while the hub is away; it is away for some seconds only."""
 SEED = 2026
 FACE = "411002-health"
-"""The bureau that the commands to try next speak of."""
+"""The bureau whose address is shown at the end."""
 
 
 def run(data: Path | None, port: int, cases: int, stop_at_end: bool, picture: Path | None = None) -> None:
@@ -198,7 +198,6 @@ async def _unexpected_end(hub: HubProcess) -> None:
 def _report_counts(screen: Screen, board: Board, seconds: float) -> None:
     states = list(board.ended.values())
     declined = states.count("declined")
-    screen.say(counts(board), record=False)
     screen.say(
         f"案件 cases {board.cases} = 办结 closed {len(states) - declined} + 不予协查 declined {declined}；"
         f"消息 messages {len(board.receipts)}，{seconds:.1f} 秒 s，每秒 per second {len(board.receipts) / seconds:.0f}"
@@ -222,24 +221,21 @@ def _keep_one(belongings: Belongings, board: Board, hub_keys: Sequence[Verifying
 
 async def _stay(screen: Screen, hub: HubProcess, belongings: Belongings) -> None:
     """The hub in the foreground, with what to try next; returns on Ctrl-C."""
-    xieban, folder = _short(Path(sys.executable).parent / "xieban"), _short(belongings.folder)
-    look = ["case", "list", "--hub", hub.url, "--as", SUPERVISOR, "--keys", f"{folder}/keys/{SUPERVISOR}"]
+    xieban, data = _short(Path(sys.executable).parent / "xieban"), _short(hub.data)
+    kept = f"{data}/{belongings.folder.name}"
+    speaker = ["--as", SUPERVISOR, "--keys", f"{kept}/keys/{SUPERVISOR}", "--passphrase-file", f"{kept}/passphrase"]
     commands = (
-        [xieban, *look, "--passphrase-file", f"{folder}/passphrase", "--limit", "20"],
-        [
-            xieban,
-            "verify",
-            f"{folder}/receipt.json",
-            "--message",
-            f"{folder}/message.jose",
-            "--key",
-            f"{folder}/hub.jwks",
-        ],
-        ["curl", f"{hub.url}/v1/organisations/{FACE}"],
+        ["case", "list", "--limit", "20", "--hub", hub.url, *speaker],
+        ["verify", f"{kept}/receipt.json", "--message", f"{kept}/message.jose", "--key", f"{kept}/hub.jwks"],
+        ["audit", "--data", data],
     )
-    screen.say(f"枢纽仍在运行 · the hub goes on running: {hub.url}，Ctrl-C 停止 stops it。接下来可以试 · try next:")
+    screen.say(
+        f"枢纽仍在运行 · the hub goes on running: {hub.url}/v1/organisations/{FACE}\n"
+        "按 Ctrl-C 停止。接下来可以试 · Ctrl-C stops it; try next:",
+        record=False,
+    )
     for command in commands:
-        screen.say("  " + shlex.join(command), record=False)
+        screen.say("  " + shlex.join([xieban, *command]), record=False)
     with contextlib.suppress(asyncio.CancelledError):
         await _unexpected_end(hub)
 

@@ -16,6 +16,7 @@ WIDTH = 100
 REFRESH = 0.2
 PLAIN_EVERY = 2.0
 """Seconds between two lines of counts where the output is no terminal."""
+OPENED, ANSWERED, ENDED = "发起 opened", "答复或不予 answered or declined", "结案 ended"
 
 
 class Screen:
@@ -56,10 +57,7 @@ class Screen:
             TextColumn("{task.fields[more]}"),
         )
         with Progress(*columns, console=self.console, auto_refresh=False) as progress:
-            bars = [
-                progress.add_task(text, total=board.cases, more="")
-                for text in ("发起 opened", "答复 answered", "办结 closed")
-            ]
+            bars = [progress.add_task(text, total=board.cases, more="") for text in (OPENED, ANSWERED, ENDED)]
             try:
                 while True:
                     self._update(progress, bars, board)
@@ -74,14 +72,17 @@ class Screen:
         progress.refresh()
 
     async def _plain(self, board: Board) -> None:
-        while True:
-            await asyncio.sleep(PLAIN_EVERY)
-            self.console.print(counts(board), highlight=False, soft_wrap=True)
+        try:
+            while True:
+                await asyncio.sleep(PLAIN_EVERY)
+                self.say(counts(board), record=False)
+        finally:
+            self.say(counts(board), record=False)
 
 
 def counts(board: Board) -> str:
     """The counts in a line."""
     return (
-        f"  发起 opened {len(board.opened)} · 答复 answered {len(board.answered)} · 办结 closed {len(board.ended)}"
+        f"  {OPENED} {len(board.opened)} · {ANSWERED} {len(board.answered)} · {ENDED} {len(board.ended)}"
         f" · 消息 messages {len(board.receipts)} · 每秒 per second {board.rate():.0f}"
     )
