@@ -1,6 +1,7 @@
 """What the README says is run, word for word: its commands, its lines of SDK, its calls, and the demo."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -18,10 +19,18 @@ from typing import Any
 
 import aiohttp
 import pytest
+from msgspec.structs import replace
 
-from hub.commands.demo import stories
+from adapters.client import Client, Cursor
+from adapters.client.connection import Connection
+from adapters.client.directory import Directory
+from hub.commands.demo import proof, stories
+from hub.commands.demo.board import Board
+from hub.commands.demo.bureau import Bureau
 from hub.commands.demo.turn import next_message
+from keys import jwk
 from protocols import legal_basis, loading, notions
+from protocols.refusals import ReceiptInvalid
 from tests.conftest import XIEBAN, RunningHub, running_hub
 
 ROOT = Path(__file__).parents[2]
@@ -204,6 +213,22 @@ def test_whoever_stops_the_demo_stops_all_of_it(tmp_path: Path, words: str, numb
     assert processes_on(data) == []
 
 
+def test_what_an_interrupted_demo_left_unfinished_is_finished_by_the_next(tmp_path: Path) -> None:
+    options = ("--port", str(free_port()), "--data", str(tmp_path / "data"))
+    with demo_running("--cases", "12", *options) as running:
+        lines_until(running, "SIGKILL")
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 130
+    with demo_running("--cases", "2", *options) as running:
+        said = lines_until(running, "接下来可以试", 1)
+        (carried,) = numbers(r"interrupted run carried on: (\d+)", "\n".join(said))
+        listed = subprocess.run(["bash", "-c", said[-1]], capture_output=True, text=True, timeout=60, check=False)
+        states = re.findall(r"\b(requested|in-progress|clarifying|answered|closed|declined)\b", listed.stdout)
+        assert set(states) <= {"closed", "declined"}
+        assert len(states) >= 2 + 6 and 0 < carried <= 6
+        running.send_signal(signal.SIGINT)
+
+
 def test_a_demo_that_fails_leaves_nothing_running_either(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with demo_running("--cases", "300", "--port", str(free_port()), "--data", str(data)) as running:
@@ -215,6 +240,38 @@ def test_a_demo_that_fails_leaves_nothing_running_either(tmp_path: Path) -> None
         assert running.wait(60) == 1
     assert "xieban: " in rest and "hub.log" in rest and "Traceback" not in rest
     assert processes_on(data) == []
+
+
+async def test_a_message_that_is_not_where_its_receipt_says_is_found_out(hub: RunningHub, tmp_path: Path) -> None:
+    names = ("411003-health", "440307-health")
+    keys = {name: (jwk.generate_signing(), jwk.generate_encryption()) for name in names}
+    hub.enrol(
+        [
+            {
+                "id": name,
+                "name": {"zh": name, "en": name},
+                "superior": None,
+                "roles": ["bureau"],
+                "jwks": jwk.public_jwks([pair[0].public, pair[1].public]),
+            }
+            for name, pair in keys.items()
+        ]
+    )
+    data, content = stories.request(stories.stories()[0], *names, 1)
+    async with (
+        Client(hub.url, names[0], keys[names[0]][0]) as here,
+        Client(hub.url, names[1], keys[names[1]][0], [keys[names[1]][1]]) as there,
+    ):
+        sent = await here.open_case(names[1], data, content, check=True)
+        reading = Bureau(there, Directory(Connection(hub.url)), keys[names[1]][1], Cursor(tmp_path / "c"), [], Board(1))
+        assert await proof.still_there([reading], [sent]) == proof.Kept(1, 1, 1)
+        for changed in ({"digest": "sha-256:" + 64 * "0"}, {"log": replace(sent.receipt.log, index=10**6)}):
+            other = dataclasses.replace(sent, receipt=replace(sent.receipt, **changed))
+            with pytest.raises(proof.NotProven):
+                await proof.still_there([reading], [other])
+            with pytest.raises(ReceiptInvalid):
+                proof.offline([other], there.hub_keys)
+        assert [one.index for one in proof.offline([sent], there.hub_keys)] == [sent.receipt.log.index]
 
 
 def test_a_port_in_use_is_one_line_and_nothing_is_made(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 import msgspec
 
 from adapters.client import Client, Cursor, Patience, Sent
+from adapters.client.connection import Connection
+from adapters.client.directory import Directory
 from hub import journal
 from hub.commands.demo import proof, stories, turnaround
 from hub.commands.demo.board import Board
@@ -74,10 +76,7 @@ async def _play(screen: Screen, data: Path, port: int, cases: int, stop_at_end: 
         members = await _enrolled(screen, hub, belongings)
         board, hub_keys = Board(cases), _hub_keys(data)
         async with contextlib.AsyncExitStack() as stack:
-            clients = [
-                await stack.enter_async_context(_client(hub, m, hub_keys)) for m in members if m.id != SUPERVISOR
-            ]
-            bureaus = _bureaus(clients, {m.id: m for m in members}, belongings, board)
+            bureaus = await _bureaus(stack, hub, members, hub_keys, belongings, board)
             began = time.monotonic()
             await _work(screen, hub, board, bureaus, cases)
             _report_counts(screen, board, time.monotonic() - began)
@@ -121,24 +120,28 @@ async def _enrolled(screen: Screen, hub: HubProcess, belongings: Belongings) -> 
     return list(members.values())
 
 
-def _client(hub: HubProcess, member: Member, hub_keys: Sequence[VerifyingKey]) -> Client:
-    return Client(hub.url, member.id, member.signing, [member.sealing], hub_keys=hub_keys, patience=PATIENCE)
-
-
 def _hub_keys(data: Path) -> list[VerifyingKey]:
     """The hub's public keys from its own directory: its bureaus need not believe the hub about them."""
     return [key for key in KeyStore(data / "keys").public_keys() if isinstance(key, VerifyingKey)]
 
 
-def _bureaus(
-    clients: Sequence[Client], members: dict[str, Member], belongings: Belongings, board: Board
+async def _bureaus(
+    stack: contextlib.AsyncExitStack,
+    hub: HubProcess,
+    members: Sequence[Member],
+    hub_keys: Sequence[VerifyingKey],
+    belongings: Belongings,
+    board: Board,
 ) -> list[Bureau]:
+    """Every bureau with keys, connected to the hub for as long as the `stack` is."""
+    connection = await stack.enter_async_context(Connection(hub.url, PATIENCE))
     made = []
-    for client in clients:
-        id = client.organisation
-        side = next(names for names in BUREAUS.values() if id in names)
-        neighbours = [name for name in side if name != id]
-        made.append(Bureau(client, members[id].sealing, Cursor(belongings.cursor_of(id)), neighbours, board))
+    for side in BUREAUS.values():
+        for member in (member for member in members if member.id in side):
+            client = Client(hub.url, member.id, member.signing, [member.sealing], hub_keys=hub_keys, patience=PATIENCE)
+            await stack.enter_async_context(client)
+            cursor, neighbours = Cursor(belongings.cursor_of(member.id)), [name for name in side if name != member.id]
+            made.append(Bureau(client, Directory(connection), member.sealing, cursor, neighbours, board))
     return made
 
 
@@ -196,12 +199,13 @@ async def _unexpected_end(hub: HubProcess) -> None:
 
 
 def _report_counts(screen: Screen, board: Board, seconds: float) -> None:
-    states = list(board.ended.values())
-    declined = states.count("declined")
+    declined, messages = list(board.ended.values()).count("declined"), len(board.receipts)
     screen.say(
-        f"案件 cases {board.cases} = 办结 closed {len(states) - declined} + 不予协查 declined {declined}；"
-        f"消息 messages {len(board.receipts)}，{seconds:.1f} 秒 s，每秒 per second {len(board.receipts) / seconds:.0f}"
+        f"案件 cases {board.cases} = 办结 closed {board.cases - declined} + 不予协查 declined {declined}；"
+        f"消息 messages {messages}，{seconds:.1f} 秒 s，每秒 per second {messages / seconds:.0f}"
     )
+    if board.carried_on:
+        screen.say(f"另接续办理上次中断的案件 · cases of an interrupted run carried on: {len(board.carried_on)}")
 
 
 def _report_proof(screen: Screen, kept: proof.Kept, receipts: Sequence[Sent]) -> None:

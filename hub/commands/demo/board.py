@@ -20,12 +20,22 @@ class Board:
         self.cases = cases
         self.receipts: list[Sent] = []
         self.opened: set[str] = set()
-        self.answered: set[str] = set()
+        self._answered: set[str] = set()
         self.ended: dict[str, str] = {}
         self._read: dict[str, int] = {}
         self._given: dict[str, int] = {}
         self._moments: deque[float] = deque()
         self._changed = asyncio.Condition()
+
+    @property
+    def answered(self) -> set[str]:
+        """The cases of this run that were answered or declined."""
+        return self._answered & self.opened
+
+    @property
+    def carried_on(self) -> set[str]:
+        """Cases of an earlier run, which was interrupted, that something was sent in."""
+        return {sent.case for sent in self.receipts} - self.opened
 
     async def sent(self, sent: Sent) -> None:
         """A bureau has a receipt for this message."""
@@ -36,11 +46,11 @@ class Board:
         await self._notify()
 
     async def case(self, id: str, *, opened: bool = False, answered: bool = False, state: str | None = None) -> None:
-        """A case of this run was opened, answered (or declined), or has ended in `state`."""
+        """A case was opened, answered (or declined), or one of this run has ended in `state`."""
         if opened:
             self.opened.add(id)
         if answered:
-            self.answered.add(id)
+            self._answered.add(id)
         if state is not None:
             self.ended[id] = state
         await self._notify()

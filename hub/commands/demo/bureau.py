@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.client import Client, Cursor, Item
+from adapters.client import Client, Cursor, Item, messages
+from adapters.client.directory import Directory
 from hub.commands.demo import stories
 from hub.commands.demo.board import Board
 from hub.commands.demo.stories import Story
@@ -14,7 +15,7 @@ from hub.commands.demo.turn import next_message
 from keys import base64url, jwe, jws
 from keys.errors import BadSeal
 from keys.jwk import DecryptionKey
-from protocols import envelope, loading, sealing
+from protocols import loading, sealing
 from protocols.deadlines import local_date
 
 AT_ONCE = 3
@@ -39,10 +40,16 @@ class Bureau:
     """
 
     def __init__(
-        self, client: Client, sealing_key: DecryptionKey, cursor: Cursor, neighbours: Sequence[str], board: Board
+        self,
+        client: Client,
+        directory: Directory,
+        sealing_key: DecryptionKey,
+        cursor: Cursor,
+        neighbours: Sequence[str],
+        board: Board,
     ) -> None:
         self.id, self.client, self.board = client.organisation, client, board
-        self._key, self._cursor, self._neighbours = sealing_key, cursor, neighbours
+        self._directory, self._key, self._cursor, self._neighbours = directory, sealing_key, cursor, neighbours
         self._room = asyncio.Semaphore(AT_ONCE)
         self._own: set[str] = set()
         self.began = cursor.load(client.hub, self.id)
@@ -63,7 +70,7 @@ class Bureau:
         while True:
             page = await self.client.poll(position, wait=WAIT)
             for item in page.items:
-                self._look_into(item)
+                await self._look_into(item)
             if page.items:
                 await self.client.acknowledge(page.items[-1])
             for item in page.items:
@@ -73,13 +80,17 @@ class Bureau:
             self._cursor.save(self.client.hub, self.id, position)
             await self.board.read(self.id, position)
 
-    def _look_into(self, item: Item) -> None:
-        """Open what is sealed; of a forward, every original that comes with it. Raises BadSeal, DataInvalid."""
+    async def _look_into(self, item: Item) -> None:
+        """Open what is sealed; of a forward, hold every original that it hands over against its author's key.
+
+        Raises BadSeal, DataInvalid, BadSignature, KeyUnknown.
+        """
         if "sealed" not in item.event.data:
             return
         content = self.client.unseal(item, check=True)
         for original in content.get("messages", ()):
-            event = envelope.event(envelope.read(jws.decode(original["jws"].encode(), typ=envelope.TYP).payload))
+            decoded, event = messages.read(original["jws"].encode())
+            jws.verify(decoded, await self._directory.signer(event.source, decoded.header.kid))
             if event.subject != item.event.subject:
                 raise BadSeal("a forward hands over a message of another case", check="subject")
             if "plaintext" in original:
