@@ -21,7 +21,9 @@ def test_the_shipped_file_says_every_setting_with_its_default() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["x = 1", "[hub]\nnmae = 1", "[hub]\nid = 5", "[hub]\nid = 'Henan'", "[hub", "[database]\nurl = []"])
+@pytest.mark.parametrize(
+    "text", ["x = 1", "[hub]\nnmae = 1", "[hub]\nid = 5", "[hub]\nid = 'Henan'", "[hub", "[database]\nurl = []"]
+)
 def test_anything_else_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.toml").write_text(text)
     with pytest.raises(ConfigInvalid, match=str(tmp_path)):
