@@ -21,6 +21,7 @@ from protocols.departments import parse_organisation_id
 from protocols.entries import KeyAdded, KeyRemoved
 
 SHOWN = 10
+LONGEST_NAME = 200
 ROLES = frozenset({"bureau", "partner", "supervisor", "auditor"})
 
 
@@ -76,9 +77,15 @@ def parse(document: bytes) -> list[Record]:
 
 
 def _findings(record: Record) -> list[str]:
-    found = []
+    found = [
+        f"name.{language} is one line of 1 to {LONGEST_NAME} characters"
+        for language, text in (("zh", record.name.zh), ("en", record.name.en))
+        if not (text.strip() and len(text) <= LONGEST_NAME and text.isprintable())
+    ]
     if unknown := sorted(set(record.roles) - ROLES):
         found.append(f"unknown roles {', '.join(unknown)}")
+    if len(set(record.roles)) != len(record.roles):
+        found.append("a role stands twice")
     if not record.roles:
         found.append("an organisation has a role")
     for name in (record.id, record.superior):
@@ -87,6 +94,8 @@ def _findings(record: Record) -> list[str]:
                 parse_organisation_id(name)
         except Fault as fault:
             found.append(fault.detail)
+    if record.id.endswith("-hub") and record.roles != ["partner"]:
+        found.append("another hub is a partner and nothing else")
     keys = record.jwks.get("keys")
     if not isinstance(keys, list):
         return [*found, "jwks is a JWK Set with an array `keys`"]

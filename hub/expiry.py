@@ -22,11 +22,11 @@ from keys.errors import Fault
 from protocols import entries, envelope, flow
 from protocols.envelope import Event
 from protocols.loading import Catalogue
+from protocols.message_checks import UNDELIVERED
 
 logger = structlog.get_logger()
 EVERY = 1.0
 PAGE = 200
-UNDELIVERED = "undelivered"
 _PASSING: tuple[type[Exception], ...] = (Fault, *CONNECTION_LOST)
 
 

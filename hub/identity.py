@@ -16,6 +16,8 @@ from keys.errors import BadCheckpoint
 from keys.jwk import SigningKey, generate_signing
 from keys.keystore import KeyStore
 
+PASSPHRASE = "XIEBAN_HUB_PASSPHRASE"
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -29,15 +31,15 @@ class Identity:
 def hub_key(data: Path) -> SigningKey:
     """The hub's Ed25519 key, made and stored encrypted on the first call.
 
-    The passphrase is that of XIEBAN_PASSPHRASE, else of the file `passphrase` (0600) that is made
-    beside the keys; an operator moves it elsewhere and sets the variable.
+    The passphrase is that of XIEBAN_HUB_PASSPHRASE, else of the file `passphrase` (0600) that is made
+    beside the keys; an operator moves it elsewhere and sets the variable. (XIEBAN_PASSPHRASE is a partner's.)
     """
     data.mkdir(parents=True, exist_ok=True)
     store = KeyStore(data / "keys")
     # A command beside a hub that starts for the first time must not make a second key.
     with open(data / "keys.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        passphrase = os.environ.get("XIEBAN_PASSPHRASE") or _passphrase_file(data)
+        passphrase = os.environ.get(PASSPHRASE) or _passphrase_file(data)
         store.create()
         if not store.kids():
             store.add(generate_signing("Ed25519"), passphrase)

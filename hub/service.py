@@ -96,8 +96,8 @@ class Hub:
     def _candidate(self, incoming: Incoming, directory: Directory) -> Candidate:
         now = datetime.now(UTC)
         verify(incoming, directory, now)
-        event, protocol, _ = validate(incoming.attributes, self.catalogue, directory, self.identity.hub, now)
-        return Candidate(incoming, event, protocol, directory.epoch)
+        event, protocol, message = validate(incoming.attributes, self.catalogue, directory, self.identity.hub, now)
+        return Candidate(incoming, event, protocol, message, directory.epoch)
 
     async def _known(self, incoming: Incoming) -> Outcome | None:
         async with self.pool.acquire() as connection:

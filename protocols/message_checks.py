@@ -10,6 +10,9 @@ from protocols.loading import MessageType, Protocol
 from protocols.schemas import Schema
 from protocols.table import Flow, Move
 
+UNDELIVERED = "undelivered"
+"""What the hub sends to the sender of a message that expired."""
+
 # What the loader adds to the open part of a message that is sealed.
 _SEALED_PART = {"sealed", "sealed_digest", "base64url"}
 
@@ -24,6 +27,10 @@ def findings(protocol: Protocol) -> Iterator[str]:
         if move.message in protocol.messages:
             for finding in _fields(move, own_part(protocol.messages[move.message])):
                 yield f"{move.message} {finding}"
+    if any(message.declared.may_expire for message in protocol.messages.values()):
+        told = protocol.messages.get(UNDELIVERED)
+        if told is None or not told.declared.from_hub:
+            yield f"a message may expire, and the hub has no message {UNDELIVERED} to say so"
     yield from _shorter(protocol)
     yield from _words(protocol)
 

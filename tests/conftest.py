@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+# A shell that starts the tests in the background has SIGINT ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 XIEBAN = [sys.executable, "-c", "from hub.commands import main; main()"]
 
 

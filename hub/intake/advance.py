@@ -13,7 +13,7 @@ from protocols.deadlines import Due
 from protocols.entries import Accepted
 from protocols.envelope import Event
 from protocols.flow import Case, Transition
-from protocols.loading import Protocol
+from protocols.loading import MessageType, Protocol
 from protocols.refusals import SchemaMismatch
 
 
@@ -24,6 +24,7 @@ class Candidate(Job):
     incoming: Incoming
     event: Event
     protocol: Protocol
+    message_type: MessageType
     epoch: int
 
     @property
@@ -48,7 +49,7 @@ class Candidate(Job):
             digest, index, tree_size = known
             return Taken(index, tree_size, False) if digest == self.incoming.signing_digest else IdReused()
         try:
-            authorise(self.incoming, self.epoch, ledger.directory, ledger.now)
+            authorise(self.incoming, self.event, self.message_type, self.epoch, ledger.directory, ledger.now)
         except Fault as refusal:
             return refusal
         before = ledger.cases.get(self.case)

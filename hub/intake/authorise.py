@@ -1,20 +1,30 @@
-"""Step 5, under the log's lock: the key's standing at this very moment, for it may have changed on the way."""
+"""Step 5, under the log's lock: the standing of sender and recipients at this very moment.
+
+Keys come and go while a message is on its way; what was true when it was verified may not be now.
+"""
 
 from datetime import datetime
 
 from hub.intake.decode import Incoming
+from hub.intake.validate import check_standing
 from hub.intake.verify import verify
 from hub.organisations import Directory
+from protocols.envelope import Event
+from protocols.loading import MessageType
 
 
-def authorise(incoming: Incoming, verified_at: int, directory: Directory, now: datetime) -> None:
-    """Raise unless the sender's key counts at `now`: what `verify` raises.
+def authorise(
+    incoming: Incoming, event: Event, message: MessageType, judged_at: int, directory: Directory, now: datetime
+) -> None:
+    """Raise unless the sender's key counts at `now` and the seal still reaches its recipients.
 
-    `verified_at` is the key epoch that the signature was verified in. While the epoch stands, the
-    validity of the key is all that time can have changed; else everything is verified again.
+    Raises what `verify` and `check_standing` raise. `judged_at` is the key epoch of the directory that both
+    went by before. While the epoch stands, the validity of the sender's key is all that time can have
+    changed; else everything is judged again.
     """
-    if directory.epoch != verified_at:
+    if directory.epoch != judged_at:
         verify(incoming, directory, now)
+        check_standing(event, message, directory, now)
         return
-    sender = directory.organisations[str(incoming.attributes["source"])]
+    sender = directory.organisations[event.source]
     sender.ring.verifying(incoming.compact.header.kid, now, sender.algorithms)

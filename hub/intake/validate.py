@@ -27,6 +27,12 @@ def validate(
     return event, protocol, message
 
 
+def check_standing(event: Event, message: MessageType, directory: Directory, now: datetime) -> None:
+    """What of this depends on who is who at `now`. Raises RecipientsInvalid, SealingInvalid."""
+    for check in _STANDING:
+        check(event, message, directory, now)
+
+
 def collect(
     attributes: dict[str, Any], catalogue: Catalogue, directory: Directory, hub: str, now: datetime
 ) -> tuple[list[Fault], tuple[Event, Protocol] | None]:
@@ -100,4 +106,5 @@ def _check_sealing(event: Event, message: MessageType, directory: Directory, now
         raise SealingInvalid(findings)
 
 
-_CHECKS = (_check_message, _check_data, _check_recipients, _check_sealing)
+_STANDING = (_check_recipients, _check_sealing)
+_CHECKS = (_check_message, _check_data, *_STANDING)

@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from jwcrypto import jwk
 
 from hub.store import embedded
 from tests.acceptance.outsider import Outsider, uuid7
@@ -216,3 +217,18 @@ def test_the_audit_sees_a_row_changed_behind_the_logs_back(bureaus: tuple[Outsid
     audit = hub.run("audit", "--data", str(hub.data))
     assert audit.returncode == 1
     assert "does not fit its digest" in audit.stderr
+
+
+def test_a_seal_that_only_a_replaced_key_opens_is_refused_even_where_the_old_key_is_remembered(
+    hub: RunningHub,
+) -> None:
+    here, there = Outsider("411081-health", hub.url), Outsider("320506-health", hub.url)
+    hub.enrol([here.record(), there.record()])
+    case, _, _ = here.open_case(there)  # the worker has both in its memory now
+    late = here.event("withdraw", case, there, here.example("withdraw"))
+    there.sealing = jwk.JWK.generate(kty="OKP", crv="X25519")
+    hub.enrol([there.record()])
+    status, problem = here.send(late)
+    assert (status, problem["type"]) == (422, "/problems/sealing-invalid")
+    assert "320506-health" in problem["errors"][0]["message"]
+    assert here.send(here.event("withdraw", case, there, here.example("withdraw")))[0] == 201

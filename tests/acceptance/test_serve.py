@@ -29,7 +29,7 @@ def refused(*arguments: str) -> str:
 
 
 def test_a_second_hub_on_the_same_directory_or_port_is_refused(hub: RunningHub, tmp_path: Path) -> None:
-    assert "data-directory-busy" in refused("--data", str(hub.data), "--port", "0")
+    assert "data-directory-busy" in refused("--data", str(hub.data), "--port", "1")
     assert "port-in-use" in refused("--data", str(tmp_path), "--port", str(hub.port))
     assert not (tmp_path / "postgres").exists()
 
@@ -47,7 +47,7 @@ def test_a_configuration_that_can_not_be_used_is_refused(tmp_path: Path, text: s
 
 def test_a_database_that_is_not_there_is_a_clear_word(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('[database]\nurl = "postgresql://nobody@127.0.0.1:1/none"')
-    said = refused("--data", str(tmp_path / "data"), "--port", "0", "--config", str(tmp_path / "config.toml"))
+    said = refused("--data", str(tmp_path / "data"), "--port", "1", "--config", str(tmp_path / "config.toml"))
     assert "database-unavailable" in said
 
 
@@ -174,7 +174,7 @@ def test_a_passphrase_that_is_wrong_is_a_clear_word(tmp_path: Path) -> None:
             text=True,
             timeout=60,
             check=False,
-            env=os.environ | {"XIEBAN_PASSPHRASE": "another"},
+            env=os.environ | {"XIEBAN_HUB_PASSPHRASE": "another"},
         )
     assert done.returncode == 1
     assert "passphrase" in done.stderr

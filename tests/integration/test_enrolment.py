@@ -74,7 +74,7 @@ async def test_a_changed_validity_is_a_key_event(empty: Connection) -> None:
 
 async def test_the_hub_itself_can_not_be_given_keys(empty: Connection) -> None:
     with pytest.raises(ImportInvalid, match="this hub itself"):
-        await take(empty, record("410000-hub", OLD))
+        await take(empty, record("410000-hub", OLD, roles=["partner"]))
 
 
 PRIVATE = OLD.jwk()
@@ -87,6 +87,13 @@ BAD: dict[str, tuple[Any, str]] = {
     "a malformed id": ([record("Xuchang")], "record 0 (Xuchang)"),
     "an unknown department": ([record("411002-magic")], "magic"),
     "an unknown role": ([record("411002-health", roles=["king"])], "unknown roles king"),
+    "a role twice": ([record("411002-health", roles=["bureau", "bureau"])], "a role stands twice"),
+    "no role": ([record("411002-health", roles=[])], "has a role"),
+    "an empty name": ([record("411002-health", name={"zh": " ", "en": "x"})], "name.zh"),
+    "a name of two lines": ([record("411002-health", name={"zh": "机构", "en": "a\nb"})], "name.en"),
+    "a name with NUL": ([record("411002-health", name={"zh": "机\0构", "en": "x"})], "name.zh"),
+    "a name too long": ([record("411002-health", name={"zh": "机" * 201, "en": "x"})], "name.zh"),
+    "another hub as a bureau": ([record("440000-hub")], "a partner and nothing else"),
     "a malformed superior": ([record("411002-health", superior="x")], "organisation id"),
     "one that stands twice": ([record("411002-health"), record("411002-health")], "stands twice"),
     "a private key": ([record("411002-health", jwks={"keys": [PRIVATE]})], "private member"),

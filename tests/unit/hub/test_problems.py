@@ -46,7 +46,9 @@ def test_every_fault_has_a_problem_or_never_reaches_a_caller() -> None:
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             if not module.name.startswith("hub.commands"):
                 importlib.import_module(module.name)
-    ours = [fault for fault in faults(Fault) if fault.__module__.partition(".")[0] in ("keys", "protocols", "hub")]
+    ours = [fault for fault in faults(Fault) if fault.__module__.startswith(("keys.", "protocols.", "hub."))]
+    # The commands have faults of their own, which end at the terminal; another test may have imported them.
+    ours = [fault for fault in ours if not fault.__module__.startswith("hub.commands")]
     codes = {fault.code for fault in ours}
     assert codes - CATALOGUE.keys() == NEVER_OVER_HTTP & codes
     assert codes >= CATALOGUE.keys() | NEVER_OVER_HTTP

@@ -372,6 +372,7 @@ MOVE = (
             "agree-date reads the field agreed as a date, which it is not",
         ),
         (SHARED, "from_hub = true", "from_hub = false", "undelivered can never be sent"),
+        (SHARED, "from_hub = true", "from_hub = false", "the hub has no message undelivered to say so"),
     ],
 )
 def test_a_flow_that_does_not_hold_together_is_found(
