@@ -1,0 +1,108 @@
+"""The hub under test, and the CPU seconds that a tree of processes has used."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(root: int) -> float:
+    """User and system time of `root` and of everything below it, children that are gone included."""
+    total = 0.0
+    waiting = [root]
+    while waiting:
+        pid = waiting.pop()
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                waiting += map(int, (task / "children").read_text().split())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        total += sum(map(int, fields[11:15])) / TICKS
+    return total
+
+
+@dataclass
+class Hub:
+    """A running hub."""
+
+    data: Path
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def cpu(self) -> float:
+        """CPU seconds of hub and PostgreSQL so far."""
+        return cpu_seconds(self.process.pid)
+
+    def enrol(self, records: Sequence[dict[str, Any]]) -> None:
+        """Import organisations."""
+        file = self.data / "organisations.json"
+        file.write_text(json.dumps(list(records)))
+        xieban("organisations", "import", str(file), "--data", str(self.data))
+
+    def get(self, path: str) -> bytes:
+        """An open call."""
+        with urllib.request.urlopen(self.url + path, timeout=30) as response:
+            return bytes(response.read())
+
+
+def xieban(*arguments: str) -> None:
+    """Run a command of the hub."""
+    subprocess.run([sys.executable, "-m", "hub.commands", *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+@contextlib.contextmanager
+def hub(port: int, workers: int = 1, data: Path | None = None) -> Iterator[Hub]:
+    """A hub on the embedded database, on a directory of its own or `data`."""
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
+        where = data or Path(folder)
+        command = [sys.executable, "-m", "hub.commands", "serve", "--data", str(where), "--port", str(port)]
+        with open(where / "hub.log", "ab") as log:
+            process = subprocess.Popen([*command, "--workers", str(workers)], stdout=log, stderr=log)
+        running = Hub(where, port, process)
+        try:
+            _await(running)
+            yield running
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+def _await(running: Hub) -> None:
+    until = time.monotonic() + 60
+    while True:
+        try:
+            running.get("/readyz")
+            return
+        except OSError:
+            if running.process.poll() is not None or time.monotonic() > until:
+                raise SystemExit((running.data / "hub.log").read_text()[-2000:]) from None
+            time.sleep(0.1)
+
+
+def load(running: Hub, requests: Sequence[tuple[str, str, str, str, bytes]], senders: int, rate: float = 0) -> Any:
+    """What the load generator saw: method, path, media type, further headers, body a request."""
+    file = running.data / "requests"
+    with open(file, "w") as out:
+        for method, path, media, more, body in requests:
+            out.write(f"{method}\t{path}\t{media}\t{more}\t{body.hex()}\n")
+    before = running.cpu()
+    command = [sys.executable, "-m", "benchmarks.load", str(running.port), str(senders), str(rate), str(file)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout) | {"hub_cpu": running.cpu() - before}
