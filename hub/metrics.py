@@ -28,6 +28,13 @@ QUEUE: Final = Gauge("xieban_queue_jobs", "Jobs that wait for a batch", multipro
 POLLS: Final = Gauge("xieban_polls_waiting", "Long polls that wait", multiprocess_mode="livesum")
 LOG_SIZE: Final = Gauge("xieban_log_size", "Entries in the log, as last seen", multiprocess_mode="max")
 
+_TAKEN: Final = {True: MESSAGES.labels("new"), False: MESSAGES.labels("known")}
+
+
+def taken(new: bool) -> None:
+    """Count a message that has its receipt."""
+    _TAKEN[new].inc()
+
 
 def batch(ledger: "Ledger", edge: Edge | None) -> None:
     """Count a committed batch."""

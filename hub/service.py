@@ -1,6 +1,7 @@
 """A hub at work in one process: its identity, its database, its writer, and the steps of a message in order."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ import structlog
 from asyncpg import Record
 
 from hub import cases, mailbox, metrics, organisations
-from hub.errors import AcknowledgementInvalid, Forbidden, NotFound
+from hub.errors import AcknowledgementInvalid, Forbidden, IdReused, NotFound
 from hub.identity import Identity
 from hub.intake import known
 from hub.intake.advance import Candidate
@@ -32,6 +33,8 @@ from protocols.loading import Catalogue, Protocol
 from protocols.receipt import LogProof, Receipt
 
 logger = structlog.get_logger()
+BREATH = 32
+"""After how many messages of a long batch others get their turn."""
 
 
 class Preflight(msgspec.Struct, frozen=True):
@@ -64,34 +67,55 @@ class Hub:
     # The way of one message ---------------------------------------------------------------------------
 
     async def take(self, token: bytes) -> tuple[Receipt, bool]:
-        """Take one message: its receipt, and whether it was new. Raises the fault that refuses it.
+        """Take one message: its receipt, and whether it was new. Raises the fault that refuses it."""
+        (result,) = await self.take_all([token])
+        if isinstance(result, Fault):
+            raise result
+        return result
+
+    async def take_all(self, tokens: Sequence[bytes]) -> list[tuple[Receipt, bool] | Fault]:
+        """Take messages that stand each alone: for each, its receipt and whether it was new, or what refuses it.
 
         Known bytes get their first receipt whatever else is wrong with them now, so a refusal is only
         final after the look-up; a message that passes is looked up in its batch.
         """
+        directory = await self.directory()
+        entered: list[tuple[Incoming | None, asyncio.Future[Outcome] | Fault]] = []
+        for number, token in enumerate(tokens, 1):
+            entered.append(self._enter(token, directory))
+            if number % BREATH == 0:
+                await asyncio.sleep(0)
+        return [await self._settled(*one, directory) for one in entered]
+
+    def _enter(self, token: bytes, directory: Directory) -> tuple[Incoming | None, asyncio.Future[Outcome] | Fault]:
         incoming = None
         try:
             incoming = decode(token)
-            outcome = await self.sequencer.submit(await self._judge(incoming))
+            return incoming, self.sequencer.submit(self._candidate(incoming, directory))
         except Fault as refusal:
-            first = None if incoming is None else await self._known(incoming)
-            if first is None:
-                _count_refusal(refusal, incoming)
-                raise self._explained(refusal, incoming) from None
-            outcome = first
-        metrics.MESSAGES.labels("new" if outcome.new else "known").inc()
-        return _receipt(outcome), outcome.new
+            return incoming, refusal
 
-    async def _judge(self, incoming: Incoming) -> Candidate:
-        """Steps 3 and 4; what the directory at hand refuses is judged again by one that is fresh."""
-        directory = await self.directory()
+    async def _settled(
+        self, incoming: Incoming | None, entered: asyncio.Future[Outcome] | Fault, directory: Directory
+    ) -> tuple[Receipt, bool] | Fault:
         try:
-            return self._candidate(incoming, directory)
-        except Fault:
-            fresh = await self.directory(fresh=True)
-            if fresh is directory:
-                raise
-            return self._candidate(incoming, fresh)
+            outcome = await (self._again(incoming, entered, directory) if isinstance(entered, Fault) else entered)
+        except Fault as refusal:
+            found = await self._first(incoming, refusal)
+            if isinstance(found, Fault):
+                _count_refusal(found, incoming)
+                return self._explained(found, incoming)
+            outcome = found
+        metrics.taken(outcome.new)
+        assert isinstance(outcome.entry, Accepted)
+        return receipt.build(outcome.entry, outcome.proof), outcome.new
+
+    async def _again(self, incoming: Incoming | None, refusal: Fault, judged_by: Directory) -> Outcome:
+        """What an old directory refused is judged once more by a fresh one."""
+        fresh = await self.directory(fresh=True)
+        if incoming is None or fresh is judged_by:
+            raise refusal
+        return await self.sequencer.submit(self._candidate(incoming, fresh))
 
     def _candidate(self, incoming: Incoming, directory: Directory) -> Candidate:
         now = datetime.now(UTC)
@@ -99,9 +123,15 @@ class Hub:
         event, protocol, message = validate(incoming.attributes, self.catalogue, directory, self.identity.hub, now)
         return Candidate(incoming, event, protocol, message, directory.epoch)
 
-    async def _known(self, incoming: Incoming) -> Outcome | None:
-        async with self.pool.acquire() as connection:
-            return await known.first(connection, self.identity.origin, incoming)
+    async def _first(self, incoming: Incoming | None, refusal: Fault) -> Outcome | Fault:
+        """The outcome these bytes had when they first came, else what refuses them."""
+        if incoming is None:
+            return refusal
+        try:
+            async with self.pool.acquire() as connection:
+                return await known.first(connection, self.identity.origin, incoming) or refusal
+        except IdReused as reused:
+            return reused
 
     def _explained(self, refusal: Fault, incoming: Incoming | None) -> Fault:
         """The refusal, with what is allowed instead where the flow refused."""
@@ -237,9 +267,3 @@ def _count_refusal(refusal: Fault, incoming: Incoming | None) -> None:
     metrics.REFUSALS.labels(refusal.code).inc()
     source, id = (incoming.key if incoming is not None else None) or (None, None)
     logger.info("refused", code=refusal.code, source=source, message=id)
-
-
-def _receipt(outcome: Outcome) -> Receipt:
-    entry = entries.decode(receipt.leaf(outcome.proof))
-    assert isinstance(entry, Accepted)
-    return receipt.build(entry, outcome.proof)

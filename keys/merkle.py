@@ -55,19 +55,23 @@ def _split(begin: int, end: int) -> int:
 
 
 def _inclusion_ranges(index: int, size: int) -> list[tuple[int, int]]:
+    """The leaves under each hash of the audit path, from the leaf upwards.
+
+    Below the level at which the paths of `index` and of the last leaf meet, a sibling stands on either side, and
+    only the topmost of them can be cut off by the tree's end; above it all siblings stand on the left.
+    """
     if not 0 <= index < size:
         raise ValueError("the leaf is not in the tree")
-    begin, end = 0, size
+    meeting = (index ^ (size - 1)).bit_length()
     ranges = []
-    while end - begin > 1:
-        middle = _split(begin, end)
-        if index < middle:
-            ranges.append((middle, end))
-            end = middle
-        else:
-            ranges.append((begin, middle))
-            begin = middle
-    return ranges[::-1]
+    for level in range(meeting):
+        begin = ((index >> level) ^ 1) << level
+        ranges.append((begin, min(begin + (1 << level), size)))
+    for level in range(meeting, index.bit_length()):
+        if (index >> level) & 1:
+            end = (index >> level) << level
+            ranges.append((end - (1 << level), end))
+    return ranges
 
 
 def _consistency_ranges(old: int, new: int) -> list[tuple[int, int]]:
@@ -119,6 +123,21 @@ def root(size: int, node: NodeHash) -> bytes:
 def inclusion_proof(index: int, size: int, node: NodeHash) -> list[bytes]:
     """The audit path of a leaf in the tree of `size` leaves (RFC 6962 §2.1.1). Raises ValueError as above."""
     return _hashes(_inclusion_ranges(index, size), node)
+
+
+def inclusion_proofs(indexes: Iterable[int], size: int, node: NodeHash) -> list[list[bytes]]:
+    """The audit paths of many leaves in one tree; what they share is worked out once. Raises ValueError as above."""
+    known: dict[tuple[int, int], bytes] = {}
+    proofs = []
+    for index in indexes:
+        proof = []
+        for span in _inclusion_ranges(index, size):
+            found = known.get(span)
+            if found is None:
+                found = known[span] = _hashes([span], node)[0]
+            proof.append(found)
+        proofs.append(proof)
+    return proofs
 
 
 def consistency_proof(old: int, new: int, node: NodeHash) -> list[bytes]:

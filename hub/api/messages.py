@@ -1,6 +1,5 @@
 """Sending: one message, a batch, a preflight; and reading a message back."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,14 +59,10 @@ async def send_batch(request: web.Request) -> web.Response:
         raise errors.TooLarge(f"a batch has at most {MAX_LINES} lines")
     hub, words = request.app[HUB], language(request)
 
-    async def one(line: bytes) -> bytes:
-        try:
-            return msgspec.json.encode((await hub.take(line))[0])
-        except Fault as fault:
-            return msgspec.json.encode(described(fault, words))
-
-    answers = await asyncio.gather(*(one(line) for line in lines))
-    return web.Response(body=b"".join(a + b"\n" for a in answers), content_type=NDJSON)
+    answers = []
+    for result in await hub.take_all(lines):
+        answers.append(msgspec.json.encode(described(result, words) if isinstance(result, Fault) else result[0]))
+    return web.Response(body=b"\n".join([*answers, b""]), content_type=NDJSON)
 
 
 async def preflight(request: web.Request) -> web.Response:

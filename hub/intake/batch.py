@@ -45,14 +45,14 @@ class Sequencer:
         self._directory: Directory | None = None
         self.on_commit: Callable[[Ledger], None] = lambda ledger: None
 
-    async def submit(self, job: Job) -> Outcome:
-        """Enter `job`; returns after commit. Raises its refusal, Overloaded, Unavailable or Internal."""
+    def submit(self, job: Job) -> asyncio.Future[Outcome]:
+        """Have `job` entered; done after commit, with its refusal, Unavailable or Internal. Raises Overloaded."""
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         try:
             self._waiting.put_nowait((job, future))
         except asyncio.QueueFull:
             raise Overloaded() from None
-        return await future
+        return future
 
     async def run(self) -> None:
         """Commit batch after batch until cancelled; what was submitted before is finished by `drain`."""

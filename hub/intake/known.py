@@ -3,7 +3,7 @@
 from hub import log
 from hub.errors import IdReused
 from hub.intake.decode import Incoming
-from hub.intake.prove import Outcome
+from hub.intake.prove import Outcome, stored
 from hub.store import Connection
 from hub.store.queries import SQL
 
@@ -22,5 +22,4 @@ async def first(connection: Connection, origin: str, incoming: Incoming) -> Outc
         return None
     if row["signing_input"] != incoming.signing_digest:
         raise IdReused()
-    (proof,) = await log.prove(connection, origin, [log.Placed(row["log_index"], row["tree_size"])])
-    return Outcome(proof, False)
+    return await stored(connection, origin, log.Placed(row["log_index"], row["tree_size"]))

@@ -113,6 +113,7 @@ class Ledger:
     known: dict[tuple[str, str], tuple[bytes, int, int | None]] = field(default_factory=dict)
     cases: dict[str, Case] = field(default_factory=dict)
     counters: dict[str, Counter] = field(default_factory=dict)
+    entered: list[entries.Entry] = field(default_factory=list)
     leaves: list[bytes] = field(default_factory=list)
     messages: list[MessageRow] = field(default_factory=list)
     mailbox: list[MailboxRow] = field(default_factory=list)
@@ -124,6 +125,7 @@ class Ledger:
 
     def append(self, entry: entries.Entry) -> int:
         """Add a log entry; its index."""
+        self.entered.append(entry)
         self.leaves.append(entries.encode(entry))
         return self.size + len(self.leaves) - 1
 

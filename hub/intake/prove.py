@@ -1,5 +1,6 @@
 """Step 8, after commit: the proof of each entry, from memory where it is new, from storage where it was known."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hub import log
@@ -8,38 +9,51 @@ from hub.store import Connection
 from keys import merkle
 from keys.errors import Fault
 from keys.tiles import Edge
+from protocols import entries, receipt
 from protocols.receipt import LogProof, log_proof
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A job's end: proven in the log, and whether it was new."""
+    """A job's end: its entry, proven in the log, and whether it was new."""
 
+    entry: entries.Entry
     proof: LogProof
     new: bool
 
 
 async def prove(
-    connection: Connection, origin: str, ledger: Ledger, edge: Edge | None, note: str, taken: list[Taken | Fault]
+    connection: Connection, origin: str, ledger: Ledger, edge: Edge | None, note: str, taken: Sequence[Taken | Fault]
 ) -> list[Outcome | Fault]:
     """The outcome of each job of a batch, in order; refusals stay what they are."""
+    fresh = [one.index for one in taken if isinstance(one, Taken) and one.index >= ledger.size]
+    paths = await _paths(connection, fresh, edge) if edge is not None and fresh else {}
     outcomes: list[Outcome | Fault] = []
     for result in taken:
         if isinstance(result, Fault):
             outcomes.append(result)
-        elif result.tree_size is None and edge is not None and result.index >= ledger.size:
-            outcomes.append(Outcome(await _new(connection, origin, ledger, edge, note, result.index), result.new))
+        elif result.index in paths:
+            at = result.index - ledger.size
+            proof = log_proof(origin, result.index, ledger.leaves[at], paths[result.index], note)
+            outcomes.append(Outcome(ledger.entered[at], proof, result.new))
         else:
             place = log.Placed(result.index, result.tree_size or ledger.size)
-            (proof,) = await log.prove(connection, origin, [place])
-            outcomes.append(Outcome(proof, False))
+            outcomes.append(await stored(connection, origin, place))
     return outcomes
 
 
-async def _new(connection: Connection, origin: str, ledger: Ledger, edge: Edge, note: str, index: int) -> LogProof:
+async def stored(connection: Connection, origin: str, place: log.Placed) -> Outcome:
+    """The outcome of what was entered before, from the log as stored."""
+    (proof,) = await log.prove(connection, origin, [place])
+    return Outcome(entries.decode(receipt.leaf(proof)), proof, False)
+
+
+async def _paths(connection: Connection, indexes: Sequence[int], edge: Edge) -> dict[int, list[bytes]]:
+    """The audit paths of what a batch has added; nodes that are no longer at hand are read from storage."""
     try:
-        path = merkle.inclusion_proof(index, edge.size, edge.node)
+        paths = merkle.inclusion_proofs(indexes, edge.size, edge.node)
     except KeyError:
-        nodes = await log.read_nodes(connection, merkle.inclusion_nodes(index, edge.size))
-        path = merkle.inclusion_proof(index, edge.size, lambda level, at: nodes[level, at])
-    return log_proof(origin, index, ledger.leaves[index - ledger.size], path, note)
+        wanted = {node for index in indexes for node in merkle.inclusion_nodes(index, edge.size)}
+        nodes = await log.read_nodes(connection, wanted)
+        paths = merkle.inclusion_proofs(indexes, edge.size, lambda level, at: nodes[level, at])
+    return dict(zip(indexes, paths, strict=True))
