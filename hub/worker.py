@@ -27,8 +27,15 @@ POOL = 16
 
 
 async def open_pool(dsn: str) -> Pool:
-    """The process's connections, with a bound on every statement."""
-    return await asyncpg.create_pool(dsn, min_size=1, max_size=POOL, command_timeout=60, timeout=10)
+    """The process's connections, with a bound on every statement.
+
+    No session state is ever set on them, so none is reset when one is given back.
+    """
+    return await asyncpg.create_pool(dsn, min_size=1, max_size=POOL, command_timeout=60, timeout=10, reset=_nothing)
+
+
+async def _nothing(_: object) -> None:
+    """What is to be done with a connection that is given back."""
 
 
 async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hub.errors import IdReused
 from hub.intake.authorise import authorise
 from hub.intake.decode import Incoming
-from hub.intake.ledger import Job, Ledger, MailboxRow, MessageRow, StepRow, Taken
+from hub.intake.ledger import Job, Ledger, MailboxRow, MessageRow, Taken
 from keys.errors import Fault
 from protocols import envelope, flow
 from protocols.deadlines import Due
@@ -93,10 +93,11 @@ def enter(
             due=day.isoformat() if day else None,
         )
     )
-    row = MessageRow(event.source, event.id, case.id, index, signing_digest, digest, token)
+    provisional = due.provisional if due else False
+    step = (event.type, before, case.state, day, provisional)
+    row = MessageRow(case.id, index, token, event.source, event.id, signing_digest, digest, *step)
     ledger.messages.append(row)
     ledger.mailbox += [MailboxRow(name, at, row, event.expirytime) for name, at in positions.items()]
-    ledger.steps.append(StepRow(row, event.type, before, case.state, day, due.provisional if due else False))
     ledger.parties.update((name, case.id) for name in case.parties())
     ledger.cases[case.id] = case
     ledger.changed_cases[case.id] = (case, day)

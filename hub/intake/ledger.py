@@ -59,15 +59,20 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class MessageRow:
-    """A message taken in this batch."""
+    """A message taken in this batch, with the step that its case made by it."""
 
-    source: str
-    id: str
     case_id: str
     log_index: int
+    jws: bytes
+    source: str
+    id: str
     signing_digest: bytes
     digest: bytes
-    jws: bytes
+    type: str
+    before: str | None
+    after: str
+    due: date | None
+    provisional: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +83,6 @@ class MailboxRow:
     position: int
     message: MessageRow
     expires: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class StepRow:
-    """One step of a case."""
-
-    message: MessageRow
-    type: str
-    before: str | None
-    after: str
-    due: date | None
-    provisional: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +110,6 @@ class Ledger:
     leaves: list[bytes] = field(default_factory=list)
     messages: list[MessageRow] = field(default_factory=list)
     mailbox: list[MailboxRow] = field(default_factory=list)
-    steps: list[StepRow] = field(default_factory=list)
     marks: list[MarkRow] = field(default_factory=list)
     parties: set[tuple[str, str]] = field(default_factory=set)
     changed_cases: dict[str, tuple[Case, Any]] = field(default_factory=dict)

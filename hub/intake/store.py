@@ -1,10 +1,13 @@
-"""Step 7: the ledger and the log's new head written, each table in one statement, in the batch's transaction."""
+"""Step 7: the ledger and the log's new head written in few statements, in the batch's transaction."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from hub import log
 from hub.identity import Identity
-from hub.intake.ledger import Ledger
+from hub.intake.ledger import Ledger, MessageRow
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys import checkpoint, merkle
@@ -29,39 +32,28 @@ async def store(
     await _messages(connection, ledger, size)
     await _cases(connection, ledger)
     await _mailboxes(connection, ledger, size)
-    await connection.execute(SQL["add_entries"], ledger.size, ledger.leaves)
     if tiles:
         columns = ([t.level for t in tiles], [t.index for t in tiles], [t.hashes for t in tiles])
         await connection.execute(SQL["add_tiles"], *columns, [t.root for t in tiles])
-    await connection.execute(SQL["add_checkpoint"], size, note)
-    await connection.execute(SQL["move_head"], size, root, note, ledger.now)
-    await connection.execute(SQL["wake"])
+    await connection.execute(SQL["append"], ledger.size, ledger.leaves, size, root, note, ledger.now)
     return grown, note
 
 
 async def _messages(connection: Connection, ledger: Ledger, size: int) -> None:
-    rows = ledger.messages
-    if not rows:
-        return
-    cases, indexes = [row.case_id for row in rows], [row.log_index for row in rows]
-    await connection.execute(SQL["add_messages"], cases, indexes, [row.jws for row in rows], ledger.now)
-    await connection.execute(
-        SQL["add_message_keys"],
-        [row.source for row in rows],
-        [row.id for row in rows],
-        [row.signing_digest for row in rows],
-        [row.digest for row in rows],
-        cases,
-        indexes,
-        size,
-        ledger.now,
-    )
+    if ledger.messages:
+        columns = _columns(MessageRow, ledger.messages)
+        await connection.execute(SQL["add_messages"], *columns, size, ledger.now)
+
+
+def _columns(kind: type[Any], rows: Sequence[Any]) -> list[list[Any]]:
+    """The rows' fields, a list each, in the order in which the class names them."""
+    return [[getattr(row, name) for row in rows] for name in kind.__slots__]
 
 
 async def _cases(connection: Connection, ledger: Ledger) -> None:
-    if not ledger.steps:
+    if not ledger.changed_cases:
         return
-    changed = [(case, due) for case, due in ledger.changed_cases.values()]
+    changed = list(ledger.changed_cases.values())
     await connection.execute(
         SQL["set_cases"],
         [case.id for case, _ in changed],
@@ -73,20 +65,6 @@ async def _cases(connection: Connection, ledger: Ledger) -> None:
         [due for _, due in changed],
         [case.opened for case, _ in changed],
         [msgspec.json.encode(case).decode() for case, _ in changed],
-        ledger.now,
-    )
-    steps = ledger.steps
-    await connection.execute(
-        SQL["add_steps"],
-        [step.message.case_id for step in steps],
-        [step.message.log_index for step in steps],
-        [step.message.source for step in steps],
-        [step.message.id for step in steps],
-        [step.type for step in steps],
-        [step.before for step in steps],
-        [step.after for step in steps],
-        [step.due for step in steps],
-        [step.provisional for step in steps],
         ledger.now,
     )
     parties = sorted(ledger.parties)

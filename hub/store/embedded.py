@@ -44,7 +44,7 @@ SETTINGS = {
     "shared_buffers": "256MB",
     "max_connections": "100",
     "max_wal_size": "2GB",
-    "wal_compression": "on",
+    "wal_compression": "off",
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",

@@ -9,14 +9,18 @@ SELECT record FROM case_file WHERE case_id = ANY($1::uuid[]);
 SELECT recipient, last, handed, fetched, acknowledged FROM mailbox_counter WHERE recipient = ANY($1::text[]);
 
 -- name: add_messages
-INSERT INTO message (case_id, log_index, accepted, jws)
-SELECT case_id, log_index, $4, jws FROM unnest($1::uuid[], $2::bigint[], $3::bytea[]) AS new (case_id, log_index, jws);
-
--- name: add_message_keys
-INSERT INTO message_key (source, id, signing_input, digest, case_id, log_index, tree_size, accepted)
-SELECT source, id, signing_input, digest, case_id, log_index, $7, $8
-FROM unnest($1::text[], $2::uuid[], $3::bytea[], $4::bytea[], $5::uuid[], $6::bigint[])
-    AS new (source, id, signing_input, digest, case_id, log_index);
+WITH new AS (
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::text[], $5::uuid[], $6::bytea[], $7::bytea[],
+        $8::text[], $9::text[], $10::text[], $11::date[], $12::boolean[])
+    AS new (case_id, log_index, jws, source, id, signing_input, digest, type, before, after, due, provisional)
+), kept AS (
+    INSERT INTO message (case_id, log_index, accepted, jws) SELECT case_id, log_index, $14, jws FROM new
+), known AS (
+    INSERT INTO message_key (source, id, signing_input, digest, case_id, log_index, tree_size, accepted)
+    SELECT source, id, signing_input, digest, case_id, log_index, $13, $14 FROM new
+)
+INSERT INTO case_step (case_id, log_index, source, id, type, state_before, state_after, due, provisional, accepted)
+SELECT case_id, log_index, source, id, type, before, after, due, provisional, $14 FROM new;
 
 -- name: add_to_mailboxes
 INSERT INTO mailbox (recipient, position, case_id, log_index, source, id, digest, expires, tree_size, accepted)
@@ -43,12 +47,6 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
     AS new (case_id, protocol, version, state, opener, responder, due, opened, record)
 ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, responder = excluded.responder,
     due = excluded.due, record = excluded.record, updated = excluded.updated;
-
--- name: add_steps
-INSERT INTO case_step (case_id, log_index, source, id, type, state_before, state_after, due, provisional, accepted)
-SELECT case_id, log_index, source, id, type, state_before, state_after, due, provisional, $10
-FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::date[], $9::boolean[])
-    AS new (case_id, log_index, source, id, type, state_before, state_after, due, provisional);
 
 -- name: add_parties
 INSERT INTO case_party (organisation, case_id) SELECT * FROM unnest($1::text[], $2::uuid[])

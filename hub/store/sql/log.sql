@@ -14,22 +14,23 @@ SELECT key_epoch FROM log_head;
 INSERT INTO log_head (hub, origin, size, root, note, at) VALUES ($1, $2, 0, $3, $4, clock_timestamp())
 ON CONFLICT DO NOTHING;
 
--- name: move_head
-UPDATE log_head SET size = $1, root = $2, note = $3, at = $4;
-
 -- name: bump_key_epoch
 UPDATE log_head SET key_epoch = key_epoch + 1;
 
--- name: add_entries
-INSERT INTO log_entry (index, leaf)
-SELECT $1::bigint + ordinality - 1, leaf FROM unnest($2::bytea[]) WITH ORDINALITY AS new (leaf, ordinality);
+-- name: append
+WITH entries AS (
+    INSERT INTO log_entry (index, leaf)
+    SELECT $1::bigint + ordinality - 1, leaf FROM unnest($2::bytea[]) WITH ORDINALITY AS new (leaf, ordinality)
+), published AS (
+    INSERT INTO log_checkpoint (size, note) VALUES ($3, $5)
+), moved AS (
+    UPDATE log_head SET size = $3, root = $4, note = $5, at = $6
+)
+SELECT pg_notify('xieban', '');
 
 -- name: add_tiles
 INSERT INTO log_tile (level, index, hashes, root)
 SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bytea[], $4::bytea[]);
-
--- name: add_checkpoint
-INSERT INTO log_checkpoint (size, note) VALUES ($1, $2);
 
 -- name: checkpoints
 SELECT size, note FROM log_checkpoint WHERE size = ANY($1::bigint[]);
@@ -45,6 +46,3 @@ SELECT hashes FROM log_tile WHERE level = $1 AND index = $2;
 
 -- name: tile_roots
 SELECT root FROM log_tile WHERE level = $1 AND index >= $2 AND index < $3 ORDER BY index;
-
--- name: wake
-SELECT pg_notify('xieban', '');
