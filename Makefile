@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock lock-check node
+.PHONY: help setup demo test bench check format lock lock-check node
 
 PYTHON ?= python3
 UV ?= uv
@@ -21,6 +21,9 @@ demo: setup ## 在内置数据库上演示主要功能 (ARGS="--exit") · show t
 
 test: setup node ## 运行全部测试 (ARGS="-k …") · run all tests
 	@.venv/bin/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+
+bench: setup ## 测量受理与投递的速度 (ARGS="--scale 0.1") · measure intake and delivery beside the floor
+	@.venv/bin/python -m benchmarks $(ARGS)
 
 check: setup lock-check ## 检查风格、类型与模块边界 · check style, types and import contracts
 	@.venv/bin/ruff check .

@@ -46,7 +46,7 @@ DUE = date(2026, 12, 1)
 def judge(token: bytes, keys: dict[str, VerifyingKey]) -> dict[str, Any]:
     """Verify and validate one message; its attributes."""
     compact = jws.decode(token, typ=envelope.TYP)
-    jws.verify(compact, keys[compact.header.kid])
+    jws.verify(compact, keys[str(compact.header.kid)])
     event: dict[str, Any] = msgspec.json.decode(compact.payload)
     _, message = catalogue().message(event["type"], event["dataschema"])
     if not message.schema.accepts(event["data"]):

@@ -1,8 +1,8 @@
 """The load generator, a process of its own: bare HTTP over kept connections, so that little of the machine is its.
 
-`python -m benchmarks.load PORT SENDERS RATE FILE` sends each line of FILE as one request (method, path, media type
-and the body in hex, separated by tabs) and prints what it saw as JSON. RATE is requests a second over all senders,
-0 for as many as the hub answers.
+`python -m benchmarks.load PORT SENDERS RATE FILE` sends each line of FILE as one request (a JSON array of method,
+path, media type, further header lines, and the body in hex) and prints what it saw as JSON. RATE is requests a
+second over all senders, 0 for as many as the hub answers.
 """
 
 import asyncio
@@ -106,7 +106,7 @@ def requests(file: Path) -> list[bytes]:
     """The requests of a file, ready to be written."""
     found = []
     for line in file.read_text("ascii").splitlines():
-        method, path, media, more, body = line.split("\t")
+        method, path, media, more, body = json.loads(line)
         raw = bytes.fromhex(body)
         head = f"{method} {path} HTTP/1.1\r\nHost: hub\r\nContent-Type: {media}\r\nContent-Length: {len(raw)}\r\n{more}"
         found.append(head.encode() + b"\r\n" + raw)

@@ -56,9 +56,10 @@ class Hub:
         file.write_text(json.dumps(list(records)))
         xieban("organisations", "import", str(file), "--data", str(self.data))
 
-    def get(self, path: str) -> bytes:
-        """An open call."""
-        with urllib.request.urlopen(self.url + path, timeout=30) as response:
+    def get(self, path: str, token: str | None = None) -> bytes:
+        """A call, open or with a bearer token."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, headers=headers), timeout=30) as response:
             return bytes(response.read())
 
 
@@ -96,13 +97,16 @@ def _await(running: Hub) -> None:
             time.sleep(0.1)
 
 
-def load(running: Hub, requests: Sequence[tuple[str, str, str, str, bytes]], senders: int, rate: float = 0) -> Any:
-    """What the load generator saw: method, path, media type, further headers, body a request."""
+def load(
+    running: Hub, requests: Sequence[tuple[str, str, str, str, bytes]], senders: int, rate: float = 0
+) -> dict[str, Any]:
+    """What the load generator saw of these requests, and the CPU seconds they cost the hub."""
     file = running.data / "requests"
     with open(file, "w") as out:
         for method, path, media, more, body in requests:
-            out.write(f"{method}\t{path}\t{media}\t{more}\t{body.hex()}\n")
+            out.write(json.dumps([method, path, media, more, body.hex()]) + "\n")
     before = running.cpu()
     command = [sys.executable, "-m", "benchmarks.load", str(running.port), str(senders), str(rate), str(file)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout) | {"hub_cpu": running.cpu() - before}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    seen: dict[str, Any] = json.loads(done.stdout)
+    return seen | {"hub_cpu": running.cpu() - before}
