@@ -42,14 +42,17 @@ async def prove(connection: Connection, origin: str, places: Sequence[Placed]) -
     leaves = {
         row["index"]: row["leaf"] for row in await connection.fetch(SQL["entries"], list({p.index for p in places}))
     }
-    sizes = list({p.tree_size for p in places})
-    notes = {row["size"]: row["note"] for row in await connection.fetch(SQL["checkpoints"], sizes)}
-    proofs = []
+    by_size: dict[int, list[int]] = {}
     for place in places:
-        path = merkle.inclusion_proof(place.index, place.tree_size, lambda level, at: nodes[level, at])
-        note = notes[place.tree_size]
-        proofs.append(log_proof(origin, place.index, leaves[place.index], path, note))
-    return proofs
+        by_size.setdefault(place.tree_size, []).append(place.index)
+    notes = {row["size"]: row["note"] for row in await connection.fetch(SQL["checkpoints"], list(by_size))}
+    paths: dict[Placed, list[bytes]] = {}
+    for size, indexes in by_size.items():
+        found = merkle.inclusion_proofs(indexes, size, lambda level, at: nodes[level, at])
+        paths.update((Placed(index, size), path) for index, path in zip(indexes, found, strict=True))
+    return [
+        log_proof(origin, place.index, leaves[place.index], paths[place], notes[place.tree_size]) for place in places
+    ]
 
 
 async def read_nodes(connection: Connection, wanted: Iterable[Node]) -> dict[Node, bytes]:

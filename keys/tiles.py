@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -122,14 +123,18 @@ def inner_node(hashes: bytes, row: int, position: int) -> bytes:
     """
     if not 0 <= row <= TILE_HEIGHT or position < 0:
         raise ValueError("no tile has such a node")
-    width = HASH_SIZE << row
-    part = hashes[position * width : (position + 1) * width]
-    if len(part) != width:
+    nodes = _inner_nodes(hashes)[row]
+    if position >= len(nodes):
         raise ValueError("the tile has no such complete node")
-    nodes = _split(part)
-    while len(nodes) > 1:
-        nodes = _parents(nodes)
-    return nodes[0]
+    return nodes[position]
+
+
+@lru_cache(maxsize=256)
+def _inner_nodes(hashes: bytes) -> Rows:
+    """All complete nodes of a tile by row, the root of a full one in row 8; some 20 kB a tile."""
+    rows: Rows = [*_empty_rows(), []]
+    _extend(rows, _split(hashes))
+    return rows
 
 
 def partial_widths(size: int) -> list[int]:

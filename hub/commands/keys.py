@@ -1,9 +1,10 @@
 """`xieban keys`: a partner's key store, made and looked at."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -13,7 +14,7 @@ from hub.commands.options import KEYS, Json, Passphrase
 from hub.commands.output import as_json, remark, table
 from hub.commands.partner import passphrase_of
 from keys import jwk
-from keys.jwk import EncryptionKey, VerifyingKey
+from keys.jwk import DecryptionKey, EncryptionKey, SigningKey, VerifyingKey
 from keys.keystore import KeyStore
 from protocols.departments import parse_organisation_id
 
@@ -87,7 +88,10 @@ def new(
     now = datetime.now(UTC).replace(microsecond=0)
     until = now + timedelta(days=days) if days else None
     describe = _description(store, organisation, name_zh, name_en, superior, role)
-    for made in (jwk.generate_signing(alg, now, until), jwk.generate_encryption(curve, now, until)):
+    for made in (
+        typeable(lambda: jwk.generate_signing(alg, now, until)),
+        typeable(lambda: jwk.generate_encryption(curve, now, until)),
+    ):
         store.add(made, passphrase)
         if not json:
             remark(f"{_use(made.public)} {made.alg} {made.kid}")
@@ -136,6 +140,17 @@ def show(
     if not found:
         raise InputUnreadable(f"{keys} has no key {kid}; see xieban keys list")
     as_json(found[0].jwk)
+
+
+Made = TypeVar("Made", SigningKey, DecryptionKey)
+
+
+def typeable(generate: Callable[[], Made]) -> Made:
+    """A key whose thumbprint can be typed as an argument: one in 64 begins with a hyphen, and is drawn again."""
+    while True:
+        made = generate()
+        if not made.kid.startswith("-"):
+            return made
 
 
 def _description(
