@@ -73,9 +73,15 @@ async def _answered(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     try:
+        if (request.content_length or 0) > request.client_max_size:
+            raise TooLarge()
+        if any("\0" in text for text in (request.path, *request.query.values())):
+            raise RequestMalformed("an address holds no NUL")
         return await handler(request)
     except Fault as fault:
         return answer(fault, language(request))
+    except web.RequestPayloadError:
+        return answer(RequestMalformed("the body breaks off, or is not in its Content-Encoding"), language(request))
     except web.HTTPRequestEntityTooLarge:
         return answer(TooLarge(), language(request))
     except web.HTTPNotFound:

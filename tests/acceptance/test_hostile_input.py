@@ -1,6 +1,8 @@
 """Properly signed nonsense, and bytes of every kind: a problem that names it, nothing stored, nothing broken."""
 
 import json
+import socket
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any
@@ -270,3 +272,29 @@ def test_an_acknowledgement_is_only_ever_the_recipients_own(bureaus: Bureaus, hu
     status, again = acknowledge(there)
     assert (status, again["new"]) == (200, False)
     assert size(hub) == after
+
+
+@pytest.mark.parametrize(
+    "address", ["/v1/cases?state=%00", "/v1/messages/411002%00/01a20cba-6339-71cf-beb6-59770e8d9d83", "/v1/cases/%00"]
+)
+def test_an_address_with_nul_is_malformed(bureaus: Bureaus, address: str) -> None:
+    status, problem = bureaus[0].call("GET", address)
+    assert (status, problem["type"]) == (400, "/problems/request-malformed")
+
+
+def test_a_body_that_is_not_in_its_encoding_is_malformed(hub: RunningHub) -> None:
+    headers = {"Content-Type": "application/jose", "Content-Encoding": "gzip"}
+    request = urllib.request.Request(f"{hub.url}/v1/messages", b"not gzip", headers, method="POST")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=20)
+    assert refused.value.code == 400
+    assert json.loads(refused.value.read())["type"] == "/problems/request-malformed"
+
+
+def test_a_body_announced_as_too_large_is_refused_before_it_comes(hub: RunningHub) -> None:
+    with socket.create_connection(("127.0.0.1", hub.port), timeout=20) as connection:
+        connection.sendall(
+            b"POST /v1/messages HTTP/1.1\r\nHost: hub\r\nContent-Type: application/jose\r\n"
+            b"Content-Length: 99999999999\r\n\r\nabc"
+        )
+        assert connection.recv(64).startswith(b"HTTP/1.1 413")
