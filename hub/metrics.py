@@ -1,9 +1,11 @@
 """What is counted and timed, for Prometheus; numbers of all workers together, never an id or a name of anybody."""
 
+import os
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess, values
 
 from keys.tiles import Edge
 
@@ -12,6 +14,11 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable that names the folder through which workers share their numbers."""
+
+if FOLDER in os.environ:
+    # The library asks for the process id at every count, to notice a fork; a worker never forks.
+    _PID: Final = os.getpid()
+    values.ValueClass = values.MultiProcessValue(lambda: _PID)  # type: ignore[no-untyped-call]
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 40.0)
 
@@ -29,6 +36,12 @@ POLLS: Final = Gauge("xieban_polls_waiting", "Long polls that wait", multiproces
 LOG_SIZE: Final = Gauge("xieban_log_size", "Entries in the log, as last seen", multiprocess_mode="max")
 
 _TAKEN: Final = {True: MESSAGES.labels("new"), False: MESSAGES.labels("known")}
+
+
+@lru_cache(maxsize=4096)
+def call(method: str, route: str, status: int) -> Histogram:
+    """The seconds of the calls of one route that ended in one status."""
+    return CALLS.labels(method, route, status)
 
 
 def taken(new: bool) -> None:

@@ -63,9 +63,8 @@ async def middleware(
     response = await _answered(request, handler)
     resource = request.match_info.route.resource
     route = "unknown" if resource is None else resource.canonical
-    metrics.CALLS.labels(request.method if resource else "any", route, response.status).observe(
-        time.perf_counter() - started
-    )
+    timed = metrics.call(request.method if resource else "any", route, response.status)
+    timed.observe(time.perf_counter() - started)
     return response
 
 
