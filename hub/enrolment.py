@@ -16,7 +16,6 @@ from hub.store.queries import SQL
 from keys import strict_json
 from keys.errors import Fault
 from keys.jwk import parse_public
-from protocols import envelope
 from protocols.departments import parse_organisation_id
 from protocols.entries import KeyAdded, KeyRemoved
 
@@ -158,13 +157,12 @@ async def _keys(connection: Connection, ledger: Ledger, directory: Directory, re
     known = directory.get(record.id)
     held = {key.jwk["kid"]: (dict(key.jwk), key.removed) for key in known.keys} if known else {}
     given = {public.kid: public.jwk for public in map(parse_public, record.jwks["keys"])}
-    at = envelope.rfc3339(ledger.now)
     news = [kid for kid, jwk in given.items() if held.get(kid) != (jwk, None)]
     gone = [kid for kid, (_, removed) in held.items() if kid not in given and removed is None]
     for kid in news:
-        ledger.append(KeyAdded(record.id, kid, given[kid], at))
+        ledger.append(KeyAdded(record.id, kid, given[kid], ledger.at))
     for kid in gone:
-        ledger.append(KeyRemoved(record.id, kid, at))
+        ledger.append(KeyRemoved(record.id, kid, ledger.at))
     if news:
         columns = [record.id] * len(news), news, [json.dumps(given[kid]) for kid in news]
         await connection.execute(SQL["add_keys"], *columns, ledger.now)

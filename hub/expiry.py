@@ -68,8 +68,7 @@ class Expire(Job):
         ledger.expired.append((self.recipient, self.position))
         if self.position <= ledger.counter(self.recipient).fetched:
             return Taken(max(ledger.size - 1, 0), None, False)
-        at = envelope.rfc3339(ledger.now)
-        expired = ledger.append(entries.Expired(self.recipient, self.position, self.message_id, self.sender, at))
+        expired = ledger.append(entries.Expired(self.recipient, self.position, self.message_id, self.sender, ledger.at))
         ledger.marks.append(MarkRow(self.recipient, "expired", self.position, self.position, expired))
         digest = hashlib.sha256(self.token.rpartition(b".")[0]).digest()
         protocol = self.catalogue.protocols[case.protocol, case.version]

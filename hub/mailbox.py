@@ -82,7 +82,7 @@ def fetch(ledger: Ledger, recipient: str, through: int) -> Taken | None:
     if through <= counter.fetched:
         return None
     first = counter.fetched + 1
-    index = ledger.append(entries.Fetched(recipient, first, through, envelope.rfc3339(ledger.now)))
+    index = ledger.append(entries.Fetched(recipient, first, through, ledger.at))
     ledger.marks.append(MarkRow(recipient, "fetched", first, through, index))
     counter.fetched, counter.changed = through, True
     return Taken(index, None, True)
@@ -114,8 +114,8 @@ class Acknowledge(Job):
         if through <= counter.acknowledged:
             return Taken(max(ledger.size - 1, 0), None, False)
         first = counter.acknowledged + 1
-        at = envelope.rfc3339(ledger.now)
-        index = ledger.append(entries.Acknowledged(recipient, first, through, at, self.compact.token.decode()))
+        word = self.compact.token.decode()
+        index = ledger.append(entries.Acknowledged(recipient, first, through, ledger.at, word))
         ledger.marks.append(MarkRow(recipient, "acknowledged", first, through, index))
         counter.acknowledged, counter.changed = through, True
         return Taken(index, None, True)

@@ -79,6 +79,10 @@ class Hub:
         Known bytes get their first receipt whatever else is wrong with them now, so a refusal is only
         final after the look-up; a message that passes is looked up in its batch.
         """
+        with self.sequencer.room(len(tokens)):
+            return await self._take_all(tokens)
+
+    async def _take_all(self, tokens: Sequence[bytes]) -> list[tuple[Receipt, bool] | Fault]:
         directory = await self.directory()
         entered: list[tuple[Incoming | None, asyncio.Future[Outcome] | Fault]] = []
         for number, token in enumerate(tokens, 1):
@@ -170,7 +174,8 @@ class Hub:
         async with self.pool.acquire() as connection:
             counter = await connection.fetchrow(SQL["mailbox_counter"], recipient)
         if counter and min(after, counter["handed"]) > counter["fetched"]:
-            await self.sequencer.submit(mailbox.Fetch(recipient, after))
+            with self.sequencer.room():
+                await self.sequencer.submit(mailbox.Fetch(recipient, after))
         until = asyncio.get_running_loop().time() + wait
         while True:
             async with self.pool.acquire() as connection:
@@ -193,7 +198,8 @@ class Hub:
             digest = await connection.fetchval(SQL["mailbox_digest"], said.recipient, said.through)
         if digest is not None and said.digest != "sha-256:" + digest.hex():
             raise AcknowledgementInvalid("digest is not that of the message at this position")
-        outcome = await self.sequencer.submit(mailbox.Acknowledge(compact, said))
+        with self.sequencer.room():
+            outcome = await self.sequencer.submit(mailbox.Acknowledge(compact, said))
         return Acknowledged(said.recipient, said.through, outcome.new, outcome.proof if outcome.new else None)
 
     # Cases --------------------------------------------------------------------------------------------

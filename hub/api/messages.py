@@ -52,6 +52,7 @@ async def send(request: web.Request) -> web.Response:
 async def send_batch(request: web.Request) -> web.Response:
     """`POST /v1/messages/batch`: NDJSON, one line each in order, a receipt or a problem."""
     require_type(request, NDJSON)
+    request.app[HUB].sequencer.require_room()  # before a large body is read
     lines = [line.strip() for line in (await request.read()).split(b"\n")]
     while lines and not lines[-1]:
         lines.pop()

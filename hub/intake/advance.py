@@ -8,7 +8,7 @@ from hub.intake.authorise import authorise
 from hub.intake.decode import Incoming
 from hub.intake.ledger import Job, Ledger, MailboxRow, MessageRow, Taken
 from keys.errors import Fault
-from protocols import envelope, flow
+from protocols import flow
 from protocols.deadlines import Due
 from protocols.entries import Accepted
 from protocols.envelope import Event
@@ -89,7 +89,7 @@ def enter(
             subject=event.subject,
             causationid=event.causationid,
             recipients=positions,
-            at=envelope.rfc3339(ledger.now),
+            at=ledger.at,
             due=day.isoformat() if day else None,
         )
     )
@@ -97,7 +97,8 @@ def enter(
     step = (event.type, before, case.state, day, provisional)
     row = MessageRow(case.id, index, token, event.source, event.id, signing_digest, digest, *step)
     ledger.messages.append(row)
-    ledger.mailbox += [MailboxRow(name, at, row, event.expirytime) for name, at in positions.items()]
+    place = len(ledger.messages)
+    ledger.mailbox += [MailboxRow(name, at, place, event.expirytime) for name, at in positions.items()]
     ledger.parties.update((name, case.id) for name in case.parties())
     ledger.cases[case.id] = case
     ledger.changed_cases[case.id] = (case, day)

@@ -6,7 +6,9 @@ batches, in whatever process, can wait for each other, and the tree can't fork
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 import asyncpg
@@ -31,45 +33,78 @@ _case_decoder = msgspec.json.Decoder(Case)
 RETRY_FOR = 15.0
 """Seconds for which a batch is tried again while the database is away."""
 
+PATIENCE = 1.0
+"""Seconds of work ahead beyond which nothing more is let in: refused at once rather than late."""
+HOPED = 5_000.0
+"""Jobs a second that are expected before any were measured."""
+FEWEST = 256
+"""So many jobs are let in however slowly the last ones went."""
+
 Waiting = tuple[Job, asyncio.Future[Outcome]]
 
 
 class Sequencer:
     """One process's writer: collects jobs for a moment and commits them together."""
 
-    def __init__(self, pool: Pool, identity: Identity, *, queue: int = 10_000, batch: int = 256) -> None:
+    def __init__(self, pool: Pool, identity: Identity, *, batch: int = 256) -> None:
         self._pool, self._identity = pool, identity
-        self._waiting: asyncio.Queue[Waiting] = asyncio.Queue(queue)
+        self._waiting: deque[Waiting] = deque()
+        self._filled, self._idle = asyncio.Event(), asyncio.Event()
+        self._idle.set()
         self._batch = batch
+        self._inside = 0
+        self._pace = HOPED
         self._edge: Edge | None = None
         self._directory: Directory | None = None
         self.on_commit: Callable[[Ledger], None] = lambda ledger: None
 
-    def submit(self, job: Job) -> asyncio.Future[Outcome]:
-        """Have `job` entered; done after commit, with its refusal, Unavailable or Internal. Raises Overloaded."""
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    @contextlib.contextmanager
+    def room(self, jobs: int = 1) -> Iterator[None]:
+        """Be let in with `jobs` until the end of the block; raises Overloaded where PATIENCE is used up already.
+
+        What is let in is never refused for its number later, so a batch is taken whole or not at all.
+        """
+        self.require_room()
+        self._inside += jobs
         try:
-            self._waiting.put_nowait((job, future))
-        except asyncio.QueueFull:
-            raise Overloaded() from None
+            yield
+        finally:
+            self._inside -= jobs
+
+    def require_room(self) -> None:
+        """Raise Overloaded where nothing more is let in now."""
+        if self._inside >= max(FEWEST, PATIENCE * self._pace):
+            raise Overloaded()
+
+    def submit(self, job: Job) -> asyncio.Future[Outcome]:
+        """Have `job` entered; done after commit, with its refusal, Unavailable or Internal."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append((job, future))
+        if len(self._waiting) == 1:
+            self._filled.set()
+            self._idle.clear()
         return future
 
     async def run(self) -> None:
         """Commit batch after batch until cancelled; what was submitted before is finished by `drain`."""
+        clock = asyncio.get_running_loop().time
         while True:
-            batch = [await self._waiting.get()]
-            while len(batch) < self._batch and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
-            metrics.QUEUE.set(self._waiting.qsize())
-            try:
-                await self._settle(batch)
-            finally:
-                for _ in batch:
-                    self._waiting.task_done()
+            if not self._waiting:
+                self._idle.set()
+                self._filled.clear()
+                await self._filled.wait()
+                began = clock()
+            batch = [self._waiting.popleft() for _ in range(min(self._batch, len(self._waiting)))]
+            metrics.QUEUE.set(len(self._waiting))
+            await self._settle(batch)
+            # How fast it goes is told by batches that follow each other: what is verified meanwhile is in it.
+            began, since = clock(), began
+            if self._waiting:
+                self._pace += 0.2 * (len(batch) / max(began - since, 1e-6) - self._pace)
 
     async def drain(self) -> None:
         """Wait until everything submitted is settled."""
-        await self._waiting.join()
+        await self._idle.wait()
 
     async def _settle(self, batch: Sequence[Waiting]) -> None:
         """Commit the batch and answer each of its jobs; one that makes the batch fail is answered alone."""

@@ -4,11 +4,11 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from hub.organisations import Directory
 from keys.errors import Fault
-from protocols import entries
+from protocols import entries, envelope
 from protocols.flow import Case
 
 
@@ -57,8 +57,7 @@ class Counter:
     changed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MessageRow:
+class MessageRow(NamedTuple):
     """A message taken in this batch, with the step that its case made by it."""
 
     case_id: str
@@ -75,18 +74,16 @@ class MessageRow:
     provisional: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxRow:
-    """One position of one mailbox."""
+class MailboxRow(NamedTuple):
+    """One position of one mailbox; `message` is the place of its message among the batch's, counted from 1."""
 
     recipient: str
     position: int
-    message: MessageRow
+    message: int
     expires: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class MarkRow:
+class MarkRow(NamedTuple):
     """A range of positions fetched or acknowledged."""
 
     recipient: str
@@ -114,6 +111,11 @@ class Ledger:
     parties: set[tuple[str, str]] = field(default_factory=set)
     changed_cases: dict[str, tuple[Case, Any]] = field(default_factory=dict)
     expired: list[tuple[str, int]] = field(default_factory=list)
+    at: str = field(init=False)
+    """`now` as entries write it."""
+
+    def __post_init__(self) -> None:
+        self.at = envelope.rfc3339(self.now)
 
     def append(self, entry: entries.Entry) -> int:
         """Add a log entry; its index."""

@@ -7,12 +7,14 @@ import msgspec
 
 from hub import log
 from hub.identity import Identity
-from hub.intake.ledger import Ledger, MessageRow
+from hub.intake.ledger import Ledger, MailboxRow
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys import checkpoint, merkle
 from keys.checkpoint import Checkpoint
 from keys.tiles import Edge
+
+_case_encoder = msgspec.json.Encoder()
 
 
 async def store(
@@ -41,66 +43,40 @@ async def store(
 
 async def _messages(connection: Connection, ledger: Ledger, size: int) -> None:
     if ledger.messages:
-        columns = _columns(MessageRow, ledger.messages)
+        columns = *_columns(ledger.messages), *_columns(ledger.mailbox, len(MailboxRow._fields))
         await connection.execute(SQL["add_messages"], *columns, size, ledger.now)
-
-
-def _columns(kind: type[Any], rows: Sequence[Any]) -> list[list[Any]]:
-    """The rows' fields, a list each, in the order in which the class names them."""
-    return [[getattr(row, name) for row in rows] for name in kind.__slots__]
 
 
 async def _cases(connection: Connection, ledger: Ledger) -> None:
     if not ledger.changed_cases:
         return
-    changed = list(ledger.changed_cases.values())
-    await connection.execute(
-        SQL["set_cases"],
-        [case.id for case, _ in changed],
-        [case.protocol for case, _ in changed],
-        [case.version for case, _ in changed],
-        [case.state for case, _ in changed],
-        [case.opener for case, _ in changed],
-        [case.position.responder for case, _ in changed],
-        [due for _, due in changed],
-        [case.opened for case, _ in changed],
-        [msgspec.json.encode(case).decode() for case, _ in changed],
-        ledger.now,
-    )
-    parties = sorted(ledger.parties)
-    await connection.execute(SQL["add_parties"], [p[0] for p in parties], [p[1] for p in parties])
+    rows = [
+        (
+            case.id,
+            case.protocol,
+            case.version,
+            case.state,
+            case.opener,
+            case.position.responder,
+            due,
+            case.opened,
+            _case_encoder.encode(case).decode(),
+        )
+        for case, due in ledger.changed_cases.values()
+    ]
+    await connection.execute(SQL["set_cases"], *_columns(rows), ledger.now, *_columns(sorted(ledger.parties)))
 
 
 async def _mailboxes(connection: Connection, ledger: Ledger, size: int) -> None:
-    rows = ledger.mailbox
-    if rows:
-        await connection.execute(
-            SQL["add_to_mailboxes"],
-            [row.recipient for row in rows],
-            [row.position for row in rows],
-            [row.message.case_id for row in rows],
-            [row.message.log_index for row in rows],
-            [row.message.source for row in rows],
-            [row.message.id for row in rows],
-            [row.message.digest for row in rows],
-            [row.expires for row in rows],
-            size,
-            ledger.now,
-        )
-    counters = sorted((name, c) for name, c in ledger.counters.items() if c.changed)
-    if counters:
-        await connection.execute(
-            SQL["set_counters"],
-            [name for name, _ in counters],
-            [c.last for _, c in counters],
-            [c.handed for _, c in counters],
-            [c.fetched for _, c in counters],
-            [c.acknowledged for _, c in counters],
-        )
+    changed = [(name, c.last, c.handed, c.fetched, c.acknowledged) for name, c in ledger.counters.items() if c.changed]
+    if changed:
+        await connection.execute(SQL["set_counters"], *_columns(sorted(changed)))
     for recipient, position in ledger.expired:
         await connection.execute(SQL["mark_expired"], recipient, position)
-    marks = ledger.marks
-    if marks:
-        columns = ([m.recipient for m in marks], [m.kind for m in marks], [m.first for m in marks])
-        ends = ([m.through for m in marks], [m.log_index for m in marks])
-        await connection.execute(SQL["add_marks"], *columns, *ends, size)
+    if ledger.marks:
+        await connection.execute(SQL["add_marks"], *_columns(ledger.marks), size)
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int = 0) -> list[tuple[Any, ...]]:
+    """The columns of rows, for a statement that takes an array of each; `width` of them where there are no rows."""
+    return list(zip(*rows, strict=True)) if rows else [()] * width

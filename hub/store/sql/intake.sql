@@ -14,19 +14,30 @@ WITH new AS (
         $8::text[], $9::text[], $10::text[], $11::date[], $12::boolean[])
     AS new (case_id, log_index, jws, source, id, signing_input, digest, type, before, after, due, provisional)
 ), kept AS (
-    INSERT INTO message (case_id, log_index, accepted, jws) SELECT case_id, log_index, $14, jws FROM new
+    INSERT INTO message (case_id, log_index, accepted, jws) SELECT case_id, log_index, $18, jws FROM new
 ), known AS (
     INSERT INTO message_key (source, id, signing_input, digest, case_id, log_index, tree_size, accepted)
-    SELECT source, id, signing_input, digest, case_id, log_index, $13, $14 FROM new
+    SELECT source, id, signing_input, digest, case_id, log_index, $17, $18 FROM new
+), delivered AS (
+    INSERT INTO mailbox (recipient, position, case_id, log_index, source, id, digest, expires, tree_size, accepted)
+    SELECT recipient, position, ($1::uuid[])[message], ($2::bigint[])[message], ($4::text[])[message],
+        ($5::uuid[])[message], ($7::bytea[])[message], expires, $17, $18
+    FROM unnest($13::text[], $14::bigint[], $15::int[], $16::timestamptz[]) AS new (recipient, position, message, expires)
 )
 INSERT INTO case_step (case_id, log_index, source, id, type, state_before, state_after, due, provisional, accepted)
-SELECT case_id, log_index, source, id, type, before, after, due, provisional, $14 FROM new;
+SELECT case_id, log_index, source, id, type, before, after, due, provisional, $18 FROM new;
 
--- name: add_to_mailboxes
-INSERT INTO mailbox (recipient, position, case_id, log_index, source, id, digest, expires, tree_size, accepted)
-SELECT recipient, position, case_id, log_index, source, id, digest, expires, $9, $10
-FROM unnest($1::text[], $2::bigint[], $3::uuid[], $4::bigint[], $5::text[], $6::uuid[], $7::bytea[], $8::timestamptz[])
-    AS new (recipient, position, case_id, log_index, source, id, digest, expires);
+-- name: set_cases
+WITH party AS (
+    INSERT INTO case_party (organisation, case_id) SELECT * FROM unnest($11::text[], $12::uuid[])
+    ON CONFLICT DO NOTHING
+)
+INSERT INTO case_file (case_id, protocol, version, state, opener, responder, due, opened, record, updated)
+SELECT case_id, protocol, version, state, opener, responder, due, opened, record, $10
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::date[], $8::timestamptz[], $9::text[])
+    AS new (case_id, protocol, version, state, opener, responder, due, opened, record)
+ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, responder = excluded.responder,
+    due = excluded.due, record = excluded.record, updated = excluded.updated;
 
 -- name: set_counters
 INSERT INTO mailbox_counter AS counter (recipient, last, handed, fetched, acknowledged)
@@ -39,18 +50,6 @@ INSERT INTO mailbox_mark (recipient, kind, first, through, log_index, tree_size)
 SELECT recipient, kind, first, through, log_index, $6
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
     AS new (recipient, kind, first, through, log_index);
-
--- name: set_cases
-INSERT INTO case_file (case_id, protocol, version, state, opener, responder, due, opened, record, updated)
-SELECT case_id, protocol, version, state, opener, responder, due, opened, record, $10
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::date[], $8::timestamptz[], $9::text[])
-    AS new (case_id, protocol, version, state, opener, responder, due, opened, record)
-ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, responder = excluded.responder,
-    due = excluded.due, record = excluded.record, updated = excluded.updated;
-
--- name: add_parties
-INSERT INTO case_party (organisation, case_id) SELECT * FROM unnest($1::text[], $2::uuid[])
-ON CONFLICT DO NOTHING;
 
 -- name: mark_expired
 UPDATE mailbox SET expired = true WHERE recipient = $1 AND position = $2;
