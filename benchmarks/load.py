@@ -1,8 +1,9 @@
 """The load generator, a process of its own: bare HTTP over kept connections, so that little of the machine is its.
 
-`python -m benchmarks.load PORT SENDERS RATE FILE` sends each line of FILE as one request (a JSON array of method,
-path, media type, further header lines, and the body in hex) and prints what it saw as JSON. RATE is requests a
-second over all senders, 0 for as many as the hub answers.
+`python -m benchmarks.load PORT SENDERS RATE FILE` sends each line of FILE, a JSON array of requests that one sender
+sends one after the other; a request is an array of method, path, media type, further header lines, and the body in
+hex. RATE is requests a second over all senders, 0 for as many as the hub answers. What was seen is printed as JSON;
+where there is a rate, a request's time runs from the moment it was due, so that no wait is left out.
 """
 
 import asyncio
@@ -15,36 +16,21 @@ from typing import cast
 
 import uvloop
 
+SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
-class Sender(asyncio.Protocol):
-    """One connection: a request after each answer."""
 
-    def __init__(self, run: "Run") -> None:
-        self._run = run
-        self._buffer = b""
-        self._started = 0.0
+class Connection(asyncio.Protocol):
+    """One kept connection: whole answers, as they come."""
+
+    transport: asyncio.Transport
+    _buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Connected: begin."""
-        self._transport = cast(asyncio.Transport, transport)
-        self._next()
-
-    def _next(self) -> None:
-        delay = self._run.pause()
-        if delay > 0:
-            asyncio.get_running_loop().call_later(delay, self._send)
-        else:
-            self._send()
-
-    def _send(self) -> None:
-        if not self._run.waiting:
-            self._transport.close()
-            return
-        self._started = time.perf_counter()
-        self._transport.write(self._run.waiting.popleft())
+        """Connected."""
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        """Part of an answer; when it is whole, the next request."""
+        """Part of an answer."""
         self._buffer += data
         head, blank, rest = self._buffer.partition(b"\r\n\r\n")
         if not blank:
@@ -53,7 +39,48 @@ class Sender(asyncio.Protocol):
         if len(rest) < length:
             return
         self._buffer = b""
-        self._run.answered(int(head[9:12]), time.perf_counter() - self._started, rest)
+        self.answered(int(head[9:12]), rest)
+
+    def answered(self, status: int, body: bytes) -> None:
+        """A whole answer has come."""
+        raise NotImplementedError
+
+
+class Sender(Connection):
+    """Sends a request after each answer, and one sequence of requests after the other."""
+
+    def __init__(self, run: "Run") -> None:
+        self._run = run
+        self._left: deque[bytes] = deque()
+        self._started = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected: begin."""
+        super().connection_made(transport)
+        self._next()
+
+    def _next(self) -> None:
+        if not self._left:
+            if not self._run.waiting:
+                self.transport.close()
+                return
+            self._left.extend(self._run.waiting.popleft())
+        due = self._run.due()
+        now = time.perf_counter()
+        self._started = due or now
+        if due > now:
+            asyncio.get_running_loop().call_later(due - now, self._send)
+        else:
+            self._send()
+
+    def _send(self) -> None:
+        self.transport.write(self._left.popleft())
+
+    def answered(self, status: int, body: bytes) -> None:
+        """Note it, and go on; what hangs on a message that was refused is not sent."""
+        self._run.answered(status, time.perf_counter() - self._started, body)
+        if status >= 400:
+            self._left.clear()
         self._next()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -64,26 +91,27 @@ class Sender(asyncio.Protocol):
 class Run:
     """All senders together."""
 
-    def __init__(self, requests: list[bytes], senders: int, rate: float) -> None:
-        self.waiting = deque(requests)
+    def __init__(self, sequences: list[list[bytes]], senders: int, rate: float) -> None:
+        self.waiting = deque(sequences)
         self._senders, self._rate = senders, rate
         self._due = time.perf_counter()
         self.statuses: Counter[int] = Counter()
-        self.seconds: list[float] = []
+        self.taken: list[float] = []
+        self.refused: list[float] = []
         self.lines = 0
         self._done = asyncio.Event()
 
-    def pause(self) -> float:
-        """How long to wait before the next request, so that the rate is kept."""
+    def due(self) -> float:
+        """When the next request is due, 0 for at once."""
         if not self._rate:
             return 0.0
-        self._due = max(self._due + 1 / self._rate, time.perf_counter() - 1.0)
-        return self._due - time.perf_counter()
+        self._due += 1 / self._rate
+        return self._due
 
     def answered(self, status: int, seconds: float, body: bytes) -> None:
         """Note an answer."""
         self.statuses[status] += 1
-        self.seconds.append(seconds)
+        (self.taken if status < 400 else self.refused).append(seconds)
         self.lines += body.count(b'"log":')
 
     def gone(self) -> None:
@@ -94,7 +122,7 @@ class Run:
 
     async def run(self, port: int) -> float:
         """Send everything; the seconds it took."""
-        started = time.perf_counter()
+        started = self._due = time.perf_counter()
         loop = asyncio.get_running_loop()
         for _ in range(self._senders):
             await loop.create_connection(lambda: Sender(self), "127.0.0.1", port)
@@ -102,21 +130,28 @@ class Run:
         return time.perf_counter() - started
 
 
-def requests(file: Path) -> list[bytes]:
-    """The requests of a file, ready to be written."""
-    found = []
-    for line in file.read_text("ascii").splitlines():
-        method, path, media, more, body = json.loads(line)
-        raw = bytes.fromhex(body)
-        head = f"{method} {path} HTTP/1.1\r\nHost: hub\r\nContent-Type: {media}\r\nContent-Length: {len(raw)}\r\n{more}"
-        found.append(head.encode() + b"\r\n" + raw)
-    return found
+def request(method: str, path: str, media: str, more: str, body: bytes) -> bytes:
+    """A request, ready to be written."""
+    head = f"{method} {path} HTTP/1.1\r\nHost: hub\r\nContent-Type: {media}\r\nContent-Length: {len(body)}\r\n{more}"
+    return head.encode() + b"\r\n" + body
+
+
+def sequences(file: Path) -> list[list[bytes]]:
+    """The sequences of a file, ready to be written."""
+    lines = map(json.loads, file.read_text("ascii").splitlines())
+    return [[request(*words, bytes.fromhex(body)) for *words, body in line] for line in lines]  # type: ignore[call-arg]
+
+
+def percentiles(seconds: list[float]) -> dict[str, float]:
+    """Shares of the sorted seconds; empty where there are none."""
+    ordered = sorted(seconds)
+    return {name: ordered[int(share * (len(ordered) - 1))] for name, share in SHARES.items()} if ordered else {}
 
 
 def main() -> None:
     """Run and print."""
     port, senders, rate, file = sys.argv[1:]
-    loaded = requests(Path(file))
+    loaded = sequences(Path(file))
 
     async def work() -> tuple[Run, float]:
         run = Run(loaded, int(senders), float(rate))
@@ -124,17 +159,16 @@ def main() -> None:
 
     before = time.process_time()
     run, elapsed = uvloop.run(work())
-    seconds = sorted(run.seconds)
-    shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
     print(
         json.dumps(
             {
-                "answers": len(seconds),
                 "receipts": run.lines,
-                "statuses": dict(run.statuses),
+                "taken": len(run.taken),
+                "statuses": run.statuses,
                 "elapsed": elapsed,
                 "cpu": time.process_time() - before,
-                "latency": {name: seconds[int(share * (len(seconds) - 1))] for name, share in shares.items()},
+                "latency": percentiles(run.taken),
+                "latency_refused": percentiles(run.refused),
             }
         )
     )

@@ -9,28 +9,46 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+Request = tuple[str, str, str, str, bytes]
+"""Method, path, media type, further header lines, body."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(root: int) -> float:
     """User and system time of `root` and of everything below it, children that are gone included."""
     total = 0.0
-    waiting = [root]
-    while waiting:
-        pid = waiting.pop()
-        try:
+    for pid in _tree(root):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                waiting += map(int, (task / "children").read_text().split())
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        total += sum(map(int, fields[11:15])) / TICKS
+            total += sum(map(int, fields[11:15])) / TICKS
     return total
+
+
+def _tree(root: int) -> list[int]:
+    """`root` and every process below it."""
+    found = [root]
+    for pid in found:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def _command(pid: int) -> bytes:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]
+    return b""
+
+
+def _resident(pid: int) -> int:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
 
 
 @dataclass
@@ -49,6 +67,10 @@ class Hub:
     def cpu(self) -> float:
         """CPU seconds of hub and PostgreSQL so far."""
         return cpu_seconds(self.process.pid)
+
+    def memory(self) -> int:
+        """Bytes that the hub's processes hold, without PostgreSQL's."""
+        return sum(_resident(pid) for pid in _tree(self.process.pid) if b"postgres" not in _command(pid))
 
     def enrol(self, records: Sequence[dict[str, Any]]) -> None:
         """Import organisations."""
@@ -97,16 +119,15 @@ def _await(running: Hub) -> None:
             time.sleep(0.1)
 
 
-def load(
-    running: Hub, requests: Sequence[tuple[str, str, str, str, bytes]], senders: int, rate: float = 0
-) -> dict[str, Any]:
+def load(running: Hub, sequences: Iterable[Sequence[Request]], senders: int, rate: float = 0) -> dict[str, Any]:
     """What the load generator saw of these requests, and the CPU seconds they cost the hub."""
     file = running.data / "requests"
     with open(file, "w") as out:
-        for method, path, media, more, body in requests:
-            out.write(json.dumps([method, path, media, more, body.hex()]) + "\n")
+        for sequence in sequences:
+            out.write(json.dumps([[*words, body.hex()] for *words, body in sequence]) + "\n")
     before = running.cpu()
     command = [sys.executable, "-m", "benchmarks.load", str(running.port), str(senders), str(rate), str(file)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    file.unlink()
     seen: dict[str, Any] = json.loads(done.stdout)
     return seen | {"hub_cpu": running.cpu() - before}

@@ -12,6 +12,9 @@ from protocols.loading import Protocol, catalogue
 
 HUB = "410000-hub"
 NARRATIVE = "请协助查明当事人在贵地的从业单位、从业起止时间及有关证照情况，并附相关材料。" * 3
+CASE = (("request", 0), ("accept", 1), ("ask", 1), ("answer", 0), ("answer", 1), ("close", 0))
+"""A case from opening to close: which message, and which of the two sends it."""
+STEPS = len(CASE)
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,10 @@ class Bureau:
         return {"id": self.id, "name": name, "superior": None, "roles": ["bureau"], "jwks": jwks}
 
 
-def bureaus(count: int) -> list[Bureau]:
+def bureaus(count: int, first: int = 100_000) -> list[Bureau]:
     """Bureaus with fresh keys; their codes are numbers that no division has."""
     return [
-        Bureau(f"{100000 + number}-health", jwk.generate_signing(), jwk.generate_encryption())
-        for number in range(count)
+        Bureau(f"{first + number}-health", jwk.generate_signing(), jwk.generate_encryption()) for number in range(count)
     ]
 
 
@@ -41,7 +43,8 @@ class Writer:
     """Signs messages; the sealed part is made once a pair, for the hub can't open it anyway."""
 
     def __init__(self, organisations: Sequence[Bureau]) -> None:
-        self._bureaus = list(organisations)
+        self.bureaus = list(organisations)
+        self._places = {bureau.id: place for place, bureau in enumerate(self.bureaus)}
         self._protocol: Protocol = catalogue().protocols["case-assistance", "1.0"]
         self._sealed: dict[tuple[str, str], dict[str, Any]] = {}
 
@@ -65,8 +68,8 @@ class Writer:
 
     def requests(self, count: int) -> list[bytes]:
         """Openings of `count` cases, the bureaus in turn."""
-        size = len(self._bureaus)
-        pairs = ((self._bureaus[n % size], self._bureaus[(n * 7 + 1) % size]) for n in range(count))
+        size = len(self.bureaus)
+        pairs = ((self.bureaus[n % size], self.bureaus[(n * 7 + 1) % size]) for n in range(count))
         return [
             self.message("request", envelope.new_id(), here, there if there is not here else self._other(here))
             for here, there in pairs
@@ -74,14 +77,13 @@ class Writer:
 
     def whole_cases(self, count: int) -> Iterator[list[bytes]]:
         """Cases from opening to close, the messages of each in order."""
-        steps = (("request", 0), ("accept", 1), ("ask", 1), ("answer", 0), ("answer", 1), ("close", 0))
         for number in range(count):
-            here = self._bureaus[number % len(self._bureaus)]
+            here = self.bureaus[number % len(self.bureaus)]
             pair, case = (here, self._other(here)), envelope.new_id()
-            yield [self.message(name, case, pair[side], pair[1 - side]) for name, side in steps]
+            yield [self.message(name, case, pair[side], pair[1 - side]) for name, side in CASE]
 
     def _other(self, here: Bureau) -> Bureau:
-        return self._bureaus[(self._bureaus.index(here) + 1) % len(self._bureaus)]
+        return self.bureaus[(self._places[here.id] + 1) % len(self.bureaus)]
 
     def _seal(self, here: Bureau, there: Bureau) -> dict[str, Any]:
         pair = here.id, there.id

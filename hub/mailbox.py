@@ -1,7 +1,8 @@
 """The mailbox: an append-only list with a cursor; what was fetched and acknowledged goes to the log."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -23,6 +24,8 @@ from protocols import entries, envelope, receipt
 from protocols.receipt import Receipt
 
 PROOF_TYP = "xieban-mailbox+jws"
+LOOK_AT = 1_000
+"""Mailboxes looked at in one statement."""
 
 
 class Item(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -188,7 +191,7 @@ class Waiters:
     """Those who wait for their mailbox, each woken by the commit that holds something for it."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._waiting: dict[str, dict[asyncio.Event, int]] = {}
         self.closed = False
 
     def close(self) -> None:
@@ -196,24 +199,31 @@ class Waiters:
         self.closed = True
         self.wake()
 
-    def wake(self, recipients: Sequence[str] | None = None) -> None:
+    def wake(self, recipients: Iterable[str] | None = None) -> None:
         """Wake those who wait for one of `recipients`; all where it is None."""
         for name in list(self._waiting) if recipients is None else recipients:
             for event in self._waiting.get(name, ()):
                 event.set()
 
-    async def wait(self, recipient: str, seconds: float) -> None:
-        """Return when `recipient` is woken, or after `seconds`."""
+    @contextlib.contextmanager
+    def listening(self, recipient: str, after: int) -> Iterator[asyncio.Event]:
+        """An event that is set by what comes for `recipient` from now on."""
         event = asyncio.Event()
-        self._waiting.setdefault(recipient, set()).add(event)
+        self._waiting.setdefault(recipient, {})[event] = after
         metrics.POLLS.inc()
         try:
-            async with asyncio.timeout(seconds):
-                await event.wait()
-        except TimeoutError:
-            pass
+            yield event
         finally:
             metrics.POLLS.dec()
-            self._waiting[recipient].discard(event)
+            del self._waiting[recipient][event]
             if not self._waiting[recipient]:
                 del self._waiting[recipient]
+
+    async def look(self, connection: Connection) -> None:
+        """Wake those for whom something lies there already: where a notification was lost, this finds it."""
+        names = list(self._waiting)
+        for first in range(0, len(names), LOOK_AT):
+            for row in await connection.fetch(SQL["counters"], names[first : first + LOOK_AT]):
+                waiting = self._waiting.get(row["recipient"], {})
+                if waiting and row["last"] > min(waiting.values()):
+                    self.wake([row["recipient"]])

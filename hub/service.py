@@ -1,6 +1,8 @@
 """A hub at work in one process: its identity, its database, its writer, and the steps of a message in order."""
 
 import asyncio
+import contextlib
+from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +23,7 @@ from hub.intake.validate import collect, validate
 from hub.intake.verify import verify
 from hub.mailbox import Waiters
 from hub.organisations import Directory, Organisation
-from hub.store import Pool
+from hub.store import Connection, Pool
 from hub.store.queries import SQL
 from keys import jwt
 from keys.errors import Fault, TokenInvalid
@@ -35,6 +37,8 @@ from protocols.receipt import LogProof, Receipt
 logger = structlog.get_logger()
 BREATH = 32
 """After how many messages of a long batch others get their turn."""
+WINDOW = 256
+"""So many messages of one call are on their way at once: a long batch does not stand before everybody else."""
 
 
 class Preflight(msgspec.Struct, frozen=True):
@@ -79,17 +83,17 @@ class Hub:
         Known bytes get their first receipt whatever else is wrong with them now, so a refusal is only
         final after the look-up; a message that passes is looked up in its batch.
         """
-        with self.sequencer.room(len(tokens)):
-            return await self._take_all(tokens)
-
-    async def _take_all(self, tokens: Sequence[bytes]) -> list[tuple[Receipt, bool] | Fault]:
-        directory = await self.directory()
-        entered: list[tuple[Incoming | None, asyncio.Future[Outcome] | Fault]] = []
-        for number, token in enumerate(tokens, 1):
-            entered.append(self._enter(token, directory))
-            if number % BREATH == 0:
-                await asyncio.sleep(0)
-        return [await self._settled(*one, directory) for one in entered]
+        with self.sequencer.room(min(len(tokens), WINDOW)):
+            directory = await self.directory()
+            results: list[tuple[Receipt, bool] | Fault] = []
+            entered: deque[tuple[Incoming | None, asyncio.Future[Outcome] | Fault]] = deque()
+            for number, token in enumerate(tokens, 1):
+                if len(entered) == WINDOW:
+                    results += [await self._settled(*entered.popleft(), directory) for _ in range(WINDOW // 2)]
+                entered.append(self._enter(token, directory))
+                if number % BREATH == 0:
+                    await asyncio.sleep(0)
+            return results + [await self._settled(*one, directory) for one in entered]
 
     def _enter(self, token: bytes, directory: Directory) -> tuple[Incoming | None, asyncio.Future[Outcome] | Fault]:
         incoming = None
@@ -177,16 +181,22 @@ class Hub:
             with self.sequencer.room():
                 await self.sequencer.submit(mailbox.Fetch(recipient, after))
         until = asyncio.get_running_loop().time() + wait
-        while True:
-            async with self.pool.acquire() as connection:
-                page = await mailbox.page(connection, self.identity.origin, recipient, after, limit)
-                left = until - asyncio.get_running_loop().time()
-                if page.items or left <= 0 or self.waiters.closed:
-                    if not proof:
-                        return page
-                    end = await mailbox.sign_end(connection, self.identity, recipient, datetime.now(UTC))
-                    return msgspec.structs.replace(page, proof=end)
-            await self.waiters.wait(recipient, min(left, 1.0))
+        # Who listens before looking misses nothing that comes in between.
+        with self.waiters.listening(recipient, after) if wait else contextlib.nullcontext() as news:
+            while True:
+                async with self.pool.acquire() as connection:
+                    page = await mailbox.page(connection, self.identity.origin, recipient, after, limit)
+                    left = until - asyncio.get_running_loop().time()
+                    if news is None or page.items or left <= 0 or self.waiters.closed:
+                        return await self._proven(connection, recipient, page) if proof else page
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await news.wait()
+                news.clear()
+
+    async def _proven(self, connection: Connection, recipient: str, page: mailbox.Page) -> mailbox.Page:
+        end = await mailbox.sign_end(connection, self.identity, recipient, datetime.now(UTC))
+        return msgspec.structs.replace(page, proof=end)
 
     async def acknowledge(self, token: bytes) -> Acknowledged:
         """Take a signed acknowledgement; its log entry. Raises what is wrong with it."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -25,6 +26,9 @@ from protocols.loading import catalogue
 
 logger = structlog.get_logger()
 POOL = 16
+LOOK_EVERY = 2.0
+BACKLOG = 4096
+"""Connections that may wait to be taken up: partners come back all at once after an outage."""
 GARBAGE = 20_000
 """After how many more objects made than let go the collector looks at the youngest of them."""
 
@@ -43,6 +47,7 @@ async def _nothing(_: object) -> None:
 
 async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -> None:
     """Serve until SIGTERM or until the parent is gone; what was accepted is finished first."""
+    _allow_connections()
     pool = await open_pool(dsn)
     async with pool.acquire() as connection:
         identity: Identity = await establish(connection, config.hub.id, hub_key(data))
@@ -59,11 +64,12 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
         writer = tasks.create_task(hub.sequencer.run())
         background = [
             tasks.create_task(_listen(dsn, hub)),
+            tasks.create_task(_look_for_waiters(hub)),
             tasks.create_task(sweep_for_ever(pool, hub.sequencer, identity, hub.catalogue)),
             tasks.create_task(_keep_partitions(pool)),
         ]
         await runner.setup()
-        await web.TCPSite(runner, config.server.host, port, reuse_port=True).start()
+        await web.TCPSite(runner, config.server.host, port, reuse_port=True, backlog=BACKLOG).start()
         logger.info("worker-ready", port=port)
         await stop.wait()
         for task in background:
@@ -74,6 +80,13 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
             await asyncio.wait_for(hub.sequencer.drain(), 10)
         writer.cancel()
     await pool.close()
+
+
+def _allow_connections() -> None:
+    """As many open connections as the system lets this process have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def settle_memory() -> None:
@@ -90,9 +103,18 @@ async def _listen(dsn: str, hub: Hub) -> None:
             connection = await asyncpg.connect(dsn, timeout=10)
             gone = asyncio.Event()
             connection.add_termination_listener(lambda _, gone=gone: gone.set())
-            await connection.add_listener("xieban", lambda *_: hub.waiters.wake())
+            await connection.add_listener("xieban", lambda *notice: hub.waiters.wake(notice[3].split() or None))
             await gone.wait()
         await asyncio.sleep(0.5)
+
+
+async def _look_for_waiters(hub: Hub) -> None:
+    """Notifications can be lost with a connection, or on their way through a pooler: a look now and then finds all."""
+    while True:
+        await asyncio.sleep(LOOK_EVERY)
+        with contextlib.suppress(*CONNECTION_LOST):
+            async with hub.pool.acquire() as connection:
+                await hub.waiters.look(connection)
 
 
 async def _keep_partitions(pool: Pool) -> None:

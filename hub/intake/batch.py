@@ -33,7 +33,7 @@ _case_decoder = msgspec.json.Decoder(Case)
 RETRY_FOR = 15.0
 """Seconds for which a batch is tried again while the database is away."""
 
-PATIENCE = 1.0
+PATIENCE = 0.5
 """Seconds of work ahead beyond which nothing more is let in: refused at once rather than late."""
 HOPED = 5_000.0
 """Jobs a second that are expected before any were measured."""
@@ -62,7 +62,7 @@ class Sequencer:
     def room(self, jobs: int = 1) -> Iterator[None]:
         """Be let in with `jobs` until the end of the block; raises Overloaded where PATIENCE is used up already.
 
-        What is let in is never refused for its number later, so a batch is taken whole or not at all.
+        What is let in is not refused for want of room later: a batch of messages is judged whole or not at all.
         """
         self.require_room()
         self._inside += jobs

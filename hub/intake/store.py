@@ -14,6 +14,8 @@ from keys import checkpoint, merkle
 from keys.checkpoint import Checkpoint
 from keys.tiles import Edge
 
+MAX_NOTICE = 7_900
+"""PostgreSQL carries fewer than 8,000 bytes in one notification."""
 _case_encoder = msgspec.json.Encoder()
 
 
@@ -37,8 +39,15 @@ async def store(
     if tiles:
         columns = ([t.level for t in tiles], [t.index for t in tiles], [t.hashes for t in tiles])
         await connection.execute(SQL["add_tiles"], *columns, [t.root for t in tiles])
-    await connection.execute(SQL["append"], ledger.size, ledger.leaves, size, root, note, ledger.now)
+    woken = _woken(ledger)
+    await connection.execute(SQL["append"], ledger.size, ledger.leaves, size, root, note, ledger.now, woken)
     return grown, note
+
+
+def _woken(ledger: Ledger) -> str | None:
+    """Who has something new in the mailbox, for the processes where they wait: everybody where the list is too long."""
+    names = " ".join({row.recipient for row in ledger.mailbox})
+    return (names if len(names) <= MAX_NOTICE else "") if names else None
 
 
 async def _messages(connection: Connection, ledger: Ledger, size: int) -> None:

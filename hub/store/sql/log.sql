@@ -26,7 +26,7 @@ WITH entries AS (
 ), moved AS (
     UPDATE log_head SET size = $3, root = $4, note = $5, at = $6
 )
-SELECT pg_notify('xieban', '');
+SELECT pg_notify('xieban', $7) WHERE $7::text IS NOT NULL;
 
 -- name: add_tiles
 INSERT INTO log_tile (level, index, hashes, root)
