@@ -3,7 +3,7 @@
 `python -m benchmarks.load PORT SENDERS RATE FILE` sends each line of FILE, a JSON array of requests that one sender
 sends one after the other; a request is an array of method, path, media type, further header lines, and the body in
 hex. RATE is requests a second over all senders, 0 for as many as the hub answers. What was seen is printed as JSON;
-where there is a rate, a request's time runs from the moment it was due, so that no wait is left out.
+where there is a rate, a request's time runs from the moment it was due and its sender free.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from typing import cast
 
 import uvloop
 
+RETRY_AFTER = 1.0
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 
@@ -52,7 +53,7 @@ class Sender(Connection):
     def __init__(self, run: "Run") -> None:
         self._run = run
         self._left: deque[bytes] = deque()
-        self._started = 0.0
+        self._started = self._free = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected: begin."""
@@ -67,7 +68,7 @@ class Sender(Connection):
             self._left.extend(self._run.waiting.popleft())
         due = self._run.due()
         now = time.perf_counter()
-        self._started = due or now
+        self._started = max(due, self._free or now)
         if due > now:
             asyncio.get_running_loop().call_later(due - now, self._send)
         else:
@@ -77,11 +78,16 @@ class Sender(Connection):
         self.transport.write(self._left.popleft())
 
     def answered(self, status: int, body: bytes) -> None:
-        """Note it, and go on; what hangs on a message that was refused is not sent."""
-        self._run.answered(status, time.perf_counter() - self._started, body)
+        """Note it, and go on, after a refusal as late as a 503 asks for; what hangs on the refused is not sent."""
+        self._free = time.perf_counter()
+        self._run.answered(status, self._free - self._started, body)
         if status >= 400:
             self._left.clear()
-        self._next()
+        if status == 503:
+            self._free += RETRY_AFTER
+            asyncio.get_running_loop().call_later(RETRY_AFTER, self._next)
+        else:
+            self._next()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The hub closed, or everything is sent."""

@@ -1,7 +1,6 @@
 """What is measured: each workload puts its figures into a `Report`."""
 
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -55,7 +54,7 @@ class Report:
     @property
     def capacity(self) -> float:
         """The most messages a second that single sends reached."""
-        return max(row["per_second"] for name, row in self.throughput.items() if name.startswith("single"))
+        return max(float(row["per_second"]) for name, row in self.throughput.items() if name.startswith("single"))
 
 
 def milliseconds(seconds: Seen) -> Seen:
@@ -72,7 +71,7 @@ def floor(tokens: Sequence[bytes], bureaus: Sequence[traffic.Bureau], rounds: in
         command = [sys.executable, "-m", "benchmarks.floor", str(messages), str(keys)]
         said = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(rounds)]
     runs: list[dict[str, float]] = [json.loads(text.splitlines()[-1]) for text in said]
-    return float(statistics.median([run["messages"] / run["cpu"] for run in runs]))
+    return sorted(run["messages"] / run["cpu"] for run in runs)[len(runs) // 2]
 
 
 def send(token: bytes) -> Request:
@@ -135,7 +134,7 @@ def half_load(hub: Hub, writer: traffic.Writer, seconds: float, report: Report) 
 
 
 def overload(hub: Hub, writer: traffic.Writer, seconds: float, report: Report) -> None:
-    """More and more is offered, to three times what can be done; what is refused is not sent again."""
+    """More and more is offered, to three times what can be done; who is refused waits as long as Retry-After says."""
     for share in OFFERED:
         rate = share * report.capacity
         seen = singles(hub, writer.requests(int(rate * seconds)), CROWD, rate)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hub.store import Connection
 from hub.store.queries import SQL
@@ -20,6 +21,13 @@ class Placed:
     tree_size: int
 
 
+class Proven(NamedTuple):
+    """An entry's bytes and their proof."""
+
+    leaf: bytes
+    proof: LogProof
+
+
 async def load_edge(connection: Connection, size: int) -> Edge:
     """The right edge of the stored tree of `size` leaves."""
     partial: list[list[bytes]] = []
@@ -35,24 +43,22 @@ async def load_edge(connection: Connection, size: int) -> Edge:
     return Edge.load(size, partial)
 
 
-async def prove(connection: Connection, origin: str, places: Sequence[Placed]) -> list[LogProof]:
-    """The proof of each entry under its own tree size, from entries, tiles and checkpoints as stored."""
-    wanted = {node for p in places for node in merkle.inclusion_nodes(p.index, p.tree_size)}
-    nodes = await read_nodes(connection, wanted)
-    leaves = {
-        row["index"]: row["leaf"] for row in await connection.fetch(SQL["entries"], list({p.index for p in places}))
-    }
+async def prove(connection: Connection, origin: str, places: Sequence[Placed]) -> list[Proven]:
+    """Each entry with its proof under its own tree size, from entries, tiles and checkpoints as stored."""
     by_size: dict[int, list[int]] = {}
     for place in places:
         by_size.setdefault(place.tree_size, []).append(place.index)
+    plans = {size: merkle.Inclusion(indexes, size) for size, indexes in by_size.items()}
+    nodes = await read_nodes(connection, {node for plan in plans.values() for node in plan.nodes()})
+    rows = await connection.fetch(SQL["entries"], list({p.index for p in places}))
+    leaves = {row["index"]: row["leaf"] for row in rows}
     notes = {row["size"]: row["note"] for row in await connection.fetch(SQL["checkpoints"], list(by_size))}
-    paths: dict[Placed, list[bytes]] = {}
-    for size, indexes in by_size.items():
-        found = merkle.inclusion_proofs(indexes, size, lambda level, at: nodes[level, at])
-        paths.update((Placed(index, size), path) for index, path in zip(indexes, found, strict=True))
-    return [
-        log_proof(origin, place.index, leaves[place.index], paths[place], notes[place.tree_size]) for place in places
-    ]
+    found: dict[tuple[int, int], Proven] = {}
+    for size, plan in plans.items():
+        for index, path in zip(by_size[size], plan.proofs(nodes), strict=True):
+            leaf = leaves[index]
+            found[index, size] = Proven(leaf, log_proof(origin, index, leaf, path, notes[size]))
+    return [found[place.index, place.tree_size] for place in places]
 
 
 async def read_nodes(connection: Connection, wanted: Iterable[Node]) -> dict[Node, bytes]:

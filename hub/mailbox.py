@@ -153,7 +153,8 @@ async def page(connection: Connection, origin: str, recipient: str, after: int, 
     keys = [row["case_id"] for row in live], [row["log_index"] for row in live], [r["accepted"] for r in live]
     bodies = {row["log_index"]: row["jws"] for row in await connection.fetch(SQL["messages"], *keys)}
     places = [log.Placed(row["log_index"], row["tree_size"]) for row in live]
-    proofs = {proof.index: proof for proof in await log.prove(connection, origin, places)} if places else {}
+    proven = await log.prove(connection, origin, places) if places else []
+    found = {place.index: one for place, one in zip(places, proven, strict=True)}
     items: list[Item] = []
     for row in rows:
         index = row["log_index"]
@@ -162,9 +163,10 @@ async def page(connection: Connection, origin: str, recipient: str, after: int, 
             continue
         if index not in bodies:
             break  # never past a row whose message can't be seen yet
-        entry = entries.decode(receipt.leaf(proofs[index]))
+        leaf, proof = found[index]
+        entry = entries.decode(leaf)
         assert isinstance(entry, entries.Accepted)
-        items.append(Item(row["position"], bodies[index].decode(), receipt.build(entry, proofs[index])))
+        items.append(Item(row["position"], bodies[index].decode(), receipt.build(entry, proof)))
     following = items[-1].position if items else min(after, last)
     if items and following > handed:
         await connection.execute(SQL["hand_out"], recipient, following)

@@ -4,11 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from hub.store import Connection
 from hub.store.queries import SQL
-from keys.jwk import parse_public
+from keys.jwk import EncryptionKey, VerifyingKey, parse_public
 from keys.trust import KeyRing
 
 
@@ -17,6 +18,7 @@ class Key:
     """A public key as imported, and since and until when it counts."""
 
     jwk: Mapping[str, Any]
+    parsed: VerifyingKey | EncryptionKey
     added: datetime
     removed: datetime | None
 
@@ -64,13 +66,20 @@ async def load(connection: Connection) -> Directory:
     epoch = await connection.fetchval(SQL["key_epoch"])
     keys: dict[str, list[Key]] = {}
     for row in await connection.fetch(SQL["organisation_keys"]):
-        keys.setdefault(row["organisation"], []).append(Key(json.loads(row["jwk"]), row["added"], row["removed"]))
+        keys.setdefault(row["organisation"], []).append(Key(*_parsed(row["jwk"]), row["added"], row["removed"]))
     rows = await connection.fetch(SQL["organisations"])
     return Directory(epoch, {row["id"]: _organisation(row, keys.get(row["id"], [])) for row in rows})
 
 
+# The directory is read whole when one key changes; what is ready of all the others is kept.
+@lru_cache(maxsize=100_000)
+def _parsed(text: str) -> tuple[Mapping[str, Any], VerifyingKey | EncryptionKey]:
+    jwk = json.loads(text)
+    return jwk, parse_public(jwk)
+
+
 def _organisation(row: Mapping[str, Any], keys: list[Key]) -> Organisation:
-    parsed = [parse_public(key.jwk) for key in keys]
+    parsed = [key.parsed for key in keys]
     revoked = {p.kid: key.removed for p, key in zip(parsed, keys, strict=True) if key.removed is not None}
     return Organisation(
         id=row["id"],

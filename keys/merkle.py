@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -99,11 +99,6 @@ def root_nodes(size: int) -> list[Node]:
     return _nodes(0, size)
 
 
-def inclusion_nodes(index: int, size: int) -> list[Node]:
-    """The nodes an inclusion proof is made of, in the proof's order. Raises ValueError unless 0 ≤ index < size."""
-    return [node for begin, end in _inclusion_ranges(index, size) for node in _nodes(begin, end)]
-
-
 def consistency_nodes(old: int, new: int) -> list[Node]:
     """The nodes a consistency proof is made of, in the proof's order. Raises ValueError unless 0 ≤ old ≤ new."""
     return [node for begin, end in _consistency_ranges(old, new) for node in _nodes(begin, end)]
@@ -125,19 +120,25 @@ def inclusion_proof(index: int, size: int, node: NodeHash) -> list[bytes]:
     return _hashes(_inclusion_ranges(index, size), node)
 
 
-def inclusion_proofs(indexes: Iterable[int], size: int, node: NodeHash) -> list[list[bytes]]:
-    """The audit paths of many leaves in one tree; what they share is worked out once. Raises ValueError as above."""
-    known: dict[tuple[int, int], bytes] = {}
-    proofs = []
-    for index in indexes:
-        proof = []
-        for span in _inclusion_ranges(index, size):
-            found = known.get(span)
-            if found is None:
-                found = known[span] = _hashes([span], node)[0]
-            proof.append(found)
-        proofs.append(proof)
-    return proofs
+class Inclusion:
+    """The audit paths of many leaves in one tree (RFC 6962 §2.1.1); what they share is worked out once.
+
+    Raises ValueError unless 0 ≤ index < size for each.
+    """
+
+    def __init__(self, indexes: Iterable[int], size: int) -> None:
+        self._ranges = [_inclusion_ranges(index, size) for index in indexes]
+        spans = {span for ranges in self._ranges for span in ranges}
+        self._nodes = {span: _nodes(*span) for span in spans}
+
+    def nodes(self) -> Iterable[Node]:
+        """The nodes that the paths are made of."""
+        return (node for nodes in self._nodes.values() for node in nodes)
+
+    def proofs(self, hashes: Mapping[Node, bytes]) -> list[list[bytes]]:
+        """The paths, in the order of the leaves. Raises KeyError for a node that `hashes` lacks."""
+        known = {span: _fold([hashes[node] for node in nodes]) for span, nodes in self._nodes.items()}
+        return [[known[span] for span in ranges] for ranges in self._ranges]
 
 
 def consistency_proof(old: int, new: int, node: NodeHash) -> list[bytes]:

@@ -1,12 +1,12 @@
 """A receipt: built from a log entry and its proof, and verified offline with the hub's public key alone."""
 
-import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import pybase64
 
 from keys import checkpoint as notes
 from keys import merkle
@@ -112,12 +112,12 @@ def verify_log(log: LogProof, keys: Iterable[VerifyingKey], *, origin: str | Non
 
 
 def _b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+    return pybase64.b64encode_as_string(data)
 
 
 def _unb64(text: str) -> bytes:
     """Standard base64 (RFC 4648 §4) in its one canonical form, so that a proof can be written in one way only."""
-    data = base64.b64decode(text, validate=True)
+    data = pybase64.b64decode(text, validate=True)
     if _b64(data) != text:
         raise ValueError("not base64 in its canonical form")
     return data

@@ -45,6 +45,7 @@ class Events(msgspec.Struct, frozen=True):
 async def send(request: web.Request) -> web.Response:
     """`POST /v1/messages`: 201 and the receipt; known bytes 200 and the first receipt."""
     require_type(request, JOSE)
+    request.app[HUB].sequencer.require_room()  # before anything is done for it
     given, new = await request.app[HUB].take((await request.read()).strip())
     return json(given, status=201 if new else 200)
 
@@ -93,8 +94,8 @@ async def read_receipt(request: web.Request) -> web.Response:
     hub, row = request.app[HUB], await _row(request)
     async with hub.pool.acquire() as connection:
         place = log.Placed(row["log_index"], row["tree_size"])
-        (proof,) = await log.prove(connection, hub.identity.origin, [place])
-    return json(receipt.build(_accepted(proof), proof))
+        (proven,) = await log.prove(connection, hub.identity.origin, [place])
+    return json(receipt.build(_accepted(proven.leaf), proven.proof))
 
 
 async def read_events(request: web.Request) -> web.Response:
@@ -102,17 +103,17 @@ async def read_events(request: web.Request) -> web.Response:
     hub, row = request.app[HUB], await _row(request)
     async with hub.pool.acquire() as connection:
         places = [log.Placed(row["log_index"], row["tree_size"])]
-        (proof,) = await log.prove(connection, hub.identity.origin, places)
-        for recipient, position in _accepted(proof).recipients.items():
+        (accepted,) = await log.prove(connection, hub.identity.origin, places)
+        for recipient, position in _accepted(accepted.leaf).recipients.items():
             for mark in await connection.fetch(SQL["marks"], recipient, position):
                 places.append(log.Placed(mark["log_index"], mark["tree_size"]))
         places = sorted(set(places), key=lambda place: place.index)
-        proofs = await log.prove(connection, hub.identity.origin, places)
-    return json(Events([Event(entries.as_object(receipt.leaf(p)), p) for p in proofs]))
+        proven = await log.prove(connection, hub.identity.origin, places)
+    return json(Events([Event(entries.as_object(leaf), proof) for leaf, proof in proven]))
 
 
-def _accepted(proof: LogProof) -> entries.Accepted:
-    entry = entries.decode(receipt.leaf(proof))
+def _accepted(leaf: bytes) -> entries.Accepted:
+    entry = entries.decode(leaf)
     assert isinstance(entry, entries.Accepted)
     return entry
 

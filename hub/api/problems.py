@@ -1,5 +1,6 @@
 """RFC 9457: every fault of a call becomes its problem here, and nothing else does."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
@@ -15,6 +16,7 @@ from hub.errors import (
     Internal,
     MethodNotAllowed,
     NotFound,
+    Overloaded,
     Problem,
     RequestMalformed,
     TooLarge,
@@ -77,6 +79,9 @@ async def _answered(
         if any("\0" in text for text in (request.path, *request.query.values())):
             raise RequestMalformed("an address holds no NUL")
         return await handler(request)
+    except Overloaded as fault:
+        _rest(request)
+        return answer(fault, language(request))
     except Fault as fault:
         return answer(fault, language(request))
     except web.RequestPayloadError:
@@ -97,6 +102,22 @@ async def _answered(
     except Exception as error:
         logger.exception("call-failed", error=type(error).__name__, path=request.path)
         return answer(Internal(), language(request))
+
+
+def _rest(request: web.Request) -> None:
+    """Read nothing more from this connection before its Retry-After has passed.
+
+    Refusing costs a good part of what taking costs: who does not wait would cost the others their turn.
+    """
+    transport = request.transport
+    if isinstance(transport, asyncio.Transport) and not transport.is_closing():
+        transport.pause_reading()
+        asyncio.get_running_loop().call_later(float(RETRY_AFTER), _read_again, transport)
+
+
+def _read_again(transport: asyncio.Transport) -> None:
+    if not transport.is_closing():
+        transport.resume_reading()
 
 
 async def problem(request: web.Request) -> web.Response:

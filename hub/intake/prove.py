@@ -9,7 +9,7 @@ from hub.store import Connection
 from keys import merkle
 from keys.errors import Fault
 from keys.tiles import Edge
-from protocols import entries, receipt
+from protocols import entries
 from protocols.receipt import LogProof, log_proof
 
 
@@ -44,16 +44,15 @@ async def prove(
 
 async def stored(connection: Connection, origin: str, place: log.Placed) -> Outcome:
     """The outcome of what was entered before, from the log as stored."""
-    (proof,) = await log.prove(connection, origin, [place])
-    return Outcome(entries.decode(receipt.leaf(proof)), proof, False)
+    (proven,) = await log.prove(connection, origin, [place])
+    return Outcome(entries.decode(proven.leaf), proven.proof, False)
 
 
 async def _paths(connection: Connection, indexes: Sequence[int], edge: Edge) -> dict[int, list[bytes]]:
     """The audit paths of what a batch has added; nodes that are no longer at hand are read from storage."""
+    plan = merkle.Inclusion(indexes, edge.size)
     try:
-        paths = merkle.inclusion_proofs(indexes, edge.size, edge.node)
+        nodes = {node: edge.node(*node) for node in plan.nodes()}
     except KeyError:
-        wanted = {node for index in indexes for node in merkle.inclusion_nodes(index, edge.size)}
-        nodes = await log.read_nodes(connection, wanted)
-        paths = merkle.inclusion_proofs(indexes, edge.size, lambda level, at: nodes[level, at])
-    return dict(zip(indexes, paths, strict=True))
+        nodes = await log.read_nodes(connection, plan.nodes())
+    return dict(zip(indexes, plan.proofs(nodes), strict=True))
