@@ -55,12 +55,8 @@ class Sender(Connection):
         self._left: deque[bytes] = deque()
         self._started = self._free = 0.0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Connected: begin."""
-        super().connection_made(transport)
-        self._next()
-
-    def _next(self) -> None:
+    def next(self) -> None:
+        """Send the next request when it is due; close where there is none."""
         if not self._left:
             if not self._run.waiting:
                 self.transport.close()
@@ -85,9 +81,9 @@ class Sender(Connection):
             self._left.clear()
         if status == 503:
             self._free += RETRY_AFTER
-            asyncio.get_running_loop().call_later(RETRY_AFTER, self._next)
+            asyncio.get_running_loop().call_later(RETRY_AFTER, self.next)
         else:
-            self._next()
+            self.next()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The hub closed, or everything is sent."""
@@ -128,10 +124,13 @@ class Run:
 
     async def run(self, port: int) -> float:
         """Send everything; the seconds it took."""
-        started = self._due = time.perf_counter()
         loop = asyncio.get_running_loop()
-        for _ in range(self._senders):
-            await loop.create_connection(lambda: Sender(self), "127.0.0.1", port)
+        senders = [
+            (await loop.create_connection(lambda: Sender(self), "127.0.0.1", port))[1] for _ in range(self._senders)
+        ]
+        started = self._due = time.perf_counter()
+        for sender in senders:
+            sender.next()
         await self._done.wait()
         return time.perf_counter() - started
 

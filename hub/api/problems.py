@@ -110,7 +110,7 @@ def _rest(request: web.Request) -> None:
     Refusing costs a good part of what taking costs: who does not wait would cost the others their turn.
     """
     transport = request.transport
-    if isinstance(transport, asyncio.Transport) and not transport.is_closing():
+    if transport is not None and not transport.is_closing():
         transport.pause_reading()
         asyncio.get_running_loop().call_later(float(RETRY_AFTER), _read_again, transport)
 

@@ -39,6 +39,8 @@ HOPED = 5_000.0
 """Jobs a second that are expected before any were measured."""
 FEWEST = 256
 """So many jobs are let in however slowly the last ones went."""
+MOST = 5_000
+"""And never more than so many, that memory has a bound."""
 
 Waiting = tuple[Job, asyncio.Future[Outcome]]
 
@@ -73,7 +75,7 @@ class Sequencer:
 
     def require_room(self) -> None:
         """Raise Overloaded where nothing more is let in now."""
-        if self._inside >= max(FEWEST, PATIENCE * self._pace):
+        if self._inside >= min(max(FEWEST, PATIENCE * self._pace), MOST):
             raise Overloaded()
 
     def submit(self, job: Job) -> asyncio.Future[Outcome]:

@@ -82,7 +82,7 @@ def lenient(text: bytes) -> Any:
 @example(b'{"a":9223372036854775808}')
 @example(b'{"a":[-9223372036854775809]}')
 @example(b'{"a":-0,"b":-0.0,"c":1e5,"d":0.1}')
-@example(b'\xef\xbb\xbf{}')
+@example(b"\xef\xbb\xbf{}")
 @example(b'{"a":"\xff"}')
 def test_strict_json_reads_what_the_standard_library_reads_or_says_why_not(text: bytes) -> None:
     try:

@@ -45,6 +45,14 @@ def test_every_leaf_is_proven_and_in_no_other_place(size: int, data: st.DataObje
 
 
 @given(tree_sizes, st.data())
+def test_proofs_planned_together_are_those_made_one_by_one(size: int, data: st.DataObject) -> None:
+    indexes = data.draw(st.lists(st.integers(0, size - 1), max_size=20))
+    plan = merkle.Inclusion(indexes, size)
+    together = plan.proofs({(level, index): node(level, index) for level, index in plan.nodes()})
+    assert together == [merkle.inclusion_proof(index, size, node) for index in indexes]
+
+
+@given(tree_sizes, st.data())
 def test_an_inclusion_proof_with_anything_changed_is_refused(size: int, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, size - 1))
     proof, root = merkle.inclusion_proof(index, size, node), naive_root(0, size)
