@@ -141,7 +141,7 @@ def draw(report: Report, file: Path) -> None:
     right.plot(offered, refused, "s--", color="#999999", label="refused (503)")
     right.set_xlabel("offered, messages/s")
     right.set_ylabel("messages/s")
-    right.set_ylim(bottom=0)
+    right.set_ylim(0, 1.25 * max(row["sent"] for row in report.overload))
     beside = right.twinx()
     beside.plot(offered, [row["latency_ms"].get("p99", 0) for row in report.overload], "^:", color="#b5462f")
     beside.set_ylabel("p99 of what is taken, ms", color="#b5462f")
