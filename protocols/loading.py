@@ -1,7 +1,7 @@
 """The catalogue as loaded: every protocol's folder read into a flow and its message schemas."""
 
 import tomllib
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +11,7 @@ import msgspec
 
 from keys import strict_json
 from keys.errors import MalformedJSON
-from protocols import flow_file
+from protocols import bundling, flow_file
 from protocols.flow_file import FlowFile, HorizontalFile, MessageDeclaration
 from protocols.refusals import CatalogueInvalid, SchemaMismatch, TypeUnknown
 from protocols.schemas import Schema
@@ -117,23 +117,32 @@ def read_protocol(folder: Path) -> Protocol:
     _no_strays(shared, horizontal.messages)
     adopted = {name: horizontal.messages[name] for name in written.horizontal.messages}
     declared = adopted | written.messages
-    return Protocol(flow, {name: _message(flow, name, m, folder, shared, adopted) for name, m in declared.items()})
+    definitions = _definitions(shared) | _definitions(folder)
+    messages = {}
+    for name, message in declared.items():
+        places = (folder, shared) if name in adopted else (folder,)
+        messages[name] = _message(f"{BASE}/{flow.protocol}/{flow.version}/{name}", name, message, places, definitions)
+    return Protocol(flow, messages)
 
 
 def _message(
-    flow: Flow, name: str, declared: MessageDeclaration, folder: Path, shared: Path, adopted: Container[str]
+    uri: str, name: str, declared: MessageDeclaration, places: tuple[Path, ...], definitions: Mapping[str, Any]
 ) -> MessageType:
     """The message with its schemas: the protocol's own file first, else that of the horizontal message."""
-    uri = f"{BASE}/{flow.protocol}/{flow.version}/{name}"
-    places = (folder, shared) if name in adopted else (folder,)
     path = _schema_file(places, "open", name)
-    document = _json(path)
+    document = bundling.bundle(_json(path), definitions)
     sealed = None
     if declared.sealed != "none":
         document = _with_sealed_part(path, document)
         sealed_path = _schema_file(places, "sealed", name)
-        sealed = _schema(sealed_path, f"{uri}/sealed", _json(sealed_path))
+        sealed = _schema(sealed_path, f"{uri}/sealed", bundling.bundle(_json(sealed_path), definitions))
     return MessageType(name, declared, _schema(path, uri, document), sealed)
+
+
+def _definitions(folder: Path) -> dict[str, Any]:
+    """What the messages of a folder share; nothing where it has no such file."""
+    path = folder / "definitions.json"
+    return _json(path) if path.exists() else {}
 
 
 def _with_sealed_part(path: Path, document: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from protocols import closed, notions
+from protocols import bundling, closed, notions
 from protocols.loading import MessageType, Protocol
 from protocols.schemas import Schema
 from protocols.table import Flow, Move
@@ -135,8 +135,7 @@ def _shorter(protocol: Protocol) -> Iterator[str]:
 
 def _property(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The schema of a property; an empty one where there is none or it is `true` or `false`."""
-    found = document.get("properties", {}).get(name)
-    return found if isinstance(found, Mapping) else {}
+    return bundling.resolve(document, document.get("properties", {}).get(name))
 
 
 def _codes(field: Mapping[str, Any]) -> list[Any]:

@@ -1,5 +1,6 @@
 """`xieban protocols`: the catalogue checked, listed, and its messages shown with examples."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -8,7 +9,7 @@ from hub.commands.faults import InputUnreadable, UsageFault
 from hub.commands.help_text import examples
 from hub.commands.options import Json
 from hub.commands.output import as_json, pretty, say, table
-from protocols import checking, loading
+from protocols import bundling, checking, loading
 from protocols.loading import MessageType, Protocol
 
 app = typer.Typer(no_args_is_help=True, help="协作协议。 The protocols of collaboration.")
@@ -104,7 +105,11 @@ def _print_schema(protocol: Protocol, message: MessageType, document: dict[str, 
     say(f"{document.get('description', '')}\n{document.get('x-description-en', '')}")
     say(f"密封 sealed: {message.declared.sealed}\n")
     required = document.get("required", [])
-    fields = [(n, f) for n, f in document.get("properties", {}).items() if n not in ("sealed", "sealed_digest")]
+    fields = [
+        (name, bundling.resolve(document, field))
+        for name, field in document.get("properties", {}).items()
+        if name not in ("sealed", "sealed_digest")
+    ]
     table(
         ("字段 field", "名称 title", "必填 required", "取值 values"),
         (
@@ -120,7 +125,7 @@ def _print_schema(protocol: Protocol, message: MessageType, document: dict[str, 
     say(f"\n样例 · example\n{pretty(document['examples'][0])}")
 
 
-def _values(field: dict[str, Any]) -> str:
+def _values(field: Mapping[str, Any]) -> str:
     """What may stand in a field, shortly."""
     choices = [str(choice["const"]) for choice in field.get("oneOf", []) if "const" in choice]
     return ", ".join(choices) or str(field.get("type", ""))

@@ -13,19 +13,10 @@ import pytest
 from protocols import closed, legal_basis
 from protocols.loading import FOLDER
 from protocols.notions import walk
+from tests.catalogue_files import DEFINITIONS, FLOWS, SCHEMAS, name, read
 
-FLOWS = sorted(FOLDER.glob("*/*/flow.toml"))
-FILES = sorted(path for flow in FLOWS for path in flow.parent.glob("*/*.json"))
-OPEN = [path for path in FILES if path.parent.name == "open"]
-SEALED = [path for path in FILES if path.parent.name == "sealed"]
-
-
-def name(path: Path) -> str:
-    return str(path.relative_to(FOLDER))
-
-
-def read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text("utf-8")))
+OPEN = [path for path in SCHEMAS if path.parent.name == "open"]
+SEALED = [path for path in SCHEMAS if path.parent.name == "sealed"]
 
 
 def subschemas(schema: Any, pointer: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -59,7 +50,7 @@ def test_every_message_of_every_flow_has_its_schemas_and_there_are_no_others() -
         assert {file.stem for file in path.parent.glob("sealed/*.json")} == sealed
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
+@pytest.mark.parametrize("path", SCHEMAS, ids=name)
 def test_a_schema_is_valid_2020_12_and_bears_no_id(path: Path) -> None:
     schema = read(path)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
@@ -67,7 +58,7 @@ def test_a_schema_is_valid_2020_12_and_bears_no_id(path: Path) -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
+@pytest.mark.parametrize("path", SCHEMAS, ids=name)
 def test_every_object_is_closed(path: Path) -> None:
     for pointer, schema in subschemas(read(path)):
         if schema.get("type") == "object" or "properties" in schema:
@@ -76,7 +67,7 @@ def test_every_object_is_closed(path: Path) -> None:
             assert "patternProperties" not in schema, pointer
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
+@pytest.mark.parametrize("path", SCHEMAS, ids=name)
 def test_every_schema_says_what_a_value_is(path: Path) -> None:
     for pointer, schema in subschemas(read(path)):
         assert schema.keys() & {"type", "oneOf", "const", "$ref"}, pointer
@@ -96,7 +87,7 @@ def test_the_sealed_part_is_closed_and_every_text_in_it_has_a_length(path: Path)
     assert list(closed.sealed_findings(read(path))) == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
+@pytest.mark.parametrize("path", SCHEMAS, ids=name)
 def test_no_format_decides_alone_for_implementations_differ(path: Path) -> None:
     for pointer, schema in subschemas(read(path)):
         assert "format" not in schema or (schema["format"] == "date" and "pattern" in schema), pointer
@@ -133,7 +124,7 @@ def test_a_text_in_chinese_never_fits_the_open_part(path: Path) -> None:
             assert not validator.is_valid({**example, property_name: "张三，住示例路1号"})
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
+@pytest.mark.parametrize("path", SCHEMAS, ids=name)
 def test_titles_and_descriptions_are_in_both_languages(path: Path) -> None:
     schema = read(path)
     assert chinese(schema["description"]) and english(schema["x-description-en"])
@@ -144,7 +135,7 @@ def test_titles_and_descriptions_are_in_both_languages(path: Path) -> None:
             assert chinese(below["title"]) and english(below["x-title-en"]), pointer
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
+@pytest.mark.parametrize("path", SCHEMAS, ids=name)
 def test_codes_are_kebab_case_and_unique(path: Path) -> None:
     for pointer, schema in subschemas(read(path)):
         codes = [choice["const"] for choice in schema.get("oneOf", [])]
@@ -152,7 +143,7 @@ def test_codes_are_kebab_case_and_unique(path: Path) -> None:
         assert all(code == code.lower() and code.replace("-", "").isalnum() for code in codes), pointer
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
+@pytest.mark.parametrize("path", SCHEMAS, ids=name)
 def test_examples_fit_and_counter_examples_do_not(path: Path) -> None:
     schema = read(path)
     assert schema["examples"] and schema["x-counter-examples"]
@@ -181,7 +172,7 @@ def test_every_legal_basis_fits_the_field_that_names_it() -> None:
         assert validator.is_valid({**schema["examples"][0], "legal_basis": {"instrument": instrument}})
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
+@pytest.mark.parametrize("path", SCHEMAS, ids=name)
 def test_persons_in_examples_are_clearly_fictional(path: Path) -> None:
     def persons(value: Any) -> Iterator[dict[str, Any]]:
         if isinstance(value, dict):
@@ -199,7 +190,7 @@ def test_persons_in_examples_are_clearly_fictional(path: Path) -> None:
         assert "0000" in person.get("id_number", "0000")
 
 
-@pytest.mark.parametrize("path", FILES + FLOWS, ids=name)
+@pytest.mark.parametrize("path", SCHEMAS + FLOWS, ids=name)
 def test_no_file_carries_a_forbidden_notion(path: Path) -> None:
     document = tomllib.loads(path.read_text("utf-8")) if path.suffix == ".toml" else read(path)
     assert list(walk(document)) == []
@@ -211,3 +202,15 @@ def test_a_date_that_python_can_not_hold_never_fits() -> None:
     validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
     for text in ("0000-01-01", "9999-12-31", "2030-02-29", "2030-00-10", "２030-01-01", "2030-01-01\n"):
         assert not validator.is_valid({"date": text, "reason": "complexity"}), text
+
+
+@pytest.mark.parametrize("path", DEFINITIONS, ids=name)
+def test_every_shared_definition_is_used_and_none_stands_twice(path: Path) -> None:
+    definitions = json.loads(path.read_text("utf-8"))
+    files = SCHEMAS if path.parent.parent.name == "horizontal" else list(path.parent.glob("*/*.json"))
+    documents = {file: json.loads(file.read_text("utf-8")) for file in files}
+    texts = [*map(json.dumps, documents.values()), *map(json.dumps, definitions.values())]
+    for definition in definitions:
+        assert any(f'"#/$defs/{definition}"' in text for text in texts), definition
+    for file, document in documents.items():
+        assert not document.get("$defs", {}).keys() & definitions.keys(), file

@@ -21,11 +21,20 @@ SHARED = "horizontal/1.0/flow.toml"
 REQUEST = "case-assistance/1.0/open/request.json"
 ANSWER = "case-assistance/1.0/open/answer.json"
 EVENTS = "case-assistance/1.0/sealed/request.json"
+FACTS = "case-assistance/1.0/definitions.json"
+DEFINITIONS = "horizontal/1.0/definitions.json"
+
+
+def copied(to: Path) -> Path:
+    """A catalogue with one protocol, to be broken."""
+    for part in ("case-assistance", "horizontal"):
+        shutil.copytree(loading.FOLDER / part, to / part)
+    return to
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(loading.FOLDER, tmp_path / "catalogue"))
+    return copied(tmp_path / "catalogue")
 
 
 def replace(folder: Path, file: str, old: str, new: str) -> None:
@@ -51,8 +60,8 @@ def problems(folder: Path) -> list[str]:
     return []
 
 
-def test_the_catalogue_as_shipped_has_no_fault(folder: Path) -> None:
-    assert problems(folder) == []
+def test_the_catalogue_as_shipped_has_no_fault() -> None:
+    assert problems(loading.FOLDER) == []
 
 
 # What can't be loaded: the file is named ---------------------------------------------------------------
@@ -112,7 +121,7 @@ def test_a_file_that_can_not_be_read_is_named(folder: Path, file: str, old: str,
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b"null", b"{", b"[" * 5000, b'{"a": 1e999}', b"\x00"])
-@pytest.mark.parametrize("file", [FLOW, SHARED, REQUEST, EVENTS])
+@pytest.mark.parametrize("file", [FLOW, SHARED, REQUEST, EVENTS, FACTS, DEFINITIONS])
 def test_any_bytes_for_a_file_are_a_fault_of_that_file(folder: Path, file: str, content: bytes) -> None:
     (folder / file).write_bytes(content)
     (finding,) = problems(folder)
@@ -413,8 +422,8 @@ def test_a_state_without_a_way_out_or_to_an_end_is_found(folder: Path) -> None:
         (REQUEST, lambda d: d.update(title=" "), "open/request has no title"),
         (REQUEST, lambda d: d["required"].remove("legal_basis"), "legal_basis, which its schema does not require"),
         (
-            REQUEST,
-            lambda d: d["properties"]["legal_basis"]["required"].clear(),
+            DEFINITIONS,
+            lambda d: d["legal_basis"]["required"].clear(),
             "instrument, which its schema does not",
         ),
         (REQUEST, lambda d: d["properties"].update(legal_basis=True), "request reads the field legal_basis as object"),
@@ -425,13 +434,14 @@ def test_a_state_without_a_way_out_or_to_an_end_is_found(folder: Path) -> None:
         (REQUEST, lambda d: d["properties"].update(note={}), "/properties/note: takes values of any type"),
         (REQUEST, lambda d: d["properties"].update(note=True), "/properties/note: takes anything"),
         (REQUEST, lambda d: d.update(patternProperties={"^x": True}), "patternProperties is no keyword"),
-        (REQUEST, lambda d: d["$defs"].update(note={"type": "string"}), "/$defs/note: is a text without"),
+        (REQUEST, lambda d: d.update({"$defs": {"note": {"type": "string"}}}), "/$defs/note: is a text without"),
+        (DEFINITIONS, lambda d: d["documents"].pop("maximum"), "open/request /$defs/documents: has no minimum and"),
         (REQUEST, lambda d: d["properties"].update(n={"type": "integer"}), "has no minimum and maximum"),
         (REQUEST, lambda d: d["properties"]["facts"].pop("maxItems"), "/properties/facts: has no maxItems"),
         (REQUEST, lambda d: d.update(type="array"), "is no object"),
         (EVENTS, lambda d: d["properties"].update(n={"type": "string"}), "sealed/request /properties/n: has no length"),
         (EVENTS, lambda d: d.pop("additionalProperties"), "sealed/request : additionalProperties is not false"),
-        (REQUEST, lambda d: d["$defs"]["fact"]["oneOf"][0].update(title="孕情"), "request /$defs/fact/oneOf/0/title"),
+        (FACTS, lambda d: d["fact"]["oneOf"][0].update(title="孕情"), "request /$defs/fact/oneOf/0/title"),
         (EVENTS, lambda d: d["properties"].update(newborn={"type": "null"}), "request /properties/newborn speaks of"),
     ],
 )
@@ -477,7 +487,7 @@ def test_a_schema_changed_anywhere_is_taken_or_refused_and_nothing_else(
     path = data.draw(st.sampled_from(places(SCHEMAS[file])))
     document = planted(SCHEMAS[file], path, data.draw(VALUES))
     folder = tmp_path_factory.mktemp("changed") / "catalogue"
-    shutil.copytree(loading.FOLDER, folder)
+    copied(folder)
     (folder / file).write_text(json.dumps(document), "utf-8")
     assert isinstance(problems(folder), list)
     shutil.rmtree(folder)
