@@ -38,7 +38,10 @@ class Action(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """Where a case stands; `owner` is the role that acts next."""
+    """Where a case stands; `owner` is the role that acts next, absent where several do; `awaits` is who exactly.
+
+    `about` is the case that it was opened about, if any.
+    """
 
     id: str
     protocol: str
@@ -53,6 +56,8 @@ class Summary(msgspec.Struct, frozen=True):
     updated: str
     due: Due | None
     owner: str | None
+    awaits: Sequence[str]
+    about: str | None
     allowed_actions: list[Action]
 
 
@@ -70,10 +75,19 @@ class Step(msgspec.Struct, frozen=True):
     data: dict[str, Any]
 
 
+class Link(msgspec.Struct, frozen=True):
+    """A case that was opened about another."""
+
+    id: str
+    protocol: str
+    state: str
+
+
 class View(Summary, frozen=True, kw_only=True):
-    """A case with all its steps in order."""
+    """A case with all its steps in order, and the cases that were opened about it."""
 
     timeline: list[Step]
+    linked: list[Link]
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -110,7 +124,8 @@ async def view(connection: Connection, catalogue: Catalogue, caller: str, sight:
     columns = [id] * len(steps), [step["log_index"] for step in steps], [step["accepted"] for step in steps]
     bodies = {body["log_index"]: body["jws"] for body in await connection.fetch(SQL["messages"], *columns)}
     timeline = [_step(step, bodies.get(step["log_index"])) for step in steps]
-    return View(**_summary(catalogue, row, caller), timeline=timeline)
+    links = [Link(str(r["case_id"]), r["protocol"], r["state"]) for r in await connection.fetch(SQL["case_links"], id)]
+    return View(**_summary(catalogue, row, caller), timeline=timeline, linked=links)
 
 
 def _summary(catalogue: Catalogue, row: Record, caller: str) -> dict[str, Any]:
@@ -130,7 +145,9 @@ def _summary(catalogue: Catalogue, row: Record, caller: str) -> dict[str, Any]:
         "opened": envelope.rfc3339(case.opened),
         "updated": envelope.rfc3339(row["updated"]),
         "due": Due(due.date, due.provisional) if due else None,
-        "owner": state.owner,
+        "owner": state.owners[0] if len(state.owners) == 1 else None,
+        "awaits": flow.awaited(protocol.flow, case),
+        "about": case.about,
         "allowed_actions": actions(protocol, flow.allowed_actions(protocol.flow, case, caller)),
     }
 

@@ -18,10 +18,10 @@ from keys.errors import Fault
 from keys.jwk import parse_public
 from protocols.departments import parse_organisation_id
 from protocols.entries import KeyAdded, KeyRemoved
+from protocols.table import ORGANISATION_ROLES
 
 SHOWN = 10
 LONGEST_NAME = 200
-ROLES = frozenset({"bureau", "partner", "supervisor", "auditor"})
 
 
 class ImportInvalid(Fault):
@@ -81,7 +81,7 @@ def _findings(record: Record) -> list[str]:
         for language, text in (("zh", record.name.zh), ("en", record.name.en))
         if not (text.strip() and len(text) <= LONGEST_NAME and text.isprintable())
     ]
-    if unknown := sorted(set(record.roles) - ROLES):
+    if unknown := sorted(set(record.roles) - ORGANISATION_ROLES):
         found.append(f"unknown roles {', '.join(unknown)}")
     if len(set(record.roles)) != len(record.roles):
         found.append("a role stands twice")

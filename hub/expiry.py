@@ -48,9 +48,9 @@ class Expire(Job):
         return (self.recipient, self.sender)
 
     @property
-    def case(self) -> str:
+    def cases(self) -> Sequence[str]:
         """The case of both messages."""
-        return self.notice.subject
+        return (self.notice.subject,)
 
     @property
     def message(self) -> tuple[str, str]:
@@ -62,7 +62,7 @@ class Expire(Job):
         known = ledger.known.get(self.message)
         if known is not None:
             return Taken(known[1], known[2], False)
-        case = ledger.cases.get(self.case)
+        case = ledger.cases.get(self.notice.subject)
         if case is None:
             return Internal(f"the case of position {self.position} of {self.recipient} is not there")
         ledger.expired.append((self.recipient, self.position))

@@ -1,7 +1,7 @@
 """The organisations a hub knows, with their keys and superiors: read as one value, renewed by its epoch."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -46,6 +46,22 @@ class Directory:
     def get(self, organisation: str) -> Organisation | None:
         """The organisation, or None."""
         return self.organisations.get(organisation)
+
+    def sees(self, organisation: str, involved: Collection[str]) -> bool:
+        """Whether `organisation` sees a case of those `involved`: it is one of them, or supervises one."""
+        known = self.get(organisation)
+        if known is None or organisation in involved:
+            return known is not None
+        return "supervisor" in known.roles and any(organisation in self.above(name) for name in involved)
+
+    def above(self, organisation: str) -> list[str]:
+        """The superiors of `organisation`, the nearest first."""
+        found: list[str] = []
+        known = self.get(organisation)
+        while known is not None and known.superior is not None and known.superior not in found:
+            found.append(known.superior)
+            known = self.get(known.superior)
+        return found
 
     def subtree(self, top: str) -> list[str]:
         """`top` and every organisation below it."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from hub import cases, mailbox, metrics, organisations
 from hub.errors import AcknowledgementInvalid, Forbidden, IdReused, NotFound
 from hub.identity import Identity
 from hub.intake import known
-from hub.intake.advance import Candidate
+from hub.intake.advance import Candidate, subject_case
 from hub.intake.batch import Sequencer
 from hub.intake.decode import Incoming, decode
 from hub.intake.prove import Outcome
@@ -29,7 +29,6 @@ from keys import jwt
 from keys.errors import Fault, TokenInvalid
 from protocols import entries, flow, receipt
 from protocols.entries import Accepted
-from protocols.envelope import Event
 from protocols.flow import Case, Transition
 from protocols.loading import Catalogue, Protocol
 from protocols.receipt import LogProof, Receipt
@@ -128,8 +127,8 @@ class Hub:
     def _candidate(self, incoming: Incoming, directory: Directory) -> Candidate:
         now = datetime.now(UTC)
         verify(incoming, directory, now)
-        event, protocol, message = validate(incoming.attributes, self.catalogue, directory, self.identity.hub, now)
-        return Candidate(incoming, event, protocol, message, directory.epoch)
+        event, protocol = validate(incoming.attributes, self.catalogue, directory, self.identity.hub, now)
+        return Candidate(incoming, event, protocol, directory.epoch)
 
     async def _first(self, incoming: Incoming | None, refusal: Fault) -> Outcome | Fault:
         """The outcome these bytes had when they first came, else what refuses them."""
@@ -159,17 +158,19 @@ class Hub:
         if judged is None:
             return Preflight(problems)
         event, protocol = judged
-        case = await self._case_of(event)
-        outcome = flow.advance(protocol.flow, case, event, now)
+        known = await self._cases([event.subject, flow.subject_case(protocol.flow, event)])
+        about = subject_case(protocol, event, directory, known)
+        outcome = flow.advance(protocol.flow, known.get(event.subject), event, now, about)
         if not isinstance(outcome, Transition):
             return Preflight([*problems, explained(outcome, protocol)])
         due = outcome.due.date.isoformat() if outcome.due else None
         return Preflight(problems) if problems else Preflight([], outcome.case.state, due)
 
-    async def _case_of(self, event: Event) -> Case | None:
+    async def _cases(self, ids: Iterable[str | None]) -> dict[str, Case]:
         async with self.pool.acquire() as connection:
-            row = await connection.fetchrow(SQL["case_record"], event.subject)
-        return None if row is None else msgspec.json.decode(row["record"], type=Case)
+            rows = await connection.fetch(SQL["cases"], [id for id in ids if id is not None])
+        found = [msgspec.json.decode(row["record"], type=Case) for row in rows]
+        return {case.id: case for case in found}
 
     # Mailboxes ----------------------------------------------------------------------------------------
 

@@ -115,6 +115,12 @@ def recipient_kids(sealed: object) -> list[str]:
     return [kid for kid in kids if isinstance(kid, str)]
 
 
+def ciphertext_length(sealed: Mapping[str, Any]) -> int:
+    """The bytes of the ciphertext, which are as many as those of the plaintext (A256GCM, RFC 7518 §5.3)."""
+    text = sealed.get("ciphertext")
+    return len(text) * 3 // 4 if isinstance(text, str) else 0
+
+
 def parse(sealed: object) -> Sealed:
     """Takes a sealed part apart without opening it.
 

@@ -36,6 +36,8 @@ class Position(msgspec.Struct, frozen=True, omit_defaults=True):
     came_from: str | None = None
     proposal: date | None = None
     counts: dict[str, int] = {}
+    said: tuple[str, ...] = ()
+    """Who has had its say in this state, where each of several has one."""
 
 
 class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -50,7 +52,7 @@ class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Case(msgspec.Struct, frozen=True, omit_defaults=True):
     """One case. `terms` are the deadlines that the opening message made shorter, in days by their names;
-    `former` are the responders that passed it on.
+    `former` are the responders that passed it on; `about` is the case that it was opened about.
     """
 
     id: str
@@ -63,6 +65,7 @@ class Case(msgspec.Struct, frozen=True, omit_defaults=True):
     terms: dict[str, int] = {}
     undo: Undo | None = None
     former: tuple[str, ...] = ()
+    about: str | None = None
 
     @property
     def state(self) -> str:
@@ -80,6 +83,10 @@ class Case(msgspec.Struct, frozen=True, omit_defaults=True):
         if organisation == self.position.responder:
             return RESPONDER
         return PARTICIPANT if organisation in self.position.participants else None
+
+    def involved(self) -> frozenset[str]:
+        """All parties that there are and were."""
+        return frozenset((*self.parties(), *self.former))
 
 
 @dataclass(frozen=True, slots=True)

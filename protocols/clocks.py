@@ -40,7 +40,7 @@ def enter(flow: Flow, case: Case, target: str, today: date) -> Position:
     if state.clock != "stopped":
         # A date proposed for an answer means nothing once there is one.
         proposal = position.proposal
-    return msgspec.structs.replace(position, state=name, clocks=clocks, came_from=came_from, proposal=proposal)
+    return msgspec.structs.replace(position, state=name, clocks=clocks, came_from=came_from, proposal=proposal, said=())
 
 
 def leave_at_least(position: Position, least: AtLeast, today: date) -> Position:

@@ -84,6 +84,12 @@ def local_date(moment: datetime) -> date:
     return moment.astimezone(SHANGHAI).date()
 
 
+def end_of_month(month: str) -> date:
+    """The last day of a month, written `2026-10`. Raises ValueError."""
+    first = date.fromisoformat(f"{month}-01")
+    return (first + 31 * _DAY).replace(day=1) - _DAY
+
+
 def end_of(day: date) -> datetime:
     """24:00 of `day` in China, the first moment at which a deadline on `day` is missed."""
     return datetime.combine(day + _DAY, time(), SHANGHAI)

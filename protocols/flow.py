@@ -19,11 +19,12 @@ from protocols.refusals import (
     RecipientsInvalid,
     RoleNotAllowed,
 )
-from protocols.table import BACK, OPENER, PARTICIPANT, RESPONDER, Assigns, Flow, Move, Proposes, Role, Settles
+from protocols.table import BACK, HUB, OPENER, PARTICIPANT, RESPONDER, Assigns, Flow, Move, Proposes, Role, Settles
 
 __all__ = [
     "OPENER", "PARTICIPANT", "RESPONDER", "Case", "Clock", "Flow", "Move", "Position", "Refusal", "Role", "Transition",
-    "Undo", "advance", "allowed_actions", "current_due",
+    "Undo", "advance", "allowed_actions", "awaited", "current_due",
+    "subject_case",
 ]  # fmt: skip
 
 Refusal = Fault
@@ -32,16 +33,19 @@ Refusal = Fault
 MAX_PARTIES = MAX_RECIPIENTS + 1
 
 
-def advance(flow: Flow, case: Case | None, message: Event, now: datetime) -> Transition | Refusal:
+def advance(
+    flow: Flow, case: Case | None, message: Event, now: datetime, about: Case | None = None
+) -> Transition | Refusal:
     """What `message`, accepted at `now`, makes of `case` (None: there is no case with this id).
 
-    The message's data fits its schema already. Returns a Transition, or the Refusal: CaseExists, CaseUnknown,
+    The message's data fits its schema already. `about` is the case that `subject_case` names, where the
+    sender may see it. Returns a Transition, or the Refusal: CaseExists, CaseUnknown,
     NotAParty, RoleNotAllowed and NotAllowedNow (with `allowed`), RecipientsInvalid, DataInvalid, or a fault of the
     legal basis. Raises ValueError when `now` has no offset.
     """
     try:
         if message.message in flow.opening:
-            return _open(flow, case, message, now)
+            return _open(flow, case, message, now, about)
         if case is None:
             raise CaseUnknown()
         return _continue(flow, case, message, now)
@@ -49,13 +53,27 @@ def advance(flow: Flow, case: Case | None, message: Event, now: datetime) -> Tra
         return refusal
 
 
+def subject_case(flow: Flow, message: Event) -> str | None:
+    """The id of the other case that `message` opens a case about, if any."""
+    move = flow.opening.get(message.message)
+    return None if move is None or move.links is None else str(message.data.get(move.links.field))
+
+
 def allowed_actions(flow: Flow, case: Case, organisation: str) -> list[str]:
     """The messages that `organisation` may send in `case` now, in the flow's order."""
     role = case.role(organisation)
-    if role is None:
-        return []
+    return [] if role is None else _allowed(flow, case, organisation, role)
+
+
+def _allowed(flow: Flow, case: Case, organisation: str, role: Role) -> list[str]:
     moves = flow.table.get((case.state, role), {})
     return [name for name, move in moves.items() if _available(case, move, organisation)]
+
+
+def awaited(flow: Flow, case: Case) -> list[str]:
+    """The parties that are to act next; none in a final state."""
+    owners = flow.states[case.state].owners
+    return [name for name in case.parties() if case.role(name) in owners and name not in case.position.said]
 
 
 def current_due(flow: Flow, case: Case) -> Due | None:
@@ -68,12 +86,15 @@ def current_due(flow: Flow, case: Case) -> Due | None:
 # The two ways a message is taken ----------------------------------------------------------------------
 
 
-def _open(flow: Flow, case: Case | None, message: Event, now: datetime) -> Transition:
+def _open(flow: Flow, case: Case | None, message: Event, now: datetime, about: Case | None) -> Transition:
     move = flow.opening[message.message]
     if case is not None:
         raise CaseExists()
     _check_openers_recipients(flow, message)
+    if move.links is not None:
+        _check_about(move.links.field, message, about)
     today = deadlines.local_date(now)
+    _check_period(flow, message, today)
     basis = _basis(move, message, today)
     assert move.to is not None
     terms = {
@@ -91,6 +112,7 @@ def _open(flow: Flow, case: Case | None, message: Event, now: datetime) -> Trans
         basis=basis,
         position=Position(state=move.to, responder=responder, participants=tuple(participants)),
         terms=terms,
+        about=about.id if about is not None and move.links is not None else None,
     )
     opened = msgspec.structs.replace(opened, position=clocks.enter(flow, opened, move.to, today))
     return _finish(flow, opened, move, message, before=None)
@@ -110,7 +132,7 @@ def _continue(flow: Flow, case: Case, message: Event, now: datetime) -> Transiti
     basis = _basis(move, message, today) or case.basis
     position = _apply(flow, case, move, message, today)
     former = case.former
-    if position.responder != case.position.responder:
+    if case.position.responder not in (position.responder, *position.participants):
         former = (*former, case.position.responder)
     after = msgspec.structs.replace(case, position=position, basis=basis, former=former)
     return _finish(flow, after, move, message, before=case)
@@ -134,9 +156,11 @@ def _finish(flow: Flow, after: Case, move: Move, message: Event, before: Case | 
 
 def _move(flow: Flow, case: Case, message: Event) -> Move:
     role = case.role(message.source)
+    if role is None and message.source == message.hub and HUB in flow.senders.get(message.message, ()):
+        role = HUB
     if role is None:
         raise RoleNotAllowed(allowed=[]) if message.source in case.former else NotAParty()
-    allowed = allowed_actions(flow, case, message.source)
+    allowed = _allowed(flow, case, message.source, role)
     if role not in flow.senders.get(message.message, frozenset()):
         raise RoleNotAllowed(allowed=allowed)
     if message.message not in allowed:
@@ -149,13 +173,20 @@ def _move(flow: Flow, case: Case, message: Event) -> Move:
 
 def _available(case: Case, move: Move, organisation: str) -> bool:
     position = case.position
-    if move.limit is not None and position.counts.get(move.message, 0) >= move.limit:
+    if move.limit is not None and position.counts.get(_counted(move, organisation), 0) >= move.limit:
         return False
     if move.settles is not None and position.proposal is None:
+        return False
+    if move.each and organisation in position.said:
         return False
     if move.assigns is not None and move.assigns.role == PARTICIPANT and len(case.parties()) >= MAX_PARTIES:
         return False
     return move.undoes is None or (case.undo is not None and case.undo.source == organisation)
+
+
+def _counted(move: Move, sender: str) -> str:
+    """Under which name a limited message is counted."""
+    return move.message if move.per == "case" else f"{move.message} {sender}"
 
 
 def _check_openers_recipients(flow: Flow, message: Event) -> None:
@@ -173,6 +204,20 @@ def _check_openers_recipients(flow: Flow, message: Event) -> None:
     _refuse_recipients(findings)
 
 
+def _check_about(field: str, message: Event, about: Case | None) -> None:
+    if about is None:
+        raise DataInvalid([{"pointer": f"/data/{field}", "message": "is no case that you see here"}])
+    strangers = [name for name in message.recipients if name not in about.involved()]
+    _refuse_recipients([f"{name} was never a party of the case {about.id}" for name in strangers])
+
+
+def _check_period(flow: Flow, message: Event, today: date) -> None:
+    """What reports on a month is sent when the month is over."""
+    for deadline in flow.deadlines.values():
+        if deadline.after is not None and today <= deadlines.end_of_month(message.data[deadline.after]):
+            raise DataInvalid([{"pointer": f"/data/{deadline.after}", "message": "this month is not over"}])
+
+
 def _check_recipients(case: Case, move: Move, message: Event) -> None:
     parties = set(case.parties())
     must = {case.opener, case.position.responder}
@@ -180,12 +225,13 @@ def _check_recipients(case: Case, move: Move, message: Event) -> None:
         newcomer = _newcomer(case, move.assigns, message)
         parties.add(newcomer)
         must.add(newcomer)
-        if move.assigns.role == RESPONDER:
+        if move.assigns.role == RESPONDER and move.assigns.among == "newcomers":
             must.discard(case.position.responder)
     if move.undoes is not None and case.undo is not None:
         must.update(case.undo.told)
-    must.discard(message.source)
-    parties.discard(message.source)
+    # A hub that opened a case reads its own log: it has no mailbox.
+    must = {name for name in must if name != message.source and not is_hub(name)}
+    parties = {name for name in parties if name != message.source and not is_hub(name)}
     named = set(message.recipients)
     findings = [f"must include {name}" for name in sorted(must - named)]
     findings += [f"{name} is not another party of the case" for name in sorted(named - parties)]
@@ -201,7 +247,10 @@ def _newcomer(case: Case, assigns: Assigns, message: Event) -> str:
     """Whom the message brings in. A participant may become the responder; who passed a case on never again."""
     newcomer = str(message.data.get(assigns.source))
     finding = None
-    if newcomer in (case.opener, case.position.responder):
+    if assigns.among == "parties":
+        if newcomer not in (case.position.responder, *case.position.participants):
+            finding = "was not asked in this case"
+    elif newcomer in (case.opener, case.position.responder):
         finding = "is opener or responder of the case already"
     elif assigns.role == PARTICIPANT and newcomer in case.position.participants:
         finding = "takes part in the case already"
@@ -230,23 +279,35 @@ def _apply(flow: Flow, case: Case, move: Move, message: Event, today: date) -> P
     if move.assigns is not None:
         position = _assign(position, move.assigns, str(message.data[move.assigns.source]))
     if move.limit is not None:
-        counts = {**position.counts, move.message: position.counts.get(move.message, 0) + 1}
+        name = _counted(move, message.source)
+        counts = {**position.counts, name: position.counts.get(name, 0) + 1}
         position = msgspec.structs.replace(position, counts=counts)
     if move.proposes is not None:
         position = _propose(position, move.proposes, message, today)
     if move.settles is not None:
         position = _settle(position, move.settles, message, today)
     moved = msgspec.structs.replace(case, position=position)
-    if move.to is not None:
+    if move.each and (waiting := _silent(case, move) - {message.source}):
+        heard = (*position.said, message.source)
+        assert waiting.isdisjoint(heard)
+        position = msgspec.structs.replace(position, said=heard)
+    elif move.to is not None:
         position = clocks.enter(flow, moved, move.to, today)
     if move.at_least is not None:
         position = clocks.leave_at_least(position, move.at_least, today)
     return position
 
 
+def _silent(case: Case, move: Move) -> set[str]:
+    """Who has yet to have its say in this state."""
+    return {name for name in case.parties() if case.role(name) in move.by} - set(case.position.said)
+
+
 def _assign(position: Position, assigns: Assigns, newcomer: str) -> Position:
     if assigns.role == RESPONDER:
         others = tuple(name for name in position.participants if name != newcomer)
+        if assigns.among == "parties" and newcomer != position.responder:
+            others = (*others, position.responder)
         return msgspec.structs.replace(position, responder=newcomer, participants=others, proposal=None)
     return msgspec.structs.replace(position, participants=(*position.participants, newcomer))
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from protocols.table import BACK, OPENER, PARTICIPANT, RESPONDER, Flow, Move, State
+from protocols import flow_search
+from protocols.table import BACK, HUB, OPENER, ORGANISATION_ROLES, PARTICIPANT, RESPONDER, Flow, Move, State
 
 ROLES = (OPENER, RESPONDER, PARTICIPANT)
 
@@ -21,6 +22,7 @@ def findings(flow: Flow) -> Iterator[str]:
     yield from _twice(flow)
     yield from _reachable(flow)
     yield from _ends(flow)
+    yield from flow_search.findings(flow)
 
 
 def _roles(flow: Flow) -> Iterator[str]:
@@ -33,25 +35,32 @@ def _roles(flow: Flow) -> Iterator[str]:
 
 
 def _final(name: str, state: State) -> Iterator[str]:
-    if state.owner or state.due or state.clock != "stopped":
+    if state.owners or state.due or state.clock != "stopped":
         yield f"final state {name} has an owner, a deadline or a clock"
 
 
 def _running(flow: Flow, name: str, state: State) -> Iterator[str]:
-    if state.owner not in (OPENER, RESPONDER):
+    if not state.owners:
         yield f"state {name} has no owner"
+    for role in state.owners:
+        if role not in flow.roles:
+            yield f"state {name} is owned by the unknown role {role}"
+        elif state.owners == (PARTICIPANT,):
+            yield f"state {name} has no owner but participants, and there may be none"
     deadline = flow.deadlines.get(state.due or "")
     if deadline is None:
         yield f"state {name} has no deadline"
-    elif deadline.scope == "message":
+    elif deadline.scope in ("message", "opening"):
         yield f"state {name} is due by {state.due}, which belongs to each message"
     elif deadline.scope == "case" and state.clock != "runs":
         yield f"state {name} is due by {state.due}, which does not run in it"
     ways = [move for move in flow.moves if name in move.states and move.to not in (None, name)]
     if not ways:
         yield f"state {name} has no way out"
-    elif not any(state.owner in move.by for move in ways):
-        yield f"state {name} has no way out for its owner"
+    else:
+        for role in state.owners:
+            if not any(role in move.by for move in ways):
+                yield f"state {name} has no way out for its owner {role}"
 
 
 def _deadlines(flow: Flow) -> Iterator[str]:
@@ -61,6 +70,10 @@ def _deadlines(flow: Flow) -> Iterator[str]:
             yield f"deadline {name} belongs to no state"
         if deadline.shorter and deadline.shorter.days >= deadline.days:
             yield f"deadline {name} is not shorter where it should be"
+        if (deadline.scope == "opening") != (deadline.after is not None):
+            yield f"deadline {name} is counted from a month, which that of an opening message alone is"
+        elif deadline.scope == "opening" and (deadline.unit != "calendar" or deadline.shorter):
+            yield f"deadline {name} is counted from the end of a month in calendar days, the same for all"
 
 
 def _opening(flow: Flow) -> Iterator[str]:
@@ -77,8 +90,10 @@ def _opening(flow: Flow) -> Iterator[str]:
         if move.basis is None:
             yield f"{move.message} opens a case without a legal basis"
         later = (move.by, move.states, move.requires, move.limit, move.assigns, move.at_least, move.proposes)
-        if any(later) or move.settles or move.undoes:
+        if any(later) or move.settles or move.undoes or move.each:
             yield f"{move.message} opens a case and does what only a later message can"
+        if unknown := set(move.of) - ORGANISATION_ROLES:
+            yield f"{move.message} is for the unknown roles {sorted(unknown)}"
         if move.undone is not None and (move.undone not in flow.states or not flow.states[move.undone].final):
             yield f"{move.message} opens a case and is not undone into a final state"
 
@@ -93,13 +108,26 @@ def _move(flow: Flow, move: Move) -> Iterator[str]:
     if not (move.by and move.states):
         yield f"{move.message} can never be sent"
     for role in move.by:
-        if role not in flow.roles:
+        if role not in flow.roles and role != HUB:
             yield f"{move.message} is by the unknown role {role}"
+    if move.of or move.links:
+        yield f"{move.message} opens no case and says who may open one, or about what"
+    yield from _each(flow, move)
     yield from _pause(flow, move)
     yield from _reopening(flow, move)
     yield from _undoing(flow, move)
     yield from _assigning(flow, move)
     yield from _timing(flow, move)
+
+
+def _each(flow: Flow, move: Move) -> Iterator[str]:
+    if not move.each:
+        return
+    if move.to is None or move.assigns:
+        yield f"{move.message} is each one's say and leads nowhere"
+    for name in move.states:
+        if not set(move.by) <= set(flow.states[name].owners):
+            yield f"{move.message} is each one's say in {name}, where not each of them is to act"
 
 
 def _pause(flow: Flow, move: Move) -> Iterator[str]:
@@ -123,7 +151,8 @@ def _undoing(flow: Flow, move: Move) -> Iterator[str]:
         final = move.undone in flow.states and flow.states[move.undone].final
         if not final and any(name != move.undone for name in move.states):
             yield f"{move.message} is undone into {move.undone}, which it may not have left"
-    if move.undone is not None and move.assigns is not None and move.assigns.role == RESPONDER:
+    given_away = move.assigns is not None and move.assigns.role == RESPONDER and move.assigns.among == "newcomers"
+    if move.undone is not None and given_away:
         yield f"{move.message} gives the case away and can't be undone by who sent it"
     acts = (move.to, move.limit, move.assigns, move.at_least, move.proposes, move.settles, move.basis, move.undone)
     if move.undoes is not None and any(acts):
@@ -136,7 +165,10 @@ def _assigning(flow: Flow, move: Move) -> Iterator[str]:
     role = move.assigns.role
     if role not in (RESPONDER, PARTICIPANT) or role not in flow.roles:
         yield f"{move.message} gives the role {role}, which can't be given"
-    if role == RESPONDER and move.by != (RESPONDER,):
+    if move.assigns.among == "parties":
+        if role != RESPONDER or PARTICIPANT not in flow.roles:
+            yield f"{move.message} chooses among the parties for the role {role}"
+    elif role == RESPONDER and move.by != (RESPONDER,):
         yield f"{move.message} gives away what only the responder holds"
 
 

@@ -11,9 +11,11 @@ from protocols.table import (
     RESPONDER,
     Assigns,
     AtLeast,
+    Check,
     Count,
     Deadline,
     Flow,
+    Links,
     Move,
     Name,
     Proposes,
@@ -28,9 +30,15 @@ Version = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,4}\.[0-9]{1,4}$")]
 
 
 class MessageDeclaration(Text, frozen=True, forbid_unknown_fields=True):
-    """A message as the flow file declares it; `from_hub`: a hub alone sends it."""
+    """A message as the flow file declares it; `from_hub`: a hub alone sends it.
+
+    `sealed_to` says who can open the sealed part: the recipients and the sender, the `recipients` alone, or the
+    `newcomer` alone that the message brings in. `padding` is what its plaintext is padded to a multiple of, in KiB.
+    """
 
     sealed: Literal["required", "optional", "none"] = "none"
+    sealed_to: Literal["everybody", "recipients", "newcomer"] = "everybody"
+    padding: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     may_expire: bool = False
     from_hub: bool = False
 
@@ -46,6 +54,10 @@ class WrittenMove(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     basis: str | None = None
     requires: tuple[str, ...] = ()
     limit: Count | None = None
+    per: Literal["case", "sender"] = "case"
+    each: bool = False
+    of: tuple[str, ...] = ()
+    links: Links | None = None
     assigns: Assigns | None = None
     at_least: AtLeast | None = None
     proposes: Proposes | None = None
@@ -74,6 +86,7 @@ class FlowFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadlines: dict[Name, Deadline]
     messages: dict[Name, MessageDeclaration]
     moves: tuple[WrittenMove, ...]
+    checks: dict[Name, Check] = {}
     horizontal: Adopted = Adopted()
 
 
@@ -103,6 +116,7 @@ def flow(written: FlowFile, horizontal: HorizontalFile) -> Flow:
         states=written.states,
         deadlines=written.deadlines,
         moves=moves,
+        checks=written.checks,
         **tabulate(moves),
     )
 
@@ -111,7 +125,7 @@ def _state_names(states: Mapping[str, State], bound: Mapping[str, str | tuple[st
     """What each `@name` of a move stands for."""
     names = {f"@{key}": (value,) if isinstance(value, str) else value for key, value in bound.items()}
     running = tuple(name for name, state in states.items() if not state.final)
-    held = tuple(n for n in running if states[n].owner == RESPONDER and states[n].clock == "runs")
+    held = tuple(n for n in running if states[n].owners == (RESPONDER,) and states[n].clock == "runs")
     worked_out = {"@open": running, "@held": held, "@any": tuple(states)}
     if taken := names.keys() & {*worked_out, BACK}:
         raise ValueError(f"horizontal.states can't give {sorted(taken)}")
@@ -125,7 +139,7 @@ def _moves(entry: WrittenMove, states: Mapping[str, State], names: Mapping[str, 
         by = (entry.by,) if isinstance(entry.by, str) else entry.by
         return [_move(entry, by, sources, names)]
     other = {OPENER: RESPONDER, RESPONDER: OPENER}
-    groups = {role: tuple(name for name in sources if states[name].owner == other[role]) for role in other}
+    groups = {role: tuple(name for name in sources if states[name].owners == (other[role],)) for role in other}
     return [_move(entry, (role,), group, names) for role, group in groups.items() if group]
 
 
@@ -148,6 +162,10 @@ def _move(
         basis=entry.basis,
         requires=entry.requires,
         limit=entry.limit,
+        per=entry.per,
+        each=entry.each,
+        of=entry.of,
+        links=entry.links,
         assigns=entry.assigns,
         at_least=entry.at_least,
         proposes=entry.proposes,

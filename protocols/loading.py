@@ -1,7 +1,7 @@
 """The catalogue as loaded: every protocol's folder read into a flow and its message schemas."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +12,7 @@ import msgspec
 from keys import strict_json
 from keys.errors import MalformedJSON
 from protocols import bundling, flow_file
+from protocols.envelope import Event
 from protocols.flow_file import FlowFile, HorizontalFile, MessageDeclaration
 from protocols.refusals import CatalogueInvalid, SchemaMismatch, TypeUnknown
 from protocols.schemas import Schema
@@ -51,6 +52,18 @@ class Protocol:
     def version(self) -> str:
         """The version, e.g. `1.0`."""
         return self.flow.version
+
+    def readers(self, event: Event) -> list[str]:
+        """Who must be able to open the sealed part of `event`, a message of this protocol that fits its schema."""
+        return self.readers_of(event.message, event.source, event.recipients, event.data)
+
+    def readers_of(self, message: str, source: str, recipients: Sequence[str], data: Mapping[str, Any]) -> list[str]:
+        """The same, of a message that is still to be written."""
+        to = self.messages[message].declared.sealed_to
+        if to == "newcomer":
+            brought = {move.assigns.source for move in self.flow.moves if move.message == message and move.assigns}
+            return [str(data[field]) for field in sorted(brought) if field in data]
+        return [*recipients] if to == "recipients" else [*recipients, source]
 
 
 class Catalogue:

@@ -8,7 +8,7 @@ import msgspec
 from protocols import bundling, closed, notions
 from protocols.loading import MessageType, Protocol
 from protocols.schemas import Schema
-from protocols.table import Flow, Move
+from protocols.table import HUB, OPENER, Flow, Move
 
 UNDELIVERED = "undelivered"
 """What the hub sends to the sender of a message that expired."""
@@ -31,7 +31,7 @@ def findings(protocol: Protocol) -> Iterator[str]:
         told = protocol.messages.get(UNDELIVERED)
         if told is None or not told.declared.from_hub:
             yield f"a message may expire, and the hub has no message {UNDELIVERED} to say so"
-    yield from _shorter(protocol)
+    yield from _deadlines(protocol)
     yield from _words(protocol)
 
 
@@ -52,6 +52,8 @@ def _message(flow: Flow, message: MessageType) -> Iterator[str]:
     moves = [move for move in flow.moves if move.message == name]
     if not moves and not message.declared.from_hub:
         yield f"{name} can never be sent"
+    yield from _senders(message, moves)
+    yield from _sealing(message, moves)
     if message.declared.may_expire and any(_changes(move) for move in moves):
         yield f"{name} may expire and yet moves the case"
     for part, schema in (("open", message.schema), ("sealed", message.sealed_schema)):
@@ -63,9 +65,27 @@ def _message(flow: Flow, message: MessageType) -> Iterator[str]:
         yield from (f"sealed/{name} {finding}" for finding in closed.sealed_findings(message.sealed_schema.document))
 
 
+def _senders(message: MessageType, moves: list[Move]) -> Iterator[str]:
+    """What a hub sends nobody else does: it opens cases of its own, or moves those it takes no part in."""
+    for move in moves:
+        by_hub = move.opens or set(move.by) <= {HUB, OPENER}
+        if message.declared.from_hub and not by_hub:
+            yield f"{message.name} is sent by a hub alone and moved by {', '.join(move.by)}"
+        elif not message.declared.from_hub and HUB in move.by:
+            yield f"{message.name} is moved by a hub, which does not send it"
+
+
+def _sealing(message: MessageType, moves: list[Move]) -> Iterator[str]:
+    declared = message.declared
+    if declared.sealed == "none" and (declared.sealed_to != "everybody" or declared.padding > 1):
+        yield f"{message.name} has no sealed part and says to whom it is sealed"
+    if declared.sealed_to == "newcomer" and not all(move.assigns for move in moves):
+        yield f"{message.name} is sealed to a newcomer and brings none in"
+
+
 def _changes(move: Move) -> bool:
     acts = (move.to, move.limit, move.assigns, move.at_least, move.proposes, move.settles, move.undoes, move.undone)
-    return move.opens or any(acts)
+    return move.opens or move.each or any(acts)
 
 
 def _examples(schema: Schema) -> Iterator[str]:
@@ -98,6 +118,8 @@ def _fields(move: Move, document: Mapping[str, Any]) -> Iterator[str]:
         yield from _field(_property(document, move.basis), "instrument", "string", needed=True)
     for name in move.requires:
         yield from _field(document, name, None, needed=False)
+    if move.links is not None:
+        yield from _field(document, move.links.field, "string", needed=True)
     if move.assigns is not None:
         yield from _field(document, move.assigns.source, "string", needed=True)
     if move.proposes is not None:
@@ -123,9 +145,13 @@ def _field(document: Mapping[str, Any], name: str, kind: str | None, *, needed: 
         yield f"reads the field {name} as {kind}, which it is not"
 
 
-def _shorter(protocol: Protocol) -> Iterator[str]:
+def _deadlines(protocol: Protocol) -> Iterator[str]:
     opening = [own_part(protocol.messages[name]) for name in protocol.flow.opening if name in protocol.messages]
     for name, deadline in protocol.flow.deadlines.items():
+        if deadline.after is not None:
+            for document in opening:
+                found = _field(document, deadline.after, "string", needed=True)
+                yield from (f"deadline {name} {text}" for text in found)
         if deadline.shorter is None:
             continue
         fields = [_property(document, deadline.shorter.field) for document in opening]

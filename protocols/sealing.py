@@ -17,17 +17,19 @@ SALT_BYTES = 16
 _MEMBERS = {"source", "id", "subject", "salt", "content"}
 
 
-def compose(source: str, id: str, subject: str, content: Mapping[str, Any], salt: bytes) -> bytes:
-    """The plaintext to seal: a JSON object in UTF-8, padded with spaces to a multiple of 1,024 bytes.
+def compose(source: str, id: str, subject: str, content: Mapping[str, Any], salt: bytes, padding: int = BLOCK) -> bytes:
+    """The plaintext to seal: a JSON object in UTF-8, padded with spaces to a multiple of `padding` bytes.
 
     Its members are `source`, `id` and `subject` of the message that will carry it, `salt` (base64url) and
     `content`. The padding are trailing spaces, which are insignificant whitespace (RFC 8259 §2): the padded
     bytes are still valid JSON, and any parser reads them as they are. The padding hides the length, the salt
-    keeps the digest from being guessed. Raises ValueError for a salt that is not 16 bytes, and for content
-    that JSON can't hold.
+    keeps the digest from being guessed. Raises ValueError for a salt that is not 16 bytes, a padding that is no
+    multiple of 1,024, and content that JSON can't hold.
     """
     if len(salt) != SALT_BYTES:
         raise ValueError(f"the salt has {SALT_BYTES} bytes")
+    if padding < BLOCK or padding % BLOCK:
+        raise ValueError(f"padded to a multiple of {BLOCK} bytes")
     document = {
         "source": source,
         "id": id,
@@ -36,7 +38,7 @@ def compose(source: str, id: str, subject: str, content: Mapping[str, Any], salt
         "content": dict(content),
     }
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
-    return text.ljust(-(-len(text) // BLOCK) * BLOCK, b" ")
+    return text.ljust(-(-len(text) // padding) * padding, b" ")
 
 
 def digest(plaintext: bytes) -> str:
@@ -51,13 +53,14 @@ def seal(
     content: Mapping[str, Any],
     recipients: Sequence[EncryptionKey],
     salt: bytes | None = None,
+    padding: int = BLOCK,
 ) -> dict[str, Any]:
     """The members `sealed` and `sealed_digest` that a message's open part carries.
 
     `source`, `id` and `subject` are those of the message: a sealed part copied into another message does not
-    open. `salt` is drawn from the system unless given. Raises what `compose` raises.
+    open. `salt` is drawn from the system unless given, `padding` as for `compose`. Raises what `compose` raises.
     """
-    plaintext = compose(source, id, subject, content, os.urandom(SALT_BYTES) if salt is None else salt)
+    plaintext = compose(source, id, subject, content, os.urandom(SALT_BYTES) if salt is None else salt, padding)
     return {"sealed": jwe.seal(plaintext, recipients), "sealed_digest": digest(plaintext)}
 
 

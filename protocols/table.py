@@ -10,7 +10,11 @@ from protocols.deadlines import Unit
 
 Role = str
 OPENER, RESPONDER, PARTICIPANT = "opener", "responder", "participant"
+HUB = "hub"
+"""The case's home, which takes part in no case and moves some by itself."""
 BACK = "@back"
+ORGANISATION_ROLES = frozenset({"bureau", "partner", "supervisor", "auditor"})
+"""What an organisation may be in the directory."""
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 Count = Annotated[int, msgspec.Meta(ge=1, le=3650)]
@@ -27,10 +31,15 @@ class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class State(Text, frozen=True, forbid_unknown_fields=True):
     """A state: who acts next (`owner`), by which deadline (`due`), and what the case's clocks do in it."""
 
-    owner: Role | None = None
+    owner: Role | tuple[Role, ...] | None = None
     due: str | None = None
     clock: Literal["runs", "paused", "stopped"] = "stopped"
     final: bool = False
+
+    @property
+    def owners(self) -> tuple[Role, ...]:
+        """The roles that act next: several where each of them has its say, none in a final state."""
+        return (self.owner,) if isinstance(self.owner, str) else self.owner or ()
 
 
 class Shorter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,19 +51,36 @@ class Shorter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Deadline(Text, frozen=True, forbid_unknown_fields=True):
-    """A deadline; `scope` says what it belongs to: one state, the whole case, or each message."""
+    """A deadline; `scope` says what it belongs to: one state, the whole case, each message, or the opening one.
+
+    That of the opening message is counted from the end of the month that its field `after` names (`2026-10`).
+    """
 
     days: Count
     unit: Unit
-    scope: Literal["state", "case", "message"]
+    scope: Literal["state", "case", "message", "opening"]
     shorter: Shorter | None = None
+    after: str | None = None
 
 
 class Assigns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The move gives `role` to the organisation that the field `from` of the data names."""
+    """The move gives `role` to the organisation that the field `from` of the data names.
+
+    A newcomer, or one of the `parties`: then whoever had the role takes part in the case from here on.
+    """
 
     role: Role
     source: str = msgspec.field(name="from")
+    among: Literal["newcomers", "parties"] = "newcomers"
+
+
+class Links(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The opening message is about another case, which its field `field` names.
+
+    The sender must see that case, and the recipients must be or have been parties of it.
+    """
+
+    field: str
 
 
 class AtLeast(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,11 +109,29 @@ class Settles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     date: str | None = None
 
 
+class Check(Text, frozen=True, forbid_unknown_fields=True):
+    """What the counts of a bulletin must fulfil, the fields by name; see `conformity`.
+
+    `balance`: the sum of `left` is that of `right`. `carried`: `field` is what `earlier` was in the bulletin before.
+    `counterpart`: in the list `field`, what was `sent` to each department is what it has as `received`, and the
+    other way round. `counted`: something is counted at all, else it is a zero report.
+    """
+
+    kind: Literal["balance", "carried", "counterpart", "counted"]
+    field: str | None = None
+    earlier: str | None = None
+    left: tuple[str, ...] = ()
+    right: tuple[str, ...] = ()
+
+
 class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of the table, with every `@name` of the flow file resolved.
 
-    `to` is None where the state stays, "@back" for the state that a pause left. `undone` is the
-    state restored when the message is invalidated, "@back" for the one before it; None: it can't be.
+    `to` is None where the state stays, "@back" for the state that a pause left. `limit` is how often the message may
+    be sent `per` case, or by each sender in it. `each`: everybody in a role of `by`
+    has one say in the state, and the last one leads on. `of` are the roles that an organisation must have in the
+    directory, one of them, to open a case. `undone` is the state restored when the message is invalidated, "@back"
+    for the one before it; None: it can't be.
     """
 
     message: str
@@ -98,6 +142,10 @@ class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     basis: str | None = None
     requires: tuple[str, ...] = ()
     limit: Count | None = None
+    per: Literal["case", "sender"] = "case"
+    each: bool = False
+    of: tuple[str, ...] = ()
+    links: Links | None = None
     assigns: Assigns | None = None
     at_least: AtLeast | None = None
     proposes: Proposes | None = None
@@ -118,6 +166,7 @@ class Flow:
     states: Mapping[str, State]
     deadlines: Mapping[str, Deadline]
     moves: tuple[Move, ...]
+    checks: Mapping[str, Check] = field(default_factory=dict)
     opening: Mapping[str, Move] = field(default_factory=dict)
     table: Mapping[tuple[str, Role], Mapping[str, Move]] = field(default_factory=dict)
     senders: Mapping[str, frozenset[Role]] = field(default_factory=dict)

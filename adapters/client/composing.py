@@ -46,8 +46,12 @@ class Composer:
             messages.check_content(self.catalogue, type, dataschema, content)
         id = envelope.new_id()
         if content is not None:
-            keys = await self.directory.openers([*recipients, self.organisation])
-            data = data | sealing.seal(self.organisation, id, case, content, keys)
+            protocol, message = self.catalogue.message(type, dataschema)
+            readers = protocol.readers_of(message.name, self.organisation, recipients, data)
+            keys = await self.directory.openers(readers)
+            data = data | sealing.seal(
+                self.organisation, id, case, content, keys, padding=message.declared.padding * sealing.BLOCK
+            )
         attributes = envelope.compose(
             id=id,
             source=self.organisation,

@@ -46,13 +46,14 @@ class Cases:
         return found
 
     def _play(self, page: Page, index: int, entry: Accepted, event: Event) -> list[str]:
-        if entry.source == self._hub:
-            return []
         try:
-            protocol, _ = self._catalogue.message(event.type, event.dataschema)
+            protocol, message = self._catalogue.message(event.type, event.dataschema)
         except Fault as fault:
             return [f"entry {index}: {fault.detail}"]
-        outcome = flow.advance(protocol.flow, self._cases.get(event.subject), event, page.moment(index))
+        if entry.source == self._hub and not any(move.message == message.name for move in protocol.flow.moves):
+            return []
+        about = self._cases.get(flow.subject_case(protocol.flow, event) or "")
+        outcome = flow.advance(protocol.flow, self._cases.get(event.subject), event, page.moment(index), about)
         if not isinstance(outcome, Transition):
             return [f"entry {index}: {event.type} was not allowed then: {outcome.detail}"]
         self._cases[event.subject] = outcome.case

@@ -71,7 +71,8 @@ def show(
     say(f"{found.name} {found.version}  {found.flow.title.zh} · {found.flow.title.en}")
     say(f"{found.flow.summary.zh} {found.flow.summary.en}\n")
     states = found.flow.states.items()
-    table(("状态 state", "名称 title", "待办 acts next"), ((n, f"{s.zh} {s.en}", s.owner or "—") for n, s in states))
+    stations = ((n, f"{s.zh} {s.en}", ", ".join(s.owners) or "—") for n, s in states)
+    table(("状态 state", "名称 title", "待办 acts next"), stations)
     say("")
     rows = (
         (m["name"], _both(m["title"]), m["sealed"], "✓" if m["opens"] else "") for m in _described(found)["messages"]
@@ -148,7 +149,7 @@ def _described(protocol: Protocol) -> dict[str, Any]:
         "title": {"zh": flow.title.zh, "en": flow.title.en},
         "summary": {"zh": flow.summary.zh, "en": flow.summary.en},
         "states": {
-            name: {"title": {"zh": state.zh, "en": state.en}, "owner": state.owner, "final": state.final}
+            name: {"title": {"zh": state.zh, "en": state.en}, "owners": list(state.owners), "final": state.final}
             for name, state in flow.states.items()
         },
         "messages": [

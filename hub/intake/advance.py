@@ -1,19 +1,21 @@
 """Step 6, under the log's lock: the message advances its case, and all that follows is entered in the ledger."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hub.errors import IdReused
 from hub.intake.authorise import authorise
 from hub.intake.decode import Incoming
 from hub.intake.ledger import Job, Ledger, MailboxRow, MessageRow, Taken
+from hub.organisations import Directory
 from keys.errors import Fault
 from protocols import flow
 from protocols.deadlines import Due
 from protocols.entries import Accepted
 from protocols.envelope import Event
 from protocols.flow import Case, Transition
-from protocols.loading import MessageType, Protocol
+from protocols.loading import Protocol
 from protocols.refusals import SchemaMismatch
 
 
@@ -24,7 +26,6 @@ class Candidate(Job):
     incoming: Incoming
     event: Event
     protocol: Protocol
-    message_type: MessageType
     epoch: int
 
     @property
@@ -33,9 +34,10 @@ class Candidate(Job):
         return self.event.recipients
 
     @property
-    def case(self) -> str:
-        """The case it speaks to."""
-        return self.event.subject
+    def cases(self) -> tuple[str, ...]:
+        """The case it speaks to, and the one that it opens it about."""
+        about = flow.subject_case(self.protocol.flow, self.event)
+        return (self.event.subject,) if about is None else (self.event.subject, about)
 
     @property
     def message(self) -> tuple[str, str]:
@@ -49,13 +51,14 @@ class Candidate(Job):
             digest, index, tree_size = known
             return Taken(index, tree_size, False) if digest == self.incoming.signing_digest else IdReused()
         try:
-            authorise(self.incoming, self.event, self.message_type, self.epoch, ledger.directory, ledger.now)
+            authorise(self.incoming, self.event, self.protocol, self.epoch, ledger.directory, ledger.now)
         except Fault as refusal:
             return refusal
-        before = ledger.cases.get(self.case)
+        before = ledger.cases.get(self.event.subject)
         if before is not None and not self._same_version(before):
             return SchemaMismatch(f"the case follows {before.protocol} {before.version}")
-        outcome = flow.advance(self.protocol.flow, before, self.event, ledger.now)
+        about = subject_case(self.protocol, self.event, ledger.directory, ledger.cases)
+        outcome = flow.advance(self.protocol.flow, before, self.event, ledger.now, about)
         if not isinstance(outcome, Transition):
             return outcome
         return enter(
@@ -71,6 +74,13 @@ class Candidate(Job):
     def _same_version(self, case: Case) -> bool:
         opening = self.event.message in self.protocol.flow.opening
         return opening or (case.protocol, case.version) == (self.protocol.name, self.protocol.version)
+
+
+def subject_case(protocol: Protocol, event: Event, directory: Directory, cases: Mapping[str, Case]) -> Case | None:
+    """The case that `event` opens a case about, if it is among `cases` and the sender may see it."""
+    about = flow.subject_case(protocol.flow, event)
+    case = cases.get(about) if about is not None else None
+    return case if case is not None and directory.sees(event.source, case.involved()) else None
 
 
 def enter(
@@ -100,6 +110,8 @@ def enter(
     place = len(ledger.messages)
     ledger.mailbox += [MailboxRow(name, at, place, event.expirytime) for name, at in positions.items()]
     ledger.parties.update((name, case.id) for name in case.parties())
+    if before is None and case.about is not None:
+        ledger.links.append((case.about, case.id))
     ledger.cases[case.id] = case
     ledger.changed_cases[case.id] = (case, day)
     ledger.known[event.source, event.id] = (signing_digest, index, None)

@@ -10,11 +10,11 @@ from hub.intake.validate import check_standing
 from hub.intake.verify import verify
 from hub.organisations import Directory
 from protocols.envelope import Event
-from protocols.loading import MessageType
+from protocols.loading import Protocol
 
 
 def authorise(
-    incoming: Incoming, event: Event, message: MessageType, judged_at: int, directory: Directory, now: datetime
+    incoming: Incoming, event: Event, protocol: Protocol, judged_at: int, directory: Directory, now: datetime
 ) -> None:
     """Raise unless the sender's key counts at `now` and the seal still reaches its recipients.
 
@@ -24,7 +24,7 @@ def authorise(
     """
     if directory.epoch != judged_at:
         verify(incoming, directory, now)
-        check_standing(event, message, directory, now)
+        check_standing(event, protocol, directory, now)
         return
     sender = directory.organisations[event.source]
     sender.ring.verifying(incoming.compact.header.kid, now, sender.algorithms)

@@ -172,7 +172,7 @@ class Sequencer:
             for row in await connection.fetch(SQL["known"], *columns):
                 known = (row["signing_input"], row["log_index"], row["tree_size"])
                 ledger.known[row["source"], str(row["id"])] = known
-        cases = list({job.case for job in jobs if job.case is not None})
+        cases = list(set(chain.from_iterable(job.cases for job in jobs)))
         if cases:
             for row in await connection.fetch(SQL["cases"], cases):
                 case = _case_decoder.decode(row["record"])

@@ -32,9 +32,9 @@ class Job:
         """Whose mailbox counters it reads."""
 
     @property
-    def case(self) -> str | None:
-        """The case it reads."""
-        return None
+    def cases(self) -> Sequence[str]:
+        """The cases it reads."""
+        return ()
 
     @property
     def message(self) -> tuple[str, str] | None:
@@ -111,6 +111,7 @@ class Ledger:
     parties: set[tuple[str, str]] = field(default_factory=set)
     changed_cases: dict[str, tuple[Case, Any]] = field(default_factory=dict)
     expired: list[tuple[str, int]] = field(default_factory=list)
+    links: list[tuple[str, str]] = field(default_factory=list)
     at: str = field(init=False)
     """`now` as entries write it."""
 

@@ -74,6 +74,8 @@ async def _cases(connection: Connection, ledger: Ledger) -> None:
         for case, due in ledger.changed_cases.values()
     ]
     await connection.execute(SQL["set_cases"], *_columns(rows), ledger.now, *_columns(sorted(ledger.parties)))
+    if ledger.links:
+        await connection.execute(SQL["add_links"], *_columns(ledger.links))
 
 
 async def _mailboxes(connection: Connection, ledger: Ledger, size: int) -> None:

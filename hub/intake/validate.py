@@ -8,29 +8,29 @@ from hub.errors import OtherHub
 from hub.organisations import Directory
 from keys import jwe
 from keys.errors import Fault
-from protocols import envelope
+from protocols import envelope, sealing
 from protocols.envelope import Event
-from protocols.loading import Catalogue, MessageType, Protocol
+from protocols.loading import Catalogue, Protocol
 from protocols.refusals import DataInvalid, EnvelopeInvalid, RecipientsInvalid, RoleNotAllowed, SealingInvalid
 
 
 def validate(
     attributes: dict[str, Any], catalogue: Catalogue, directory: Directory, hub: str, now: datetime
-) -> tuple[Event, Protocol, MessageType]:
-    """The event, with the protocol and message it belongs to; raises the first fault."""
+) -> tuple[Event, Protocol]:
+    """The event, with the protocol it belongs to; raises the first fault."""
     event = envelope.event(attributes)
     envelope.check_time(event, now)
     _check_home(event, hub)
-    protocol, message = catalogue.message(event.type, event.dataschema)
+    protocol, _ = catalogue.message(event.type, event.dataschema)
     for check in _CHECKS:
-        check(event, message, directory, now)
-    return event, protocol, message
+        check(event, protocol, directory, now)
+    return event, protocol
 
 
-def check_standing(event: Event, message: MessageType, directory: Directory, now: datetime) -> None:
-    """What of this depends on who is who at `now`. Raises RecipientsInvalid, SealingInvalid."""
+def check_standing(event: Event, protocol: Protocol, directory: Directory, now: datetime) -> None:
+    """What of this depends on who is who at `now`. Raises RoleNotAllowed, RecipientsInvalid, SealingInvalid."""
     for check in _STANDING:
-        check(event, message, directory, now)
+        check(event, protocol, directory, now)
 
 
 def collect(
@@ -49,7 +49,7 @@ def collect(
     except Fault as fault:
         return [*found, fault], None
     for check in _CHECKS:
-        _note(found, lambda check=check: check(event, message, directory, now))  # type: ignore[misc]
+        _note(found, lambda check=check: check(event, protocol, directory, now))  # type: ignore[misc]
     # The flow reads the data by its schema: without it there is nothing it can judge.
     fits = message.schema.accepts(event.data)
     return found, (event, protocol) if fits and not message.declared.from_hub else None
@@ -67,27 +67,38 @@ def _check_home(event: Event, hub: str) -> None:
         raise OtherHub(f"this hub is {hub}")
 
 
-def _check_message(event: Event, message: MessageType, directory: Directory, now: datetime) -> None:
-    if message.declared.from_hub:
+def _check_message(event: Event, protocol: Protocol, directory: Directory, now: datetime) -> None:
+    declared = protocol.messages[event.message].declared
+    if declared.from_hub:
         raise RoleNotAllowed("only a hub sends this message")
-    if event.expirytime is not None and not message.declared.may_expire:
+    if event.expirytime is not None and not declared.may_expire:
         raise EnvelopeInvalid([{"pointer": "/expirytime", "message": "this message can't expire"}])
 
 
-def _check_data(event: Event, message: MessageType, directory: Directory, now: datetime) -> None:
-    if not message.schema.accepts(event.data):
-        raise DataInvalid(message.schema.findings(event.data, "/data"))
+def _check_data(event: Event, protocol: Protocol, directory: Directory, now: datetime) -> None:
+    schema = protocol.messages[event.message].schema
+    if not schema.accepts(event.data):
+        raise DataInvalid(schema.findings(event.data, "/data"))
 
 
-def _check_recipients(event: Event, message: MessageType, directory: Directory, now: datetime) -> None:
+def _check_opener(event: Event, protocol: Protocol, directory: Directory, now: datetime) -> None:
+    move = protocol.flow.opening.get(event.message)
+    if move is None or not move.of:
+        return
+    sender = directory.get(event.source)
+    if sender is None or sender.roles.isdisjoint(move.of):
+        raise RoleNotAllowed(f"{event.type} is for organisations of the role {' or '.join(move.of)}")
+
+
+def _check_recipients(event: Event, protocol: Protocol, directory: Directory, now: datetime) -> None:
     unknown = [name for name in event.recipients if directory.get(name) is None]
     if unknown:
         findings = [{"pointer": "/recipients", "message": f"{name} is not known here"} for name in unknown]
         raise RecipientsInvalid(findings)
 
 
-def _check_sealing(event: Event, message: MessageType, directory: Directory, now: datetime) -> None:
-    sealed = event.data.get("sealed")
+def _check_sealing(event: Event, protocol: Protocol, directory: Directory, now: datetime) -> None:
+    message, sealed = protocol.messages[event.message], event.data.get("sealed")
     if sealed is None:
         if message.declared.sealed == "required":
             raise SealingInvalid([{"pointer": "/data/sealed", "message": "this message must be sealed"}])
@@ -95,16 +106,25 @@ def _check_sealing(event: Event, message: MessageType, directory: Directory, now
     if not isinstance(sealed, dict):
         return  # said by its schema
     kids = set(jwe.recipient_kids(sealed))
-    findings = []
-    for name in (*event.recipients, event.source):
+    alone = message.declared.sealed_to != "everybody"
+    readers = protocol.readers(event)
+    findings, known = [], set[str]()
+    for name in readers:
         organisation = directory.get(name)
         keys = {key.kid for key in organisation.ring.encryption_keys(now)} if organisation else set()
+        known |= keys
         if not keys & kids and (keys or name != event.source):
             why = "none of its keys is among the recipients" if keys else "it has no encryption key"
             findings.append({"pointer": "/data/sealed/recipients", "message": f"{name}: {why}"})
+    if alone and not kids <= known:
+        text = f"sealed to a key that is not of {', '.join(readers)}, who alone may open it"
+        findings.append({"pointer": "/data/sealed/recipients", "message": text})
+    if jwe.ciphertext_length(sealed) % (message.declared.padding * sealing.BLOCK) and message.declared.padding > 1:
+        text = f"its plaintext is not padded to a multiple of {message.declared.padding} KiB"
+        findings.append({"pointer": "/data/sealed/ciphertext", "message": text})
     if findings:
         raise SealingInvalid(findings)
 
 
-_STANDING = (_check_recipients, _check_sealing)
+_STANDING = (_check_opener, _check_recipients, _check_sealing)
 _CHECKS = (_check_message, _check_data, *_STANDING)

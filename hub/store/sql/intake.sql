@@ -39,6 +39,9 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
 ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, responder = excluded.responder,
     due = excluded.due, record = excluded.record, updated = excluded.updated;
 
+-- name: add_links
+INSERT INTO case_link (about, case_id) SELECT * FROM unnest($1::uuid[], $2::uuid[]) ON CONFLICT DO NOTHING;
+
 -- name: set_counters
 INSERT INTO mailbox_counter AS counter (recipient, last, handed, fetched, acknowledged)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])

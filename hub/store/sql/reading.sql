@@ -50,3 +50,7 @@ WHERE case_id = ANY($1::uuid[]) AND ($2::text IS NULL OR state = $2) ORDER BY ca
 
 -- name: case_party
 SELECT organisation FROM case_party WHERE case_id = $1 AND organisation = ANY($2::text[]);
+
+-- name: case_links
+SELECT file.case_id, file.protocol, file.state FROM case_link AS link JOIN case_file AS file USING (case_id)
+WHERE link.about = $1 ORDER BY file.case_id;

@@ -136,11 +136,13 @@ class Walk(RuleBasedStateMachine):
         assert len(set(parties)) == len(parties)
         assert case.position.responder not in case.former
         if state.final:
-            assert (state.owner, due, case.position.clocks) == (None, None, {})
+            assert (state.owners, due, case.position.clocks) == ((), None, {})
+            assert flow.awaited(self.flow, case) == []
             return
         assert due is not None
-        (owner,) = [name for name in parties if case.role(name) == state.owner]
-        assert flow.allowed_actions(self.flow, case, owner)
+        awaited = flow.awaited(self.flow, case)
+        assert awaited and {case.role(name) for name in awaited} <= set(state.owners)
+        assert all(flow.allowed_actions(self.flow, case, name) for name in awaited)
 
     def fresh_clocks(self, before: Case | None, after: Case, move: Move) -> None:
         """What a message sets anew is due on a working day that is not past."""
