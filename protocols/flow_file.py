@@ -1,6 +1,6 @@
 """A flow file (`flow.toml`) as it is written, and the table of moves that it stands for."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Annotated, Literal
 
 import msgspec
@@ -105,8 +105,9 @@ def flow(written: FlowFile, horizontal: HorizontalFile) -> Flow:
     if unknown := set(adopted.messages) - horizontal.messages.keys():
         raise ValueError(f"no horizontal message {sorted(unknown)}")
     names = _state_names(written.states, adopted.states)
-    taken_over = [move for move in horizontal.moves if move.message in adopted.messages]
-    moves = tuple(move for entry in (*written.moves, *taken_over) for move in _moves(entry, written.states, names))
+    taken_over = [_fitted(move, written.roles) for move in horizontal.moves if move.message in adopted.messages]
+    moves = [move for entry in (*written.moves, *taken_over) for move in _moves(entry, written.states, names)]
+    moves = _undoing(moves, {message for message, declared in written.messages.items() if declared.from_hub})
     return Flow(
         protocol=written.protocol,
         version=written.version,
@@ -115,10 +116,28 @@ def flow(written: FlowFile, horizontal: HorizontalFile) -> Flow:
         roles=written.roles,
         states=written.states,
         deadlines=written.deadlines,
-        moves=moves,
+        moves=tuple(moves),
         checks=written.checks,
         **tabulate(moves),
     )
+
+
+def _fitted(entry: WrittenMove, roles: Container[Role]) -> WrittenMove:
+    """A horizontal move by those of its roles that the protocol has."""
+    if isinstance(entry.by, str):
+        return entry
+    return msgspec.structs.replace(entry, by=tuple(role for role in entry.by if role in roles))
+
+
+def _undoing(moves: list[Move], from_hub: Container[str]) -> list[Move]:
+    """The moves, what undoes a message only by those who send some that can be undone."""
+    able = {role for move in moves for role in move.by if move.undone}
+    if any(move.opens and move.undone and move.message not in from_hub for move in moves):
+        able.add(OPENER)
+    return [
+        msgspec.structs.replace(move, by=tuple(role for role in move.by if role in able)) if move.undoes else move
+        for move in moves
+    ]
 
 
 def _state_names(states: Mapping[str, State], bound: Mapping[str, str | tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
@@ -139,7 +158,10 @@ def _moves(entry: WrittenMove, states: Mapping[str, State], names: Mapping[str, 
         by = (entry.by,) if isinstance(entry.by, str) else entry.by
         return [_move(entry, by, sources, names)]
     other = {OPENER: RESPONDER, RESPONDER: OPENER}
-    groups = {role: tuple(name for name in sources if states[name].owners == (other[role],)) for role in other}
+    groups = {
+        role: tuple(name for name in sources if other[role] in states[name].owners and role not in states[name].owners)
+        for role in other
+    }
     return [_move(entry, (role,), group, names) for role, group in groups.items() if group]
 
 
