@@ -1,6 +1,7 @@
 """Cases as their parties, and the supervisors above them, see them."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -8,10 +9,13 @@ import msgspec
 from asyncpg import Record
 
 from hub.errors import Forbidden, NotFound
+from hub.intake.ledger import Job, Ledger, Taken
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys import jws
+from keys.errors import Fault
 from protocols import envelope, flow
+from protocols.entries import Viewed
 from protocols.flow import Case
 from protocols.loading import Catalogue, Protocol
 
@@ -97,6 +101,32 @@ class Listing(msgspec.Struct, frozen=True):
     next: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Look(Job):
+    """An organisation looks at a case's history; entered before anything is shown."""
+
+    organisation: str
+    case: str
+    purpose: str
+
+    @property
+    def recipients(self) -> Sequence[str]:
+        """Nobody's mailbox is read."""
+        return ()
+
+    def take(self, ledger: Ledger) -> Taken | Fault:
+        """Enter `viewed`."""
+        return Taken(ledger.append(Viewed(self.organisation, self.case, self.purpose, ledger.at)), None, True)
+
+
+async def require_sight(connection: Connection, sight: Sequence[str], id: str) -> None:
+    """Raises NotFound; Forbidden where none of `sight` is or was a party."""
+    if await connection.fetchrow(SQL["case_record"], id) is None:
+        raise NotFound()
+    if not await connection.fetch(SQL["case_party"], id, sight):
+        raise Forbidden()
+
+
 async def listing(
     connection: Connection,
     catalogue: Catalogue,
@@ -115,11 +145,9 @@ async def listing(
 
 async def view(connection: Connection, catalogue: Catalogue, caller: str, sight: Sequence[str], id: str) -> View:
     """One case with its timeline. Raises NotFound; Forbidden where none of `sight` is or was a party."""
+    await require_sight(connection, sight, id)
     row = await connection.fetchrow(SQL["case_record"], id)
-    if row is None:
-        raise NotFound()
-    if not await connection.fetch(SQL["case_party"], id, sight):
-        raise Forbidden()
+    assert row is not None
     steps = await connection.fetch(SQL["case_steps"], id)
     columns = [id] * len(steps), [step["log_index"] for step in steps], [step["accepted"] for step in steps]
     bodies = {body["log_index"]: body["jws"] for body in await connection.fetch(SQL["messages"], *columns)}

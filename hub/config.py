@@ -36,12 +36,19 @@ class ServerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
 
 
+class BulletinsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """On which legal basis the hub issues bulletins, by its id in the register."""
+
+    legal_basis: str = "sc-809-2025"
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
     hub: HubSection = HubSection()
     database: DatabaseSection = DatabaseSection()
     server: ServerSection = ServerSection()
+    bulletins: BulletinsSection = BulletinsSection()
 
 
 def load(path: Path | None) -> Config:

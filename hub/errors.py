@@ -82,6 +82,12 @@ class NotYetFetched(Fault):
     code: ClassVar[str] = "not-yet-fetched"
 
 
+class BulletinTooLarge(Fault):
+    """The bulletin names more cases than one message can hold; choose a shorter period."""
+
+    code: ClassVar[str] = "bulletin-too-large"
+
+
 class Overloaded(Fault):
     """The hub has more to do than it can; try again shortly."""
 

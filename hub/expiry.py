@@ -2,10 +2,8 @@
 
 import asyncio
 import hashlib
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import structlog
 from asyncpg import Record
@@ -15,6 +13,7 @@ from hub.identity import Identity
 from hub.intake.advance import enter
 from hub.intake.batch import Sequencer
 from hub.intake.ledger import Job, Ledger, MarkRow, Taken
+from hub.intake.own import derived_id
 from hub.store import CONNECTION_LOST, Pool
 from hub.store.queries import SQL
 from keys import jws
@@ -105,7 +104,7 @@ async def sweep_for_ever(pool: Pool, sequencer: Sequencer, identity: Identity, c
 def _job(row: Record, identity: Identity, catalogue: Catalogue, name: str, version: str) -> Expire:
     recipient, position, sender, message = row["recipient"], row["position"], row["source"], str(row["id"])
     notice = envelope.compose(
-        id=_id(identity.hub, recipient, position, row["expires"]),
+        id=derived_id(row["expires"], identity.hub, recipient, position),
         source=identity.hub,
         type=f"{name}.{UNDELIVERED}",
         dataschema=catalogue.protocols[name, version].messages[UNDELIVERED].schema.id,
@@ -118,12 +117,3 @@ def _job(row: Record, identity: Identity, catalogue: Catalogue, name: str, versi
     )
     token = jws.sign(envelope.encode(notice), identity.key, typ=envelope.TYP, cty=envelope.CTY)
     return Expire(recipient, position, sender, message, envelope.event(notice), token, catalogue)
-
-
-def _id(hub: str, recipient: str, position: int, expires: datetime) -> str:
-    """A UUIDv7 (RFC 9562 §5.7) that follows from the position, so that no process tells a sender twice."""
-    milliseconds = int(expires.timestamp() * 1000)
-    drawn = int.from_bytes(hashlib.sha256(f"{hub} {recipient} {position}".encode()).digest()[:10], "big")
-    value = milliseconds << 80 | drawn
-    value = value & ~(0xF << 76) | 0x7 << 76
-    return str(uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62))

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
@@ -12,7 +12,9 @@ import structlog
 from asyncpg import Record
 
 from hub import cases, mailbox, metrics, organisations
+from hub.bulletins.standing import Standing, standing
 from hub.errors import AcknowledgementInvalid, Forbidden, IdReused, NotFound
+from hub.holders import Holders, Purpose, holdings, on
 from hub.identity import Identity
 from hub.intake import known
 from hub.intake.advance import Candidate, subject_case
@@ -27,7 +29,7 @@ from hub.store import Connection, Pool
 from hub.store.queries import SQL
 from keys import jwt
 from keys.errors import Fault, TokenInvalid
-from protocols import entries, flow, receipt
+from protocols import deadlines, entries, flow, receipt
 from protocols.entries import Accepted
 from protocols.flow import Case, Transition
 from protocols.loading import Catalogue, Protocol
@@ -226,6 +228,31 @@ class Hub:
         sight = await self._sight(caller)
         async with self.pool.acquire() as connection:
             return await cases.view(connection, self.catalogue, caller.id, sight, id)
+
+    async def holders(self, caller: Organisation, id: str, purpose: Purpose, day: date | None) -> Holders:
+        """Who held the case when; the look is logged first. Raises NotFound, Forbidden."""
+        sight = await self._sight(caller)
+        async with self.pool.acquire() as connection:
+            await cases.require_sight(connection, sight, id)
+        with self.sequencer.room():
+            looked = await self.sequencer.submit(cases.Look(caller.id, id, purpose))
+        async with self.pool.acquire() as connection:
+            today = deadlines.local_date(datetime.now(UTC))
+            found = await holdings(connection, self.catalogue, self.identity.origin, id, today)
+            (row,) = await connection.fetch(SQL["case_protocols"], [id])
+        shown = found if day is None else on(found, day)
+        return Holders(id, row["protocol"], row["version"], purpose, looked.proof.index, shown)
+
+    async def bulletins(self, caller: Organisation, lead: str, period: str) -> Standing:
+        """Who reported to `lead` for the month. Raises NotFound, Forbidden."""
+        directory = await self.directory()
+        if directory.get(lead) is None:
+            raise NotFound()
+        if lead not in await self._sight(caller):
+            raise Forbidden()
+        async with self.pool.acquire() as connection:
+            today = deadlines.local_date(datetime.now(UTC))
+            return await standing(connection, self.catalogue, directory, lead, period, today)
 
     async def _sight(self, caller: Organisation) -> list[str]:
         """Whose cases the caller sees: its own, and as a supervisor those below it."""

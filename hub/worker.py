@@ -17,6 +17,7 @@ from aiohttp import web
 from hub import config as configuration
 from hub import journal
 from hub.api.app import application
+from hub.bulletins.duties import fulfil_for_ever
 from hub.expiry import sweep_for_ever
 from hub.identity import Identity, establish, hub_key
 from hub.service import Hub
@@ -66,6 +67,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
             tasks.create_task(_listen(dsn, hub)),
             tasks.create_task(_look_for_waiters(hub)),
             tasks.create_task(sweep_for_ever(pool, hub.sequencer, identity, hub.catalogue)),
+            tasks.create_task(fulfil_for_ever(pool, hub.sequencer, identity, hub.catalogue)),
             tasks.create_task(_keep_partitions(pool)),
         ]
         await runner.setup()

@@ -90,6 +90,16 @@ def end_of_month(month: str) -> date:
     return (first + 31 * _DAY).replace(day=1) - _DAY
 
 
+def next_day(day: date) -> date:
+    """The day after `day`."""
+    return day + _DAY
+
+
+def start_of(day: date) -> datetime:
+    """0:00 of `day` in China."""
+    return datetime.combine(day, time(), SHANGHAI)
+
+
 def end_of(day: date) -> datetime:
     """24:00 of `day` in China, the first moment at which a deadline on `day` is missed."""
     return datetime.combine(day + _DAY, time(), SHANGHAI)

@@ -55,6 +55,15 @@ class Expired(msgspec.Struct, frozen=True, tag_field="kind", tag="expired"):
     at: str
 
 
+class Viewed(msgspec.Struct, frozen=True, tag_field="kind", tag="viewed"):
+    """The hub's own word: the organisation looked at the history of this case, for the purpose it gave."""
+
+    organisation: str
+    case: str
+    purpose: str
+    at: str
+
+
 class KeyAdded(msgspec.Struct, frozen=True, tag_field="kind", tag="key-added"):
     """From here on the organisation may be known by this public key (RFC 7517)."""
 
@@ -72,7 +81,7 @@ class KeyRemoved(msgspec.Struct, frozen=True, tag_field="kind", tag="key-removed
     at: str
 
 
-Entry = Accepted | Fetched | Acknowledged | Expired | KeyAdded | KeyRemoved
+Entry = Accepted | Fetched | Acknowledged | Expired | Viewed | KeyAdded | KeyRemoved
 _decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 
 

@@ -1,6 +1,6 @@
 """The flow engine: the one function that advances a case by its protocol's table of moves."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import msgspec
 
@@ -23,7 +23,7 @@ from protocols.table import BACK, HUB, OPENER, PARTICIPANT, RESPONDER, Assigns, 
 
 __all__ = [
     "OPENER", "PARTICIPANT", "RESPONDER", "Case", "Clock", "Flow", "Move", "Position", "Refusal", "Role", "Transition",
-    "Undo", "advance", "allowed_actions", "awaited", "current_due",
+    "Undo", "advance", "allowed_actions", "awaited", "current_due", "hub_acts_on",
     "subject_case",
 ]  # fmt: skip
 
@@ -68,6 +68,20 @@ def allowed_actions(flow: Flow, case: Case, organisation: str) -> list[str]:
 def _allowed(flow: Flow, case: Case, organisation: str, role: Role) -> list[str]:
     moves = flow.table.get((case.state, role), {})
     return [name for name, move in moves.items() if _available(case, move, organisation)]
+
+
+def hub_acts_on(flow: Flow, case: Case) -> date | None:
+    """The day on which the hub is to look at the case: the first on which it may move it; None where it can't.
+
+    Where others act first, that is when their time is over.
+    """
+    role = case.role(case.opener) if is_hub(case.opener) else HUB
+    if not flow.table.get((case.state, role or HUB)):
+        return None
+    due = current_due(flow, case)
+    if flow.states[case.state].owners == (OPENER,) or role == HUB or due is None:
+        return date.min
+    return due.date + timedelta(days=1)
 
 
 def awaited(flow: Flow, case: Case) -> list[str]:

@@ -118,6 +118,8 @@ def flow(written: FlowFile, horizontal: HorizontalFile) -> Flow:
         deadlines=written.deadlines,
         moves=tuple(moves),
         checks=written.checks,
+        names={name.removeprefix("@"): found for name, found in names.items()},
+        hub_acts=any(declared.from_hub for declared in written.messages.values()),
         **tabulate(moves),
     )
 

@@ -167,6 +167,10 @@ class Flow:
     deadlines: Mapping[str, Deadline]
     moves: tuple[Move, ...]
     checks: Mapping[str, Check] = field(default_factory=dict)
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The states by what the horizontal messages call them: `answered`, `closed`."""
+    hub_acts: bool = False
+    """Whether the hub moves cases by itself."""
     opening: Mapping[str, Move] = field(default_factory=dict)
     table: Mapping[tuple[str, Role], Mapping[str, Move]] = field(default_factory=dict)
     senders: Mapping[str, frozenset[Role]] = field(default_factory=dict)

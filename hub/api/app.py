@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from hub.api import cases, directory, health, logs, mailboxes, messages, openapi, problems, protocols
+from hub.api import cases, directory, health, logs, mailboxes, messages, openapi, problems, protocols, statistics
 from hub.api.calls import HUB, Call
 from hub.service import Hub
 
@@ -13,6 +13,7 @@ CALLS: tuple[Call, ...] = (
     *mailboxes.CALLS,
     *cases.CALLS,
     *protocols.CALLS,
+    *statistics.CALLS,
     *logs.CALLS,
     *problems.CALLS,
     *health.CALLS,

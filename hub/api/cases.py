@@ -1,11 +1,17 @@
 """Cases over HTTP."""
 
+from datetime import date
+from typing import cast, get_args
+
 from aiohttp import web
 
 from hub.api.calls import HUB, Answer, Call, Query, caller, json, number
 from hub.cases import Listing, View
 from hub.errors import NotFound, RequestMalformed
+from hub.holders import Holders, Purpose
 from protocols import envelope
+
+PURPOSES: tuple[str, ...] = get_args(Purpose)
 
 
 async def listing(request: web.Request) -> web.Response:
@@ -23,6 +29,21 @@ async def one(request: web.Request) -> web.Response:
     if not envelope.is_id(id):
         raise NotFound()
     return json(await request.app[HUB].read_case(who, id))
+
+
+async def holders(request: web.Request) -> web.Response:
+    """`GET /v1/cases/{id}/holders`."""
+    who, id = await caller(request), request.match_info["id"]
+    purpose, on = request.query.get("purpose", ""), request.query.get("on")
+    if not envelope.is_id(id):
+        raise NotFound()
+    if purpose not in PURPOSES:
+        raise RequestMalformed(f"purpose is one of {', '.join(PURPOSES)}: each look is logged with it")
+    try:
+        day = date.fromisoformat(on) if on is not None else None
+    except ValueError:
+        raise RequestMalformed("on is a day, e.g. 2026-10-12") from None
+    return json(await request.app[HUB].holders(who, id, cast(Purpose, purpose), day))
 
 
 CALLS = (
@@ -48,6 +69,20 @@ CALLS = (
         one,
         "案件的状态、参与机构、期限、经过与可办事项。 State, parties, due date, timeline, allowed actions.",
         {200: Answer("案件 · the case", View)},
+        token=True,
+        tags=("cases",),
+    ),
+    Call(
+        "GET",
+        "/v1/cases/{id}/holders",
+        holders,
+        "案件何时由谁经办、何事到期，逐项附日志证明；每次查看都记入日志。"
+        " Who held the case when and what fell due, each proven; every look is logged.",
+        {200: Answer("经办经过 · who held it", Holders)},
+        (
+            Query("purpose", "查看目的 · what for", {"enum": list(PURPOSES)}),
+            Query("on", "只看这一天 · only this day", {"type": "string", "format": "date"}),
+        ),
         token=True,
         tags=("cases",),
     ),

@@ -9,6 +9,7 @@ import typer
 from hub import __version__
 from hub.commands import (
     audit,
+    bulletins,
     case,
     demonstrate,
     faults,
@@ -41,6 +42,7 @@ app.command("serve", epilog=serve.EXAMPLES, rich_help_panel=_RUNNING)(serve.serv
 app.command("audit", epilog=audit.EXAMPLES, rich_help_panel=_RUNNING)(audit.audit)
 app.command("demo", epilog=demonstrate.EXAMPLES, rich_help_panel=_RUNNING)(demonstrate.demonstrate)
 app.add_typer(organisations.app, name="organisations", rich_help_panel=_RUNNING)
+app.add_typer(bulletins.app, name="bulletins", rich_help_panel=_RUNNING)
 app.add_typer(keys.app, name="keys", rich_help_panel=_WORKING)
 app.add_typer(case.app, name="case", rich_help_panel=_WORKING)
 app.command("poll", epilog=poll.EXAMPLES, rich_help_panel=_WORKING)(poll.poll)

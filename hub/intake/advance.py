@@ -54,26 +54,23 @@ class Candidate(Job):
             authorise(self.incoming, self.event, self.protocol, self.epoch, ledger.directory, ledger.now)
         except Fault as refusal:
             return refusal
-        before = ledger.cases.get(self.event.subject)
-        if before is not None and not self._same_version(before):
-            return SchemaMismatch(f"the case follows {before.protocol} {before.version}")
-        about = subject_case(self.protocol, self.event, ledger.directory, ledger.cases)
-        outcome = flow.advance(self.protocol.flow, before, self.event, ledger.now, about)
-        if not isinstance(outcome, Transition):
-            return outcome
-        return enter(
-            ledger,
-            self.event,
-            self.incoming.compact.token,
-            self.incoming.signing_digest,
-            outcome.case,
-            outcome.before,
-            outcome.due,
-        )
+        return settle(ledger, self.protocol, self.event, self.incoming.compact.token, self.incoming.signing_digest)
 
-    def _same_version(self, case: Case) -> bool:
-        opening = self.event.message in self.protocol.flow.opening
-        return opening or (case.protocol, case.version) == (self.protocol.name, self.protocol.version)
+
+def settle(ledger: Ledger, protocol: Protocol, event: Event, token: bytes, signing_digest: bytes) -> Taken | Fault:
+    """Let the message advance its case, and enter what follows; what the flow has against it otherwise."""
+    before = ledger.cases.get(event.subject)
+    opening = event.message in protocol.flow.opening
+    if before is not None and not opening and (before.protocol, before.version) != (protocol.name, protocol.version):
+        return SchemaMismatch(f"the case follows {before.protocol} {before.version}")
+    about = subject_case(protocol, event, ledger.directory, ledger.cases)
+    outcome = flow.advance(protocol.flow, before, event, ledger.now, about)
+    if not isinstance(outcome, Transition):
+        return outcome
+    taken = enter(ledger, event, token, signing_digest, outcome.case, outcome.before, outcome.due)
+    if protocol.flow.hub_acts and (before is None or before.state != outcome.case.state):
+        ledger.duties[event.subject] = (taken.index, flow.hub_acts_on(protocol.flow, outcome.case))
+    return taken
 
 
 def subject_case(protocol: Protocol, event: Event, directory: Directory, cases: Mapping[str, Case]) -> Case | None:

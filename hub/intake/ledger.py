@@ -112,6 +112,8 @@ class Ledger:
     changed_cases: dict[str, tuple[Case, Any]] = field(default_factory=dict)
     expired: list[tuple[str, int]] = field(default_factory=list)
     links: list[tuple[str, str]] = field(default_factory=list)
+    duties: dict[str, tuple[int, date | None]] = field(default_factory=dict)
+    """Cases whose state changed where the hub may act: by which entry, and on which day it is to look (None: never)."""
     at: str = field(init=False)
     """`now` as entries write it."""
 

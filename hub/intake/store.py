@@ -74,6 +74,13 @@ async def _cases(connection: Connection, ledger: Ledger) -> None:
         for case, due in ledger.changed_cases.values()
     ]
     await connection.execute(SQL["set_cases"], *_columns(rows), ledger.now, *_columns(sorted(ledger.parties)))
+    duties = [(case, index, ready) for case, (index, ready) in ledger.duties.items() if ready is not None]
+    if duties:
+        await connection.execute(SQL["set_duties"], *_columns(duties))
+    if len(duties) < len(ledger.duties):
+        await connection.execute(
+            SQL["end_duties"], [case for case, (_, ready) in ledger.duties.items() if ready is None]
+        )
     if ledger.links:
         await connection.execute(SQL["add_links"], *_columns(ledger.links))
 

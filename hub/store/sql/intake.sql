@@ -42,6 +42,14 @@ ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, responder = excluded
 -- name: add_links
 INSERT INTO case_link (about, case_id) SELECT * FROM unnest($1::uuid[], $2::uuid[]) ON CONFLICT DO NOTHING;
 
+-- name: set_duties
+INSERT INTO hub_duty (case_id, log_index, ready)
+SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::date[])
+ON CONFLICT (case_id) DO UPDATE SET log_index = excluded.log_index, ready = excluded.ready;
+
+-- name: end_duties
+DELETE FROM hub_duty WHERE case_id = ANY($1::uuid[]);
+
 -- name: set_counters
 INSERT INTO mailbox_counter AS counter (recipient, last, handed, fetched, acknowledged)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])

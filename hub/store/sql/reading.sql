@@ -54,3 +54,47 @@ SELECT organisation FROM case_party WHERE case_id = $1 AND organisation = ANY($2
 -- name: case_links
 SELECT file.case_id, file.protocol, file.state FROM case_link AS link JOIN case_file AS file USING (case_id)
 WHERE link.about = $1 ORDER BY file.case_id;
+
+-- name: cases_between
+SELECT one.case_id FROM case_party AS one JOIN case_party AS other USING (case_id)
+WHERE one.organisation = $1 AND other.organisation = $2 ORDER BY case_id;
+
+-- name: case_histories
+SELECT case_id, log_index, type, source, state_before, state_after, due, accepted FROM case_step
+WHERE case_id = ANY($1::uuid[]) AND log_index < $2 ORDER BY case_id, log_index;
+
+-- name: case_pairs
+SELECT DISTINCT least(opener, responder) AS one, greatest(opener, responder) AS other FROM case_file
+WHERE protocol = ANY($1::text[]) AND opened < $3 AND (updated >= $2 OR due IS NOT NULL);
+
+-- name: acknowledged_by
+SELECT wanted.recipient, wanted.position, mark.log_index
+FROM unnest($1::text[], $2::bigint[]) AS wanted (recipient, position)
+JOIN LATERAL (
+    SELECT log_index FROM mailbox_mark
+    WHERE recipient = wanted.recipient AND kind = 'acknowledged' AND through >= wanted.position AND log_index < $3
+    ORDER BY through LIMIT 1
+) AS mark ON true;
+
+-- name: duties
+SELECT duty.case_id, duty.log_index, file.record FROM hub_duty AS duty JOIN case_file AS file USING (case_id)
+WHERE duty.ready <= $1 ORDER BY duty.case_id LIMIT $2;
+
+-- name: duty_done
+DELETE FROM hub_duty WHERE case_id = $1 AND log_index = $2;
+
+-- name: add_bulletin
+INSERT INTO bulletin (lead, period, reporter, case_id) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;
+
+-- name: bulletins
+SELECT bulletin.period, bulletin.reporter, bulletin.case_id, file.record, file.opened, file.state
+FROM bulletin JOIN case_file AS file USING (case_id)
+WHERE bulletin.lead = $1 AND bulletin.period = ANY($2::text[]) ORDER BY bulletin.reporter, file.opened;
+
+-- name: returned
+SELECT case_id, count(*) AS times FROM case_step
+WHERE case_id = ANY($1::uuid[]) AND state_after = 'returned' AND state_before <> 'returned' GROUP BY case_id;
+
+-- name: case_keys
+SELECT step.id, step.log_index, key.tree_size, step.accepted FROM case_step AS step
+JOIN message_key AS key ON (key.source, key.id) = (step.source, step.id) WHERE step.case_id = $1;
