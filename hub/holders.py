@@ -5,20 +5,22 @@ the sealed parts play no role in it.
 """
 
 from collections.abc import Sequence
-from datetime import date
-from typing import Literal
+from datetime import date, datetime
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from hub import log
+from hub import log, succession
 from hub.intake import own
 from hub.log import Placed
 from hub.store import Connection
 from hub.store.queries import SQL
-from protocols import deadlines, flow
+from protocols import deadlines, entries, flow
+from protocols.envelope import Event
 from protocols.flow import Case, Transition
-from protocols.loading import Catalogue
+from protocols.loading import Catalogue, Protocol
 from protocols.receipt import LogProof
+from protocols.table import State
 
 Purpose = Literal["trace", "supervision", "audit", "complaint", "own-case"]
 
@@ -27,7 +29,7 @@ class Holding(msgspec.Struct, frozen=True):
     """A stretch in which the same organisations were to act, in one state, by one day.
 
     `through` is its last day, absent for the one that lasts; `overdue` says from which day on it was late.
-    `entry` is the log index of the message that began it.
+    `entry` is the log index of what began it: a message, or a `succeeded` entry, which has no message.
     """
 
     holders: Sequence[str]
@@ -37,7 +39,7 @@ class Holding(msgspec.Struct, frozen=True):
     through: date | None
     due: date | None
     overdue: date | None
-    message: str
+    message: str | None
     type: str
     source: str
     entry: int
@@ -58,47 +60,45 @@ class Holders(msgspec.Struct, frozen=True):
 async def holdings(connection: Connection, catalogue: Catalogue, origin: str, id: str, today: date) -> list[Holding]:
     """Every stretch of the case, in order."""
     placed: list[Placed] = []
-    stretches: list[tuple[Case, str, str, str, date]] = []
+    stretches: list[Stretch] = []
     played: Case | None = None
-    keys = {str(row["id"]): row for row in await connection.fetch(SQL["case_keys"], id)}
-    for event in await own.said(connection, id):
-        protocol, _ = catalogue.message(event.type, event.dataschema)
-        row = keys[event.id]
-        about = None
-        if (other := flow.subject_case(protocol.flow, event)) is not None:
-            record = await connection.fetchrow(SQL["case_record"], other)
-            about = msgspec.json.decode(record["record"], type=Case) if record else None
-        outcome = flow.advance(protocol.flow, played, event, row["accepted"], about)
-        if not isinstance(outcome, Transition):
-            continue  # it moved nothing: the hub's word that a message was not delivered
-        changed = played is None or _station(played, protocol.flow) != _station(outcome.case, protocol.flow)
-        played = outcome.case
-        if changed:
-            placed.append(Placed(row["log_index"], row["tree_size"]))
-            day = deadlines.local_date(row["accepted"])
-            stretches.append((played, event.id, event.type, event.source, day))
+    for at in await _events(connection, id):
+        before = played
+        if isinstance(at.event, Event):
+            protocol, _ = catalogue.message(at.event.type, at.event.dataschema)
+            about = await _about(connection, protocol, at.event)
+            outcome = flow.advance(protocol.flow, played, at.event, at.moment, about)
+            if not isinstance(outcome, Transition):
+                continue  # it moved nothing: the hub's word that a message was not delivered
+            played = outcome.case
+        elif played is not None and at.event[0] in played.parties() and not _rules(catalogue, played).final:
+            played = played.succeeded(*at.event)
+        if played is not None and (before is None or _station(catalogue, before) != _station(catalogue, played)):
+            placed.append(at.place)
+            stretches.append(Stretch(played, at.event, deadlines.local_date(at.moment)))
     proven = await log.prove(connection, origin, placed)
     found = []
-    for n, ((case, message, type, source, first), proof) in enumerate(zip(stretches, proven, strict=True)):
-        following = stretches[n + 1][4] if n + 1 < len(stretches) else None
+    for n, (stretch, proof) in enumerate(zip(stretches, proven, strict=True)):
+        through = stretches[n + 1].first if n + 1 < len(stretches) else None
+        case, said = stretch.case, stretch.said
         rules = catalogue.protocols[case.protocol, case.version].flow
         state, due = rules.states[case.state], flow.current_due(rules, case)
-        end = following or today
-        late = due is not None and end > due.date
+        late = due is not None and (through or today) > due.date
+        message = said if isinstance(said, Event) else None
         found.append(
             Holding(
-                flow.awaited(rules, case),
-                case.state,
-                {"zh": state.zh, "en": state.en},
-                first,
-                following,
-                due.date if due else None,
-                deadlines.next_day(due.date) if late and due else None,
-                message,
-                type,
-                source,
-                placed[n].index,
-                proof.proof,
+                holders=flow.awaited(rules, case),
+                state=case.state,
+                title={"zh": state.zh, "en": state.en},
+                first=stretch.first,
+                through=through,
+                due=due.date if due else None,
+                overdue=deadlines.next_day(due.date) if late and due else None,
+                message=message.id if message else None,
+                type=message.type if message else "succeeded",
+                source=message.source if message else str(said[0]),  # type: ignore[index]
+                entry=placed[n].index,
+                log=proof.proof,
             )
         )
     return found
@@ -109,5 +109,46 @@ def on(holdings: Sequence[Holding], day: date) -> list[Holding]:
     return [one for one in holdings if one.first <= day and (one.through is None or day <= one.through)]
 
 
-def _station(case: Case, rules: flow.Flow) -> tuple[object, ...]:
+class Stretch(NamedTuple):
+    """A case as it stood from a day on, by what was said then: a message, or who stood in whose place."""
+
+    case: Case
+    said: Event | tuple[str, str]
+    first: date
+
+
+class At(NamedTuple):
+    """Something that bears on a case, with its moment and its place in the log."""
+
+    event: Event | tuple[str, str]
+    moment: datetime
+    place: Placed
+
+
+async def _events(connection: Connection, id: str) -> list[At]:
+    """All that bears on the case, in the order of the log: its messages, and successions after the first of them."""
+    keys = {str(row["id"]): row for row in await connection.fetch(SQL["case_keys"], id)}
+    found = [
+        At(event, keys[event.id]["accepted"], Placed(keys[event.id]["log_index"], keys[event.id]["tree_size"]))
+        for event in await own.said(connection, id)
+    ]
+    for index, size, old, new in await succession.happened(connection):
+        (row,) = await connection.fetch(SQL["entries"], [index])
+        at = datetime.fromisoformat(entries.as_object(row["leaf"])["at"])
+        found.append(At((old, new), at, Placed(index, size)))
+    return sorted(found, key=lambda at: at.place.index)
+
+
+async def _about(connection: Connection, protocol: Protocol, event: Event) -> Case | None:
+    other = flow.subject_case(protocol.flow, event)
+    row = await connection.fetchrow(SQL["case_record"], other) if other is not None else None
+    return msgspec.json.decode(row["record"], type=Case) if row is not None else None
+
+
+def _rules(catalogue: Catalogue, case: Case) -> State:
+    return catalogue.protocols[case.protocol, case.version].flow.states[case.state]
+
+
+def _station(catalogue: Catalogue, case: Case) -> tuple[object, ...]:
+    rules = catalogue.protocols[case.protocol, case.version].flow
     return case.state, tuple(flow.awaited(rules, case)), flow.current_due(rules, case)

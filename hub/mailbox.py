@@ -138,10 +138,10 @@ def read_acknowledgement(token: bytes) -> tuple[Compact, Acknowledgement]:
 
 def verify_acknowledgement(compact: Compact, said: Acknowledgement, directory: Directory, now: datetime) -> None:
     """Raise AcknowledgementInvalid or a fault of the key unless the recipient signed it with a key valid now."""
-    recipient = directory.get(said.recipient)
-    if recipient is None:
+    if directory.get(said.recipient) is None:
         raise AcknowledgementInvalid("the recipient is not known here")
-    jws.verify(compact, recipient.ring.verifying(compact.header.kid, now, recipient.algorithms))
+    signer = directory.organisations[directory.heir(said.recipient)]
+    jws.verify(compact, signer.ring.verifying(compact.header.kid, now, signer.algorithms))
 
 
 async def page(connection: Connection, origin: str, recipient: str, after: int, limit: int) -> Page:

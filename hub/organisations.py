@@ -34,6 +34,8 @@ class Organisation:
     algorithms: frozenset[str]
     keys: tuple[Key, ...]
     ring: KeyRing
+    successor: str | None = None
+    """Who stands in its place by now, if anybody does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,21 @@ class Directory:
     def get(self, organisation: str) -> Organisation | None:
         """The organisation, or None."""
         return self.organisations.get(organisation)
+
+    def lineage(self, organisation: str) -> list[str]:
+        """`organisation` and all those in whose place it stands by now."""
+        found = [organisation]
+        for name in found:
+            found += [o.id for o in self.organisations.values() if o.successor == name and o.id not in found]
+        return found
+
+    def heir(self, organisation: str) -> str:
+        """Who stands in the place of `organisation` by now: itself while it has no successor."""
+        seen = {organisation}
+        while (known := self.get(organisation)) and known.successor is not None and known.successor not in seen:
+            organisation = known.successor
+            seen.add(organisation)
+        return organisation
 
     def sees(self, organisation: str, involved: Collection[str]) -> bool:
         """Whether `organisation` sees a case of those `involved`: it is one of them, or supervises one."""
@@ -83,8 +100,14 @@ async def load(connection: Connection) -> Directory:
     keys: dict[str, list[Key]] = {}
     for row in await connection.fetch(SQL["organisation_keys"]):
         keys.setdefault(row["organisation"], []).append(Key(*_parsed(row["jwk"]), row["added"], row["removed"]))
+    successors = {
+        row["organisation"]: row["successor"]
+        for row in await connection.fetch(SQL["successions"])
+        if row["log_index"] is not None
+    }
     rows = await connection.fetch(SQL["organisations"])
-    return Directory(epoch, {row["id"]: _organisation(row, keys.get(row["id"], [])) for row in rows})
+    found = {row["id"]: _organisation(row, keys.get(row["id"], []), successors.get(row["id"])) for row in rows}
+    return Directory(epoch, found)
 
 
 # The directory is read whole when one key changes; what is ready of all the others is kept.
@@ -94,7 +117,7 @@ def _parsed(text: str) -> tuple[Mapping[str, Any], VerifyingKey | EncryptionKey]
     return jwk, parse_public(jwk)
 
 
-def _organisation(row: Mapping[str, Any], keys: list[Key]) -> Organisation:
+def _organisation(row: Mapping[str, Any], keys: list[Key], successor: str | None) -> Organisation:
     parsed = [key.parsed for key in keys]
     revoked = {p.kid: key.removed for p, key in zip(parsed, keys, strict=True) if key.removed is not None}
     return Organisation(
@@ -105,4 +128,5 @@ def _organisation(row: Mapping[str, Any], keys: list[Key]) -> Organisation:
         algorithms=frozenset(row["algorithms"]),
         keys=tuple(keys),
         ring=KeyRing(parsed, revoked),
+        successor=successor,
     )

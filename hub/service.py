@@ -256,7 +256,8 @@ class Hub:
 
     async def _sight(self, caller: Organisation) -> list[str]:
         """Whose cases the caller sees: its own, and as a supervisor those below it."""
-        return (await self.directory()).subtree(caller.id) if "supervisor" in caller.roles else [caller.id]
+        directory = await self.directory()
+        return directory.subtree(caller.id) if "supervisor" in caller.roles else directory.lineage(caller.id)
 
     # Who is who ---------------------------------------------------------------------------------------
 
@@ -293,7 +294,8 @@ class Hub:
                 raise NotFound()
             leaf = (await connection.fetch(SQL["entries"], [row["log_index"]]))[0]["leaf"]
         entry = entries.decode(leaf)
-        if not isinstance(entry, Accepted) or caller.id not in {entry.source, *entry.recipients}:
+        own = (await self.directory()).lineage(caller.id)
+        if not isinstance(entry, Accepted) or {entry.source, *entry.recipients}.isdisjoint(own):
             raise Forbidden()
         return row
 

@@ -15,7 +15,7 @@ import uvloop
 from aiohttp import web
 
 from hub import config as configuration
-from hub import journal
+from hub import journal, succession
 from hub.api.app import application
 from hub.bulletins.duties import fulfil_for_ever
 from hub.expiry import sweep_for_ever
@@ -23,7 +23,7 @@ from hub.identity import Identity, establish, hub_key
 from hub.service import Hub
 from hub.store import CONNECTION_LOST, Pool, partitions
 from protocols.checking import require
-from protocols.loading import catalogue
+from protocols.loading import Catalogue, catalogue
 
 logger = structlog.get_logger()
 POOL = 16
@@ -68,6 +68,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
             tasks.create_task(_look_for_waiters(hub)),
             tasks.create_task(sweep_for_ever(pool, hub.sequencer, identity, hub.catalogue)),
             tasks.create_task(fulfil_for_ever(pool, hub.sequencer, identity, hub.catalogue)),
+            tasks.create_task(_carry_out_successions(pool, identity, hub.catalogue)),
             tasks.create_task(_keep_partitions(pool)),
         ]
         await runner.setup()
@@ -96,6 +97,15 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE, 20, 50)
+
+
+async def _carry_out_successions(pool: Pool, identity: Identity, catalogue: Catalogue) -> None:
+    """Once a minute: whose day has come takes over."""
+    while True:
+        with contextlib.suppress(*CONNECTION_LOST):
+            async with pool.acquire() as connection:
+                await succession.carry_out(connection, identity, catalogue)
+        await asyncio.sleep(60)
 
 
 async def _listen(dsn: str, hub: Hub) -> None:

@@ -39,6 +39,23 @@ class Position(msgspec.Struct, frozen=True, omit_defaults=True):
     said: tuple[str, ...] = ()
     """Who has had its say in this state, where each of several has one."""
 
+    def succeeded(self, old: str, new: str) -> "Position":
+        """The position with `new` in the place of `old`."""
+        responder = new if self.responder == old else self.responder
+        renamed = dict.fromkeys(new if name == old else name for name in self.participants)
+        counts = {
+            f"{message} {new}" if sender == old else key: count
+            for key, count in self.counts.items()
+            for message, _, sender in [key.partition(" ")]
+        }
+        return msgspec.structs.replace(
+            self,
+            responder=responder,
+            participants=tuple(name for name in renamed if name != responder),
+            counts=counts,
+            said=tuple(new if name == old else name for name in self.said),
+        )
+
 
 class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
     """What invalidating the case's last message would restore, and who was `told` that message."""
@@ -83,6 +100,22 @@ class Case(msgspec.Struct, frozen=True, omit_defaults=True):
         if organisation == self.position.responder:
             return RESPONDER
         return PARTICIPANT if organisation in self.position.participants else None
+
+    def succeeded(self, old: str, new: str) -> "Case":
+        """The case with `new` in the place of `old`, wherever `old` is a party; who passed it on stays who it was.
+
+        `new` must not be the opposite side: nobody answers its own case.
+        """
+        undo = self.undo
+        if undo is not None:
+            undo = msgspec.structs.replace(
+                undo,
+                source=new if undo.source == old else undo.source,
+                position=undo.position.succeeded(old, new),
+                told=tuple(new if name == old else name for name in undo.told),
+            )
+        opener = new if self.opener == old else self.opener
+        return msgspec.structs.replace(self, opener=opener, position=self.position.succeeded(old, new), undo=undo)
 
     def involved(self) -> frozenset[str]:
         """All parties that there are and were."""

@@ -64,6 +64,18 @@ class Viewed(msgspec.Struct, frozen=True, tag_field="kind", tag="viewed"):
     at: str
 
 
+class Succeeded(msgspec.Struct, frozen=True, tag_field="kind", tag="succeeded"):
+    """From here on `successor` stands in the place of `organisation` in every case that is not at its end.
+
+    It also reads and acknowledges the mailbox of `organisation`, with its own keys. `on` is the day it was to happen.
+    """
+
+    organisation: str
+    successor: str
+    on: str
+    at: str
+
+
 class KeyAdded(msgspec.Struct, frozen=True, tag_field="kind", tag="key-added"):
     """From here on the organisation may be known by this public key (RFC 7517)."""
 
@@ -81,7 +93,7 @@ class KeyRemoved(msgspec.Struct, frozen=True, tag_field="kind", tag="key-removed
     at: str
 
 
-Entry = Accepted | Fetched | Acknowledged | Expired | Viewed | KeyAdded | KeyRemoved
+Entry = Accepted | Fetched | Acknowledged | Expired | Viewed | Succeeded | KeyAdded | KeyRemoved
 _decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 
 

@@ -12,6 +12,7 @@ from adapters.client.faults import (
     Refused,
     Undecided,
 )
+from adapters.client.handover import Handed
 from adapters.client.messages import Draft, Item, Page, Sent
 from adapters.client.patience import Patience
 
@@ -25,6 +26,7 @@ __all__ = [
     "CursorInvalid",
     "DeliveryInvalid",
     "Draft",
+    "Handed",
     "Item",
     "Page",
     "Patience",

@@ -14,6 +14,7 @@ from adapters.client.connection import JOSE, Call, Connection
 from adapters.client.cursor import Cursor
 from adapters.client.directory import Directory
 from adapters.client.faults import Refused
+from adapters.client.handover import MESSAGES, Handed, Handover
 from adapters.client.inbox import Inbox
 from adapters.client.messages import Draft, Item, Page, Sent
 from adapters.client.notary import Notary
@@ -23,7 +24,7 @@ from keys import jwt
 from keys.errors import Fault
 from keys.jwk import DecryptionKey, SigningKey, VerifyingKey
 from protocols import envelope, loading
-from protocols.loading import Catalogue
+from protocols.loading import BASE, Catalogue
 from protocols.receipt import Proven
 
 
@@ -58,6 +59,7 @@ class Client:
         self._inbox = Inbox(organisation, signing, self._connection, self._notary, self._directory)
         self._catalogue = catalogue or loading.catalogue()
         self._cases = Cases(self._connection)
+        self._handover = Handover(self._inbox, self._directory, self._catalogue, self._sealed_with)
         self._composer = Composer(organisation, signing, self._catalogue, self._notary, self._directory, self._cases)
 
     @property
@@ -140,7 +142,11 @@ class Client:
         causationid: str | None = None,
         check: bool = False,
     ) -> Sent:
-        """Send a message in a case that there is already, without an item at hand; as `reply`."""
+        """Send a message in a case that there is already, without an item at hand; as `reply`.
+
+        A message that brings somebody in hands the case over: every message with its plaintext is re-sealed to the
+        newcomer, unless `content` holds `messages` of its own.
+        """
         return await self._outbox.send(
             await self.prepare_reply(
                 case, message, data, content, recipients=recipients, causationid=causationid, check=check
@@ -161,6 +167,10 @@ class Client:
         """The signed message that `reply_in` would send; see `prepare`."""
         head = await self._cases.head(case)
         named = recipients if recipients is not None else self._composer.everybody(head, message, data)
+        if self._handover.hands_over(f"{head.protocol}.{message}", f"{BASE}/{head.protocol}/{head.version}/{message}"):
+            content = dict(content or {})
+            if MESSAGES not in content:
+                content[MESSAGES] = await self._handover.originals(await self._cases.view(case))
         return await self.prepare(f"{head.protocol}.{message}", case, named, data, content, causationid, check=check)
 
     async def send(
@@ -259,6 +269,15 @@ class Client:
         if check:
             messages.check_content(self._catalogue, item.event.type, item.event.dataschema, content)
         return content
+
+    async def handed_over(self, item: Item) -> list[Handed]:
+        """The messages that a forward, or what added this organisation, handed over: each held against its author.
+
+        Raises BadSeal, BadSignature, KeyUnknown, DeliveryInvalid where one is not what it seems; then the case was
+        not handed over as it was, and the one who did so signed for it.
+        """
+        content = messages.unseal(item.event, self._sealed_with)
+        return await self._handover.check(item, content, await self._cases.view(item.event.subject))
 
     async def message(self, source: str, id: str) -> Item:
         """A message of the past with its receipt, both verified; `position` is 0 for one's own."""

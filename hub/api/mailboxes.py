@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from hub.api.calls import HUB, JOSE, Answer, Call, Query, caller, flag, json, number, require_type
+from hub.errors import Forbidden
 from hub.mailbox import Page
 from hub.service import Acknowledged
 
@@ -16,7 +17,10 @@ async def read(request: web.Request) -> web.Response:
     after = number(request, "after", 0, 2**62)
     limit = max(1, number(request, "limit", 100, MAX_PAGE))
     wait = number(request, "wait", 0, MAX_WAIT)
-    page = await request.app[HUB].read_mailbox(who.id, after, limit, wait, flag(request, "proof"))
+    of = request.query.get("of", who.id)
+    if of not in (await request.app[HUB].directory()).lineage(who.id):
+        raise Forbidden()
+    page = await request.app[HUB].read_mailbox(of, after, limit, wait, flag(request, "proof"))
     return json(page)
 
 
@@ -45,6 +49,7 @@ CALLS = (
                 "最多等待的秒数 · seconds to wait for something to come",
                 {"type": "integer", "minimum": 0, "maximum": MAX_WAIT, "default": 0},
             ),
+            Query("of", "所承继机构的收件箱 · the mailbox of one's predecessor", {"type": "string"}),
             Query("proof", "附枢纽签名：此后再无消息 · with the hub's signed word of the end", {"enum": [0, 1]}),
         ),
         token=True,

@@ -7,7 +7,7 @@ from hub.store import Connection
 from hub.store.queries import SQL
 from keys.errors import Fault
 from protocols import flow
-from protocols.entries import Accepted
+from protocols.entries import Accepted, Succeeded
 from protocols.envelope import Event
 from protocols.flow import Case, Transition
 from protocols.loading import Catalogue
@@ -28,9 +28,11 @@ class Cases:
         found: list[str] = []
         accepted = page.accepted()
         self._steps += len(accepted)
-        for index, entry in accepted.items():
-            if index in page.messages:
+        for index, entry in page.entries.items():
+            if isinstance(entry, Accepted) and index in page.messages:
                 found += self._play(page, index, entry, page.messages[index][1])
+            elif isinstance(entry, Succeeded):
+                self._succeed(entry)
         columns = [entry.subject for entry in accepted.values()], list(accepted)
         states = {row["log_index"]: row for row in await connection.fetch(SQL["steps"], *columns)}
         for index, entry in accepted.items():
@@ -59,6 +61,12 @@ class Cases:
         self._cases[event.subject] = outcome.case
         due = outcome.due.date.isoformat() if outcome.due else None
         return [] if due == entry.due else [f"entry {index}: due {entry.due} where the flow says {due}"]
+
+    def _succeed(self, entry: Succeeded) -> None:
+        for id, case in self._cases.items():
+            rules = self._catalogue.protocols[case.protocol, case.version].flow
+            if entry.organisation in case.parties() and not rules.states[case.state].final:
+                self._cases[id] = case.succeeded(entry.organisation, entry.successor)
 
     async def finish(self, connection: Connection) -> list[str]:
         """The stored cases are those played, no more and no less."""

@@ -69,7 +69,7 @@ class Mailboxes:
         digest = await connection.fetchval(SQL["mailbox_digest"], entry.recipient, entry.through)
         try:
             compact = jws.decode(entry.jws.encode(), typ=envelope.ACK_TYP)
-            self._signers.verify(compact, entry.recipient, index, page.moment(index))
+            self._signers.verify_acknowledgement(compact, entry.recipient, index, page.moment(index))
             said = msgspec.json.decode(compact.payload, type=dict[str, object])
         except (Fault, msgspec.MsgspecError) as error:
             return [f"entry {index}: the acknowledgement is not {entry.recipient}'s: {error}"]

@@ -11,7 +11,7 @@ from keys.errors import Fault, KeyUnknown
 from keys.jwk import EncryptionKey, VerifyingKey, parse_public
 from keys.jws import Compact
 from keys.trust import KeyRing
-from protocols.entries import KeyAdded, KeyRemoved
+from protocols.entries import KeyAdded, KeyRemoved, Succeeded
 
 
 class Signers:
@@ -23,11 +23,14 @@ class Signers:
         self._removed: dict[str, dict[str, datetime]] = {}
         self._rings: dict[str, KeyRing] = {}
         self._at: dict[tuple[str, str], int] = {}
+        self._heirs: dict[str, str] = {}
 
     async def page(self, connection: Connection, page: Page) -> list[str]:
         """Learn the keys of this stretch. Messages are verified after it: an entry before a key's own is told so."""
         found = []
         for index, entry in page.entries.items():
+            if isinstance(entry, Succeeded):
+                self._heirs[entry.organisation] = entry.successor
             if not isinstance(entry, KeyAdded | KeyRemoved):
                 continue
             try:
@@ -49,6 +52,16 @@ class Signers:
         self._keys.setdefault(name, {})[key.kid] = key
         self._at.setdefault((name, key.kid), index)
         removed.pop(key.kid, None)
+
+    def verify_acknowledgement(self, compact: Compact, organisation: str, index: int, at: datetime) -> None:
+        """The same of an acknowledgement, which whoever stands in the place of `organisation` may sign."""
+        try:
+            self.verify(compact, organisation, index, at)
+        except Fault:
+            heir = self._heirs.get(organisation)
+            if heir is None:
+                raise
+            self.verify_acknowledgement(compact, heir, index, at)
 
     def verify(self, compact: Compact, organisation: str, index: int, at: datetime) -> None:
         """Raise unless a key that `organisation` had in the log before `index`, valid `at`, signed it."""

@@ -1,6 +1,7 @@
 """`xieban organisations`: the directory, taken in and looked at."""
 
 import asyncio
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from adapters.client.connection import Connection
 from adapters.client.directory import Directory
 from adapters.client.patience import Patience
 from hub import config as configuration
-from hub import enrolment
+from hub import enrolment, succession
 from hub.commands import files
 from hub.commands import options as shared
 from hub.commands.beside import database, existing
@@ -20,6 +21,7 @@ from hub.commands.options import Config, Data, Json
 from hub.commands.output import as_json, say, table
 from hub.identity import establish, hub_key
 from hub.organisations import Organisation, load
+from protocols import loading
 
 app = typer.Typer(no_args_is_help=True, help="机构目录。 The directory of organisations.")
 DataOrNone = Annotated[
@@ -67,6 +69,48 @@ def import_(
         as_json({"organisations": len(records), "key_events": events})
         return
     say(f"已导入 {len(records)} 个机构，{events} 项密钥变更 · {len(records)} organisations, {events} key events")
+
+
+@app.command(
+    epilog=examples(
+        "xieban organisations succeed 411002-health 411003-health --on 2027-01-01 --data DIR",
+    )
+)
+def succeed(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="被承继的机构。 Whose place is taken.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="承继的机构。 Who takes it.")],
+    data: Data,
+    on: Annotated[str, typer.Option(metavar="DATE", help="自哪一天起。 From which day on.")],
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """一个机构承继另一个机构。 Let one organisation stand in the place of another from a day on.
+
+    到期之日，未结案件与收件箱转由承继机构；已结案件和既有记录保留原名。两机构互为对方的案件须先办结。
+
+    On that day the open cases and the mailbox pass to the successor; what is ended stays under the old name.
+
+    Cases in which the two face each other have to be ended first.
+    """
+    try:
+        day = date.fromisoformat(on)
+    except ValueError:
+        raise UsageFault("--on is a day, e.g. 2027-01-01") from None
+    settings = existing(data, config)
+
+    async def work() -> succession.Done | None:
+        async with database(data, settings) as connection:
+            identity = await establish(connection, settings.hub.id, hub_key(data.resolve()))
+            await succession.plan(connection, old, new, day)
+            return await succession.succeed(connection, identity, loading.catalogue(), old)
+
+    done = asyncio.run(work())
+    if json:
+        as_json({"organisation": old, "successor": new, "on": on, "cases": done.cases if done else None})
+    elif done is None:
+        say(f"已登记：自 {on} 起 · noted, from {on} on: {old} → {new}")
+    else:
+        say(f"{old} → {new}: 转交案件 cases taken over {done.cases} · 日志 log entry {done.index}")
 
 
 @app.command(

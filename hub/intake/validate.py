@@ -90,10 +90,20 @@ def _check_opener(event: Event, protocol: Protocol, directory: Directory, now: d
         raise RoleNotAllowed(f"{event.type} is for organisations of the role {' or '.join(move.of)}")
 
 
+def _check_succession(event: Event, protocol: Protocol, directory: Directory, now: datetime) -> None:
+    heir = directory.heir(event.source)
+    if heir != event.source:
+        raise RoleNotAllowed(f"{heir} stands in the place of {event.source} and sends in its cases")
+
+
 def _check_recipients(event: Event, protocol: Protocol, directory: Directory, now: datetime) -> None:
-    unknown = [name for name in event.recipients if directory.get(name) is None]
-    if unknown:
-        findings = [{"pointer": "/recipients", "message": f"{name} is not known here"} for name in unknown]
+    findings = []
+    for name in event.recipients:
+        if directory.get(name) is None:
+            findings.append({"pointer": "/recipients", "message": f"{name} is not known here"})
+        elif (heir := directory.heir(name)) != name:
+            findings.append({"pointer": "/recipients", "message": f"{heir} stands in the place of {name}"})
+    if findings:
         raise RecipientsInvalid(findings)
 
 
@@ -126,5 +136,5 @@ def _check_sealing(event: Event, protocol: Protocol, directory: Directory, now: 
         raise SealingInvalid(findings)
 
 
-_STANDING = (_check_opener, _check_recipients, _check_sealing)
+_STANDING = (_check_succession, _check_opener, _check_recipients, _check_sealing)
 _CHECKS = (_check_message, _check_data, *_STANDING)

@@ -16,8 +16,6 @@ from pathlib import Path
 import msgspec
 
 from adapters.client import Client, Cursor, Patience, Sent
-from adapters.client.connection import Connection
-from adapters.client.directory import Directory
 from hub import journal
 from hub.commands.demo import proof, stories, turnaround
 from hub.commands.demo.board import Board
@@ -134,14 +132,13 @@ async def _bureaus(
     board: Board,
 ) -> list[Bureau]:
     """Every bureau with keys, connected to the hub for as long as the `stack` is."""
-    connection = await stack.enter_async_context(Connection(hub.url, PATIENCE))
     made = []
     for side in BUREAUS.values():
         for member in (member for member in members if member.id in side):
             client = Client(hub.url, member.id, member.signing, [member.sealing], hub_keys=hub_keys, patience=PATIENCE)
             await stack.enter_async_context(client)
             cursor, neighbours = Cursor(belongings.cursor_of(member.id)), [name for name in side if name != member.id]
-            made.append(Bureau(client, Directory(connection), member.sealing, cursor, neighbours, board))
+            made.append(Bureau(client, cursor, neighbours, board))
     return made
 
 

@@ -6,16 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.client import Client, Cursor, Item, messages
-from adapters.client.directory import Directory
+from adapters.client import Client, Cursor, Item
 from hub.commands.demo import stories
 from hub.commands.demo.board import Board
 from hub.commands.demo.stories import Story
 from hub.commands.demo.turn import next_message
-from keys import base64url, jwe, jws
-from keys.errors import BadSeal
-from keys.jwk import DecryptionKey
-from protocols import loading, sealing
+from protocols import loading
 from protocols.deadlines import local_date
 
 AT_ONCE = 3
@@ -42,14 +38,12 @@ class Bureau:
     def __init__(
         self,
         client: Client,
-        directory: Directory,
-        sealing_key: DecryptionKey,
         cursor: Cursor,
         neighbours: Sequence[str],
         board: Board,
     ) -> None:
         self.id, self.client, self.board = client.organisation, client, board
-        self._directory, self._key, self._cursor, self._neighbours = directory, sealing_key, cursor, neighbours
+        self._cursor, self._neighbours = cursor, neighbours
         self._room = asyncio.Semaphore(AT_ONCE)
         self._own: set[str] = set()
         self.began = cursor.load(client.hub, self.id)
@@ -83,19 +77,12 @@ class Bureau:
     async def _look_into(self, item: Item) -> None:
         """Open what is sealed; of a forward, hold every original that it hands over against its author's key.
 
-        Raises BadSeal, DataInvalid, BadSignature, KeyUnknown.
+        Raises BadSeal, DataInvalid, DeliveryInvalid, BadSignature, KeyUnknown.
         """
-        if "sealed" not in item.event.data:
-            return
-        content = self.client.unseal(item, check=True)
-        for original in content.get("messages", ()):
-            decoded, event = messages.read(original["jws"].encode())
-            jws.verify(decoded, await self._directory.signer(event.source, decoded.header.kid))
-            if event.subject != item.event.subject:
-                raise BadSeal("a forward hands over a message of another case", check="subject")
-            if "plaintext" in original:
-                plaintext = base64url.decode(original["plaintext"])
-                sealing.read(plaintext, event.data["sealed_digest"], event.source, event.id, event.subject)
+        if "sealed" in item.event.data:
+            self.client.unseal(item, check=True)
+        if item.event.data.get("to") == self.id:
+            await self.client.handed_over(item)
 
     async def _react(self, item: Item) -> None:
         """Send what is this bureau's to send in the case, until others are to act."""
@@ -115,23 +102,10 @@ class Bureau:
             newcomer = places[int(item.event.subject[-4:], 16) % len(places)]
         today = local_date(datetime.now(UTC))
         data, content = stories.words_for(message, story, self.id, opener, today, newcomer)
-        if message == "forward":
-            content["messages"] = await self._originals(view)
         sent = await self.client.reply(item, message, data, content, check=True)
         await self.board.sent(sent)
         if message in ("answer", "decline") and self.id != opener:
             await self.board.case(sent.case, answered=True)
-
-    async def _originals(self, view: dict[str, Any]) -> list[dict[str, str]]:
-        """Every message of the case with what was sealed in it, for whoever takes it over."""
-        handed: list[dict[str, str]] = []
-        for step in view["timeline"]:
-            item = await self.client.message(step["source"], step["id"])
-            original = {"jws": item.compact.decode()}
-            if "sealed" in item.event.data:
-                original["plaintext"] = base64url.encode(jwe.unseal(item.event.data["sealed"], self._key))
-            handed.append(original)
-        return handed
 
     async def _note(self, view: dict[str, Any]) -> None:
         protocol = loading.catalogue().protocols[view["protocol"], view["version"]]

@@ -21,3 +21,12 @@ CREATE TABLE bulletin (
     case_id uuid NOT NULL,
     PRIMARY KEY (lead, period, reporter, case_id)
 );
+
+-- Who stands in whose place, from which day on; `log_index` once it has happened.
+CREATE TABLE succession (
+    organisation text PRIMARY KEY,
+    successor text NOT NULL,
+    effective date NOT NULL,
+    log_index bigint,
+    tree_size bigint
+);

@@ -36,7 +36,7 @@ INSERT INTO case_file (case_id, protocol, version, state, opener, responder, due
 SELECT case_id, protocol, version, state, opener, responder, due, opened, record, $10
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::date[], $8::timestamptz[], $9::text[])
     AS new (case_id, protocol, version, state, opener, responder, due, opened, record)
-ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, responder = excluded.responder,
+ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, opener = excluded.opener, responder = excluded.responder,
     due = excluded.due, record = excluded.record, updated = excluded.updated;
 
 -- name: add_links

@@ -21,3 +21,22 @@ ON CONFLICT (organisation, kid) DO UPDATE SET jwk = excluded.jwk, removed = NULL
 
 -- name: remove_keys
 UPDATE organisation_key SET removed = $3 WHERE organisation = $1 AND kid = ANY($2::text[]) AND removed IS NULL;
+
+-- name: successions
+SELECT organisation, successor, effective, log_index, tree_size FROM succession ORDER BY log_index;
+
+-- name: set_succession
+INSERT INTO succession (organisation, successor, effective) VALUES ($1, $2, $3)
+ON CONFLICT (organisation) DO UPDATE SET successor = excluded.successor, effective = excluded.effective
+WHERE succession.log_index IS NULL;
+
+-- name: successions_due
+SELECT organisation, successor, effective FROM succession WHERE log_index IS NULL AND effective <= $1
+ORDER BY effective, organisation;
+
+-- name: succession_done
+UPDATE succession SET log_index = $2, tree_size = $3 WHERE organisation = $1;
+
+-- name: cases_of_party
+SELECT file.record, file.due FROM case_party AS party JOIN case_file AS file USING (case_id)
+WHERE party.organisation = $1 ORDER BY file.case_id;

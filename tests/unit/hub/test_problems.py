@@ -22,7 +22,9 @@ NEVER_OVER_HTTP = {
     "config-invalid",
     "data-directory-busy",
     "database-unavailable",
+    "bulletin-too-large",
     "import-invalid",
+    "succession-invalid",
     "migration-mismatch",
     "port-in-use",
     # Registers that no call looks anything up in yet; ids in messages are judged by schema and directory.
