@@ -14,6 +14,7 @@ from adapters.client.messages import Draft
 from adapters.client.notary import Notary
 from keys.jwk import SigningKey
 from protocols import envelope, sealing
+from protocols.departments import is_hub
 from protocols.loading import BASE, Catalogue
 from protocols.refusals import TypeUnknown
 
@@ -84,11 +85,11 @@ class Composer:
         return f"{BASE}/{protocol}/{version}/{message}"
 
     def everybody(self, head: CaseHead, message: str, data: dict[str, Any]) -> list[str]:
-        """All other parties of a case, and whom the message brings in."""
+        """All other parties of a case that have a mailbox, which a hub has not, and whom the message brings in."""
         named = head.parties()
         protocol = self.catalogue.protocol(head.protocol, head.version)
         for move in protocol.flow.moves if protocol else ():
             newcomer = data.get(move.assigns.source) if move.assigns and move.message == message else None
             if isinstance(newcomer, str):
                 named.append(newcomer)
-        return [name for name in dict.fromkeys(named) if name != self.organisation]
+        return [name for name in dict.fromkeys(named) if name != self.organisation and not is_hub(name)]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import asyncpg
 import typer
 
-from hub import bulletins, processes
+from hub import bulletins, organisations, processes
 from hub.bulletins import issuing
 from hub.bulletins.figures import Period
 from hub.commands.beside import existing
@@ -88,6 +88,9 @@ async def _issue(
     async with processes.attached(data, settings) as dsn, asyncpg.create_pool(dsn, min_size=1, max_size=4) as pool:
         async with pool.acquire() as connection:
             identity = await establish(connection, settings.hub.id, hub_key(data))
+            directory = await organisations.load(connection)
+            if unknown := [name for name in sides or () if directory.get(name) is None]:
+                raise UsageFault(f"{unknown[0]} is not known here; xieban organisations list shows who is")
             wanted: Sequence[tuple[str, str]] = [sides] if sides else await issuing.pairs(connection, period)
         sequencer = Sequencer(pool, identity)
         writer = asyncio.create_task(sequencer.run())

@@ -9,6 +9,7 @@ from hub.organisations import Directory
 from keys import jwe
 from keys.errors import Fault
 from protocols import envelope, sealing
+from protocols.departments import is_hub
 from protocols.envelope import Event
 from protocols.loading import Catalogue, Protocol
 from protocols.refusals import DataInvalid, EnvelopeInvalid, RecipientsInvalid, RoleNotAllowed, SealingInvalid
@@ -99,7 +100,9 @@ def _check_succession(event: Event, protocol: Protocol, directory: Directory, no
 def _check_recipients(event: Event, protocol: Protocol, directory: Directory, now: datetime) -> None:
     findings = []
     for name in event.recipients:
-        if directory.get(name) is None:
+        if directory.get(name) is None and is_hub(name):
+            findings.append({"pointer": "/recipients", "message": f"{name} is a hub, which has no mailbox here"})
+        elif directory.get(name) is None:
             findings.append({"pointer": "/recipients", "message": f"{name} is not known here"})
         elif (heir := directory.heir(name)) != name:
             findings.append({"pointer": "/recipients", "message": f"{heir} stands in the place of {name}"})
