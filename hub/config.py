@@ -7,7 +7,9 @@ from typing import ClassVar
 import msgspec
 
 from keys.errors import Fault
+from protocols import checking, loading
 from protocols.departments import parse_organisation_id
+from protocols.loading import Catalogue
 
 
 class ConfigInvalid(Fault):
@@ -42,6 +44,12 @@ class BulletinsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     legal_basis: str = "sc-809-2025"
 
 
+class ProtocolsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A catalogue of one's own; without `folder` the one that is shipped."""
+
+    folder: str | None = None
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -49,6 +57,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database: DatabaseSection = DatabaseSection()
     server: ServerSection = ServerSection()
     bulletins: BulletinsSection = BulletinsSection()
+    protocols: ProtocolsSection = ProtocolsSection()
+
+    def catalogue(self) -> Catalogue:
+        """The protocols that this hub works by, checked. Raises CatalogueInvalid."""
+        folder = self.protocols.folder
+        return checking.require(loading.catalogue() if folder is None else loading.load(Path(folder)))
 
 
 def load(path: Path | None) -> Config:

@@ -22,8 +22,7 @@ from hub.expiry import sweep_for_ever
 from hub.identity import Identity, establish, hub_key
 from hub.service import Hub
 from hub.store import CONNECTION_LOST, Pool, partitions
-from protocols.checking import require
-from protocols.loading import Catalogue, catalogue
+from protocols.loading import Catalogue
 
 logger = structlog.get_logger()
 POOL = 16
@@ -53,7 +52,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
     async with pool.acquire() as connection:
         identity: Identity = await establish(connection, config.hub.id, hub_key(data))
     name = {"zh": config.hub.name_zh, "en": config.hub.name_en}
-    hub = Hub(identity, name, pool, require(catalogue()))
+    hub = Hub(identity, name, pool, config.catalogue())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

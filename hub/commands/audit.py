@@ -26,7 +26,7 @@ def audit(data: Data, config: Config = None, json: Json = False) -> None:
 
     async def work() -> auditing.Report:
         async with database(data, settings) as connection:
-            return await auditing.audit(connection, hub_key(data.resolve()).public)
+            return await auditing.audit(connection, hub_key(data.resolve()).public, settings.catalogue())
 
     report = asyncio.run(work())
     if json:

@@ -23,7 +23,7 @@ from hub.errors import IdReused
 from hub.identity import establish, hub_key
 from hub.intake.batch import Sequencer
 from keys.errors import Fault
-from protocols import deadlines, legal_basis, loading
+from protocols import deadlines, legal_basis
 from protocols.departments import parse_organisation_id
 
 app = typer.Typer(no_args_is_help=True, help="通报与考核。 Bulletins and assessments that the hub computes.")
@@ -94,12 +94,12 @@ async def _issue(
             wanted: Sequence[tuple[str, str]] = [sides] if sides else await issuing.pairs(connection, period)
         sequencer = Sequencer(pool, identity)
         writer = asyncio.create_task(sequencer.run())
-        basis = {"instrument": settings.bulletins.legal_basis}
+        catalogue, basis = settings.catalogue(), {"instrument": settings.bulletins.legal_basis}
         for pair in wanted:
             try:
                 async with pool.acquire() as connection:
                     job = await issuing.bulletin(
-                        connection, identity, loading.catalogue(), protocol, pair, period, basis, datetime.now(UTC)
+                        connection, identity, catalogue, protocol, pair, period, basis, datetime.now(UTC)
                     )
                 await sequencer.submit(job)
                 issued.append({"between": list(pair), "case": job.event.subject})

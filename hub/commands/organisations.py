@@ -21,7 +21,6 @@ from hub.commands.options import Config, Data, Json
 from hub.commands.output import as_json, say, table
 from hub.identity import establish, hub_key
 from hub.organisations import Organisation, load
-from protocols import loading
 
 app = typer.Typer(no_args_is_help=True, help="机构目录。 The directory of organisations.")
 DataOrNone = Annotated[
@@ -102,7 +101,7 @@ def succeed(
         async with database(data, settings) as connection:
             identity = await establish(connection, settings.hub.id, hub_key(data.resolve()))
             await succession.plan(connection, old, new, day)
-            return await succession.succeed(connection, identity, loading.catalogue(), old)
+            return await succession.succeed(connection, identity, settings.catalogue(), old)
 
     done = asyncio.run(work())
     if json:

@@ -22,8 +22,6 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.client import Client, Cursor
-from adapters.client.connection import Connection
-from adapters.client.directory import Directory
 from hub.commands.demo import proof, stories
 from hub.commands.demo.board import Board
 from hub.commands.demo.bureau import Bureau
@@ -263,7 +261,7 @@ async def test_a_message_that_is_not_where_its_receipt_says_is_found_out(hub: Ru
         Client(hub.url, names[1], keys[names[1]][0], [keys[names[1]][1]]) as there,
     ):
         sent = await here.open_case(names[1], data, content, check=True)
-        reading = Bureau(there, Directory(Connection(hub.url)), keys[names[1]][1], Cursor(tmp_path / "c"), [], Board(1))
+        reading = Bureau(there, Cursor(tmp_path / "c"), [], Board(1))
         assert await proof.still_there([reading], [sent]) == proof.Kept(1, 1, 1)
         for changed in ({"digest": "sha-256:" + 64 * "0"}, {"log": replace(sent.receipt.log, index=10**6)}):
             other = dataclasses.replace(sent, receipt=replace(sent.receipt, **changed))
