@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench check format lock lock-check node
+.PHONY: help setup demo test bench check documents format lock lock-check node
 
 PYTHON ?= python3
 UV ?= uv
@@ -30,6 +30,9 @@ check: setup lock-check ## 检查风格、类型与模块边界 · check style, 
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+
+documents: setup ## 由协议目录生成说明 · write docs/protocols from the catalogue
+	@.venv/bin/xieban protocols document --to docs/protocols
 
 format: setup ## 整理代码格式 · format the code
 	@.venv/bin/ruff check --fix-only --quiet .

@@ -113,12 +113,18 @@ def load(folder: Path) -> Catalogue:
 
 
 def read_protocol(folder: Path) -> Protocol:
-    """Read one version of a protocol. Raises CatalogueInvalid naming the file."""
+    """Read one version of a protocol. Raises CatalogueInvalid naming the file.
+
+    The horizontal messages are those beside it; for a folder that stands alone, those that this package ships.
+    """
+    folder = folder.resolve()
     path = folder / "flow.toml"
     written = _toml(path, FlowFile)
     if (written.protocol, written.version) != (folder.parent.name, folder.name):
         raise _invalid(path, f"says it is {written.protocol} {written.version}, which its folder does not")
     shared = folder.parents[1] / HORIZONTAL / written.horizontal.version
+    if not shared.exists():
+        shared = FOLDER / HORIZONTAL / written.horizontal.version
     horizontal = _toml(shared / "flow.toml", HorizontalFile)
     if horizontal.version != shared.name:
         raise _invalid(shared / "flow.toml", f"says it is version {horizontal.version}, which its folder does not")

@@ -1,6 +1,8 @@
 """`xieban protocols`: the catalogue checked, listed, and its messages shown with examples."""
 
+import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,18 +11,95 @@ from hub.commands.faults import InputUnreadable, UsageFault
 from hub.commands.help_text import examples
 from hub.commands.options import Json
 from hub.commands.output import as_json, pretty, say, table
-from protocols import bundling, checking, loading
-from protocols.loading import MessageType, Protocol
+from protocols import beginning, bundling, checking, comparing, documents, loading
+from protocols.loading import Catalogue, MessageType, Protocol
 
 app = typer.Typer(no_args_is_help=True, help="协作协议。 The protocols of collaboration.")
 
 
-@app.command(epilog=examples("xieban protocols check"))
-def check() -> None:
-    """检查协议目录是否前后一致。 Check that every protocol of the catalogue holds together."""
-    found = checking.require(loading.catalogue())
+@app.command(epilog=examples("xieban protocols check", "xieban protocols check ./my-protocol/1.0"))
+def check(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FOLDER]", help="一个协议或者目录的文件夹，默认随附目录。 Else what is shipped."),
+    ] = None,
+) -> None:
+    """检查协议是否前后一致。 Check that protocols hold together: flows, schemas, examples, words.
+
+    文件夹可以是一个版本（含 flow.toml）、一个协议，或者整个目录。
+
+    A folder is one version (with flow.toml), a protocol, or a whole catalogue.
+    """
+    found = checking.require(loading.catalogue() if folder is None else _loaded(folder))
     for name, version in found.protocols:
         say(f"✓ {name} {version}")
+
+
+@app.command(
+    epilog=examples(
+        "xieban protocols new shared-patrol --zh 联合巡查 --en 'Shared patrol'",
+        "xieban protocols check shared-patrol",
+    )
+)
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="名称，如 shared-patrol。 Its name.")],
+    zh: Annotated[str, typer.Option(help="中文名称。 Its Chinese title.")] = "新协议",
+    en: Annotated[str, typer.Option(help="英文名称。 Its English title.")] = "New protocol",
+    to: Annotated[Path, typer.Option(metavar="DIR", help="放在哪个文件夹。 Where to put it.")] = Path(),
+) -> None:
+    """新建一个能通过检查的协议文件夹。 Make a folder for a new protocol that checks, with comments that explain it."""
+    made = beginning.begin(name, zh, en, to)
+    checking.require(Catalogue([loading.read_protocol(made)]))
+    say(f"已建立 · made: {made}")
+    say(f"改好后 · when changed: xieban protocols check {made}")
+
+
+@app.command(
+    epilog=examples(
+        "xieban protocols diff case-assistance 1.0 1.1",
+        "xieban protocols diff ./errand/1.0 ./errand/1.1",
+        "xieban protocols diff case-assistance 1.0 1.1 --json | jq '.differences[] | select(.breaks)'",
+    )
+)
+def diff(
+    places: Annotated[
+        list[str],
+        typer.Argument(metavar="PROTOCOL OLD NEW | OLD_FOLDER NEW_FOLDER", help="两个版本。 The two versions."),
+    ],
+    json: Json = False,
+) -> None:
+    """比较两个版本，说明影响谁。 Compare two versions of a protocol, and say for whom something breaks.
+
+    状态码 0：按旧版工作的机构可以照旧；1：有机构受影响。
+
+    senders：以前收下的现在会被拒绝；readers：会收到以前没有的内容。
+
+    Status 0 where those who know the old version can go on as they are, 1 where something breaks.
+    """
+    old, new = _versions(places)
+    found = comparing.differences(old, new)
+    broken = [one for one in found if one.breaks]
+    if json:
+        as_json({"compatible": not broken, "differences": [dataclasses.asdict(one) for one in found]})
+    elif found:
+        columns = ("何处 where", "原 old", "新 new", "影响 breaks")
+        table(columns, ((one.where, one.old, one.new, _BREAKS[one.breaks]) for one in found))
+    if not json:
+        say("兼容 · compatible" if not broken else f"{len(broken)} 处不兼容 · of {len(found)} changes break something")
+    if broken:
+        raise typer.Exit(1)
+
+
+@app.command(epilog=examples("xieban protocols document --to docs/protocols"))
+def document(
+    to: Annotated[Path, typer.Option(metavar="DIR", help="写到哪里。 Where to write them.")],
+    folder: Annotated[
+        Path | None, typer.Option("--catalogue", metavar="FOLDER", help="另一个目录。 Another catalogue.")
+    ] = None,
+) -> None:
+    """由协议数据生成说明与流程图。 Write a page and a picture of each protocol, and a page of each message."""
+    found = checking.require(loading.catalogue() if folder is None else _loaded(folder))
+    say(f"已写 · written: {documents.write(found, to)} → {to}")
 
 
 @app.command("list", epilog=examples("xieban protocols list", "xieban protocols list --json"))
@@ -124,6 +203,26 @@ def _print_schema(protocol: Protocol, message: MessageType, document: dict[str, 
         ),
     )
     say(f"\n样例 · example\n{pretty(document['examples'][0])}")
+
+
+_BREAKS = {None: "", "senders": "发送方 senders", "readers": "接收方 readers", "both": "双方 both"}
+
+
+def _loaded(folder: Path) -> Catalogue:
+    """A version's folder, a protocol's, or a catalogue. Raises CatalogueInvalid."""
+    if (folder / "flow.toml").exists():
+        return Catalogue([loading.read_protocol(folder)])
+    versions = sorted(folder.glob("*/flow.toml"))
+    return Catalogue(loading.read_protocol(file.parent) for file in versions) if versions else loading.load(folder)
+
+
+def _versions(places: list[str]) -> tuple[Protocol, Protocol]:
+    if len(places) == 3:
+        return _protocol(places[0], places[1]), _protocol(places[0], places[2])
+    if len(places) == 2:
+        old, new = (loading.read_protocol(Path(place)) for place in places)
+        return old, new
+    raise UsageFault("name a protocol and two versions of it, or two folders")
 
 
 def _values(field: Mapping[str, Any]) -> str:

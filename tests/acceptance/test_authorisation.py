@@ -72,7 +72,12 @@ WITH_TOKEN: dict[str, tuple[Callable[[World], str], dict[str, int]]] = {
     "/v1/messages/{source}/{id}/receipt": (lambda w: f"/v1/messages/{w.message}/receipt", PARTIES),
     "/v1/messages/{source}/{id}/events": (lambda w: f"/v1/messages/{w.message}/events", PARTIES),
     "/v1/cases/{id}": (lambda w: f"/v1/cases/{w.case}", SIGHT),
+    "/v1/cases/{id}/holders": (lambda w: f"/v1/cases/{w.case}/holders?purpose=supervision", SIGHT),
     "/v1/cases": (lambda w: "/v1/cases", ALL),
+    "/v1/statistics/bulletins": (
+        lambda w: "/v1/statistics/bulletins?period=2026-01&lead=411002-health",
+        {"opener": 200, "opener's supervisor": 200},
+    ),
     "/v1/mailbox": (lambda w: "/v1/mailbox", ALL),
     "/log/tile/{path:.+}": (lambda w: "/log/tile/entries/000.p/3", {"auditor": 200}),
 }

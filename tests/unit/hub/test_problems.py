@@ -27,6 +27,7 @@ NEVER_OVER_HTTP = {
     "succession-invalid",
     "migration-mismatch",
     "port-in-use",
+    "protocol-name-unfit",
     # Registers that no call looks anything up in yet; ids in messages are judged by schema and directory.
     "department-unknown",
     "division-unknown",

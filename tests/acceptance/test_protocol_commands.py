@@ -1,0 +1,85 @@
+"""`xieban protocols` for those who write one: new, check, diff, document."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from protocols import checking, loading
+from tests.conftest import XIEBAN
+
+
+def xieban(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*XIEBAN, "protocols", *arguments], capture_output=True, text=True, timeout=60, check=False, cwd=cwd
+    )
+
+
+def test_a_new_protocol_checks_at_once_and_can_be_changed(tmp_path: Path) -> None:
+    done = xieban("new", "shared-patrol", "--zh", "联合巡查", "--en", "Shared patrol", "--to", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "shared-patrol/1.0"
+    for place in (folder, folder.parent, tmp_path):
+        checked = xieban("check", str(place))
+        assert (checked.returncode, checked.stdout) == (0, "✓ shared-patrol 1.0\n"), checked.stderr
+    made = loading.read_protocol(folder)
+    assert made.flow.title.zh == "联合巡查" and checking.findings(made) == []
+    flow = folder / "flow.toml"
+    flow.write_text(
+        flow.read_text("utf-8").replace('owner = "responder", due = "accept"', 'owner = "responder"', 1), "utf-8"
+    )
+    broken = xieban("check", str(folder))
+    assert broken.returncode == 1 and "state requested has no deadline" in broken.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["Shared Patrol"], "lower-case"),
+        (["../patrol"], "lower-case"),
+        (["horizontal"], "lower-case"),
+        (["patrol", "--zh", 'a"b'], "without quotes"),
+        (["patrol", "--en", "two\nlines"], "one line"),
+        (["there"], "already"),
+    ],
+)
+def test_a_new_protocol_that_can_not_be_leaves_nothing(tmp_path: Path, arguments: list[str], said: str) -> None:
+    (tmp_path / "there").mkdir()
+    done = xieban("new", *arguments, "--to", str(tmp_path))
+    assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["there"] and not any((tmp_path / "there").iterdir())
+
+
+def test_what_is_no_protocol_is_said(tmp_path: Path) -> None:
+    done = xieban("check", str(tmp_path))
+    assert done.returncode == 1 and str(tmp_path) in done.stderr
+
+
+def test_two_versions_are_compared(tmp_path: Path) -> None:
+    old, new = tmp_path / "case-assistance/1.0", tmp_path / "case-assistance/1.1"
+    shutil.copytree(loading.FOLDER / "case-assistance/1.0", old)
+    shutil.copytree(old, new)
+    flow = new / "flow.toml"
+    flow.write_text(flow.read_text("utf-8").replace('version = "1.0"', 'version = "1.1"', 1), "utf-8")
+    same = xieban("diff", str(old), str(new))
+    assert same.returncode == 0 and "compatible" in same.stdout
+    schema = new / "open/decline.json"
+    schema.write_text(schema.read_text("utf-8").replace('"const": "duplicate"', '"const": "asked-before"'), "utf-8")
+    schema.write_text(schema.read_text("utf-8").replace('"reason": "duplicate"', '"reason": "asked-before"'), "utf-8")
+    broken = xieban("diff", str(old), str(new), "--json")
+    assert broken.returncode == 1
+    found = {(one["old"], one["new"], one["breaks"]) for one in json.loads(broken.stdout)["differences"]}
+    assert found == {("duplicate", None, "senders"), (None, "asked-before", "readers")}
+    assert xieban("diff", "case-assistance", "1.0", "1.0").returncode == 0
+    assert xieban("diff", "case-assistance").returncode != 0
+    assert "no protocol" in xieban("diff", "case-assistance", "1.0", "9.9").stderr
+
+
+def test_documents_are_written_for_a_catalogue_of_ones_own(tmp_path: Path) -> None:
+    xieban("new", "patrol", "--to", str(tmp_path / "own"))
+    done = xieban("document", "--to", str(tmp_path / "docs"), "--catalogue", str(tmp_path / "own"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "docs/patrol/1.0/flow.svg").exists()
+    assert "## 密封部分" in (tmp_path / "docs/patrol/1.0/request.md").read_text("utf-8")
