@@ -5,7 +5,7 @@ import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -37,7 +37,8 @@ def walk(document: Any, pointer: str = "") -> Iterator[Notion]:
             yield from walk(value, f"{pointer}/{number}")
 
 
-def _stems_in(text: str) -> Iterator[tuple[str, str]]:
+@lru_cache(maxsize=50_000)
+def _stems_in(text: str) -> tuple[tuple[str, str], ...]:
     plain = unicodedata.normalize("NFKC", text)
     # Spaces, soft hyphens, zero-width characters and combining marks hide a word from a search, not from a reader.
     closed_up = "".join(character for character in plain if unicodedata.category(character) not in _UNSEEN)
@@ -46,7 +47,7 @@ def _stems_in(text: str) -> Iterator[tuple[str, str]]:
     words = re.sub(r"[^a-z]+", " ", spelled.casefold())
     forms = {"zh": closed_up, "en": words, "pinyin": words, "within": re.sub(r"[^a-z]+", " ", latin.casefold())}
     found = {(match[0], group) for group, kind, stems in _groups() for match in stems.finditer(forms[kind])}
-    yield from sorted(found)
+    return tuple(sorted(found))
 
 
 def _without_accents(text: str) -> str:

@@ -136,3 +136,16 @@ def convert(value: object, kind: type[_T]) -> _T:
         return msgspec.convert(value, kind)
     except msgspec.MsgspecError as error:
         raise AnswerInvalid(f"the answer holds something else than a {kind.__name__}: {str(error)[:300]}") from error
+
+
+class Holding(msgspec.Struct, frozen=True):
+    """A stretch of a case, by the message that began it and the log entry that proves it."""
+
+    message: str | None
+    log: LogProof
+
+
+class Holders(msgspec.Struct, frozen=True):
+    """The stretches of a case."""
+
+    holdings: list[Holding]

@@ -1,7 +1,7 @@
 """One organisation's end of the wire: open a case, reply, poll, acknowledge, verify, seal and open."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +13,7 @@ from adapters.client.composing import Composer
 from adapters.client.connection import JOSE, Call, Connection
 from adapters.client.cursor import Cursor
 from adapters.client.directory import Directory
-from adapters.client.faults import Refused
+from adapters.client.faults import DeliveryInvalid, Refused
 from adapters.client.handover import MESSAGES, Handed, Handover
 from adapters.client.inbox import Inbox
 from adapters.client.messages import Draft, Item, Page, Sent
@@ -24,6 +24,7 @@ from keys import jwt
 from keys.errors import Fault
 from keys.jwk import DecryptionKey, SigningKey, VerifyingKey
 from protocols import envelope, loading
+from protocols.entries import Accepted, Succeeded
 from protocols.loading import BASE, Catalogue
 from protocols.receipt import Proven
 
@@ -294,6 +295,22 @@ class Client:
     async def case(self, id: str) -> dict[str, Any]:
         """A case's state, due date, timeline and allowed actions."""
         return await self._cases.view(id)
+
+    async def holders(self, case: str, purpose: str, on: date | None = None) -> dict[str, Any]:
+        """Who held a case when and what fell due: each stretch's log entry is verified to be in the log.
+
+        `purpose` is `trace`, `supervision`, `audit`, `complaint` or `own-case`: the hub enters this look with it. `on`
+        asks for one day. Raises Refused, DeliveryInvalid where an entry is not about what the stretch says.
+        """
+        query = {"purpose": purpose} | ({"on": on.isoformat()} if on is not None else {})
+        path = f"/v1/cases/{quote(case, safe='')}/holders"
+        found = answers.read(await self._connection.call(Call("GET", path, query)), dict[str, Any])
+        for one in answers.convert(found, answers.Holders).holdings:
+            entry = (await self._notary.entry(one.log)).entry
+            of_case = isinstance(entry, Accepted) and (entry.id, entry.subject) == (one.message, case)
+            if not (of_case or isinstance(entry, Succeeded)):
+                raise DeliveryInvalid("the log entry of a stretch is about something else", index=one.log.index)
+        return found
 
     def cases(self, *, state: str | None = None) -> AsyncIterator[dict[str, Any]]:
         """All cases this organisation may see, the newest first; only those in `state` where given."""

@@ -8,19 +8,26 @@ from aiohttp import web
 from hub.api.calls import HUB, Answer, Call, json
 from hub.errors import NotFound
 from protocols.loading import Protocol as Known
-from protocols.table import State
+from protocols.table import Deadline, State, Text
 
 SCHEMA = "application/schema+json"
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A message of a protocol: its type, where its schema is, whether it opens a case and is sealed."""
+    """A message of a protocol: its type, where its schema is, whether it opens a case and is sealed.
+
+    `sealed_to` says who can open the sealed part: `everybody` that it concerns, the `recipients` alone, or the
+    `newcomer` alone; its plaintext is padded to a multiple of `padding` KiB. `from_hub`: a hub alone sends it.
+    """
 
     name: str
     title: dict[str, str]
     type: str
     dataschema: str
     sealed: str
+    sealed_to: str
+    padding: int
+    from_hub: bool
     may_expire: bool
     opens: bool
 
@@ -32,7 +39,9 @@ class Protocol(msgspec.Struct, frozen=True):
     version: str
     title: dict[str, str]
     summary: dict[str, str]
+    roles: dict[str, Text]
     states: dict[str, State]
+    deadlines: dict[str, Deadline]
     messages: list[Message]
 
 
@@ -83,6 +92,9 @@ def _protocol(found: Known) -> Protocol:
             type=f"{found.name}.{message.name}",
             dataschema=message.schema.id,
             sealed=message.declared.sealed,
+            sealed_to=message.declared.sealed_to,
+            padding=message.declared.padding,
+            from_hub=message.declared.from_hub,
             may_expire=message.declared.may_expire,
             opens=message.name in found.flow.opening,
         )
@@ -94,7 +106,9 @@ def _protocol(found: Known) -> Protocol:
         version=found.version,
         title={"zh": title.zh, "en": title.en},
         summary={"zh": summary.zh, "en": summary.en},
+        roles=dict(found.flow.roles),
         states=dict(found.flow.states),
+        deadlines=dict(found.flow.deadlines),
         messages=messages,
     )
 

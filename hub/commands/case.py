@@ -1,12 +1,14 @@
 """`xieban case`: a case opened, answered and looked at."""
 
 import asyncio
+from datetime import date
 from typing import Annotated, Any
 
 import typer
 
 from adapters.client import Sent
 from hub.commands import files, sending
+from hub.commands.faults import UsageFault
 from hub.commands.help_text import examples
 from hub.commands.options import (
     DEFAULT_PATIENCE,
@@ -166,6 +168,61 @@ def show(
     )
     actions = [action for action in view.get("allowed_actions", []) if isinstance(action, dict)]
     say("现在可发 · may be sent now: " + (", ".join(str(action.get("message")) for action in actions) or "—"))
+
+
+@app.command(
+    epilog=examples(
+        "xieban case holders CASE --purpose trace",
+        "xieban case holders CASE --purpose trace --on 2026-10-12 --json",
+    )
+)
+def holders(
+    hub: Hub,
+    organisation: As,
+    keys: Keys,
+    case: CaseId,
+    purpose: Annotated[
+        str,
+        typer.Option(
+            metavar="PURPOSE", help="目的：trace、supervision、audit、complaint、own-case。 Logged."
+        ),
+    ],
+    on: Annotated[str | None, typer.Option(metavar="DATE", help="只看这一天。 Only this day.")] = None,
+    passphrase_file: Passphrase = None,
+    patience: Patience = DEFAULT_PATIENCE,
+    json: Json = False,
+) -> None:
+    """案件何时由谁经办、何事到期，逐项核对日志证明。 Who held a case when and what fell due, each proven by the log."""
+    try:
+        day = date.fromisoformat(on) if on is not None else None
+    except ValueError:
+        raise UsageFault("--on is a day, e.g. 2026-10-12") from None
+
+    async def work() -> dict[str, Any]:
+        async with connected(Partner(hub, organisation, keys, passphrase_file, patience)) as client:
+            return await client.holders(case, purpose, day)
+
+    found = asyncio.run(work())
+    if json:
+        as_json(found)
+        return
+    columns = ("自 from", "至 through", "经办 holders", "状态 state", "期限 due", "逾期自 overdue from", "日志 entry")
+    table(
+        columns,
+        (
+            (
+                one["first"],
+                one["through"] or "—",
+                ", ".join(one["holders"]) or "—",
+                f"{one['title']['zh']} {one['state']}",
+                one["due"] or "—",
+                one["overdue"] or "—",
+                one["entry"],
+            )
+            for one in found["holdings"]
+        ),
+    )
+    say(f"本次查看已记入日志 · this look is log entry {found['viewed']}")
 
 
 @app.command("list", epilog=examples("xieban case list --state requested", "xieban case list --limit 20 --json"))

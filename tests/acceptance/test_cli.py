@@ -167,6 +167,10 @@ def test_what_people_read_names_case_state_and_what_may_be_sent(bureaus: tuple[B
     assert shown.returncode == 0
     assert opened["case"] in shown.stdout
     assert "现在可发" in shown.stdout
+    held = here.run("case", "holders", opened["case"], "--purpose", "own-case")
+    assert held.returncode == 0 and "requested" in held.stdout and "this look is log entry" in held.stdout
+    assert here.run("case", "holders", opened["case"], "--purpose", "curiosity").returncode == 1
+    assert here.run("case", "holders", opened["case"], "--purpose", "own-case", "--on", "soon").returncode != 0
     listed = here.run("case", "list")
     assert opened["case"] in listed.stdout
     assert listed.stderr == ""

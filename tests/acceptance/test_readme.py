@@ -371,7 +371,7 @@ def in_shell(script: str, folder: Path, hub: RunningHub, **more: str) -> str:
 def test_a_case_is_worked_by_the_readmes_commands_and_lines_as_they_stand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, keys, operator, opening, seeing = blocks("sh")
+    _, keys, operator, opening, seeing, writing = blocks("sh")
     serve, *imports = operator.strip().splitlines()
     assert serve == "xieban serve --data hub --port 8420 &"
     *looking, audit = seeing.strip().splitlines()
@@ -390,6 +390,7 @@ def test_a_case_is_worked_by_the_readmes_commands_and_lines_as_they_stand(
         seen = in_shell("\n".join([exports, *looking]), tmp_path, hub, **secret)
         assert "in-progress" in seen and "case-assistance.accept" in seen
         assert "everything holds" in in_shell(audit, tmp_path, hub, **secret)
+        assert "✓ shared-patrol 1.0" in in_shell(writing, tmp_path, hub, **secret)
 
 
 def test_the_lines_of_sdk_are_few() -> None:
