@@ -183,9 +183,7 @@ def holders(
     case: CaseId,
     purpose: Annotated[
         str,
-        typer.Option(
-            metavar="PURPOSE", help="目的：trace、supervision、audit、complaint、own-case。 Logged."
-        ),
+        typer.Option(metavar="PURPOSE", help="目的：trace、supervision、audit、complaint、own-case。 Logged."),
     ],
     on: Annotated[str | None, typer.Option(metavar="DATE", help="只看这一天。 Only this day.")] = None,
     passphrase_file: Passphrase = None,

@@ -24,7 +24,7 @@ from tests import simulator
 PROTOCOLS = sorted(catalogue().protocols.values(), key=lambda protocol: (protocol.name, protocol.version))
 ORGANISATIONS = ("411002-health", "440306-health", "441900-health", "320583-health", "410105-civil-affairs")
 ANYBODY = st.sampled_from((*ORGANISATIONS, "110105001-health", "410000-hub"))
-STARTS = st.datetimes(datetime(2026, 1, 1), datetime(2031, 12, 31), timezones=st.just(UTC))
+STARTS = st.datetimes(datetime(2026, 3, 1), datetime(2031, 12, 31), timezones=st.just(UTC))
 _decoder = msgspec.json.Decoder(Case)
 
 
@@ -57,6 +57,24 @@ class Walk(RuleBasedStateMachine):
     @rule(days=st.sampled_from([0, 1, 2, 3, 7, 20, 60, 400]), hours=st.integers(0, 23))
     def time_passes(self, days: int, hours: int) -> None:
         self.now += timedelta(days=days, hours=hours)
+
+    @precondition(lambda self: not self.flow.states[self.case.state].final)
+    @rule(data=st.data())
+    def one_stands_in_the_place_of_another(self, data: st.DataObject) -> None:
+        assert self.case is not None and self.earlier is not self.case
+        involved = self.case.involved() | (self.earlier.involved() if self.earlier else frozenset())
+        strangers = [name for name in ORGANISATIONS if name not in involved]
+        if not strangers:
+            return
+        old = data.draw(st.sampled_from([name for name in self.case.parties() if name != simulator.HUB]))
+        new = data.draw(st.sampled_from(strangers))
+        before = self.case
+        self.case = before.succeeded(old, new)
+        self.earlier = self.earlier.succeeded(old, new) if self.earlier else None
+        assert self.case.role(new) == before.role(old) and self.case.role(old) is None
+        assert stored(self.case) == self.case
+        assert flow.allowed_actions(self.flow, self.case, new) == flow.allowed_actions(self.flow, before, old)
+        self.standing(self.case, flow.current_due(self.flow, self.case))
 
     @precondition(lambda self: any(simulator.allowed(self.protocol, self.case)))
     @rule(data=st.data())
