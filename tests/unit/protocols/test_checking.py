@@ -107,7 +107,7 @@ def test_the_catalogue_as_shipped_has_no_fault() -> None:
         (REQUEST, '"type": "object"', '"type": "object", "type": "object"'),
         (REQUEST, '"$ref": "#/$defs/fact"', '"$ref": "#/$defs/nothing"'),
         (REQUEST, '"$ref": "#/$defs/fact"', '"$ref": "https://xieban.example/fact"'),
-        (REQUEST, "^[0-9a-f]{8}-", "^[0-9a-f{8}-"),
+        (FACTS, '"oneOf"', '"anyOf": 5, "oneOf"'),
         (REQUEST, "https://json-schema.org/draft/2020-12/schema", "https://json-schema.org/draft/2019-09/schema"),
         (REQUEST, '"$schema"', '"$id": "https://xieban.example/x", "$schema"'),
         (REQUEST, '"properties": {', '"properties": { "sealed": {"type": "boolean"},'),
