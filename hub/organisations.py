@@ -1,8 +1,8 @@
 """The organisations a hub knows, with their keys and superiors: read as one value, renewed by its epoch."""
 
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -44,6 +44,14 @@ class Directory:
 
     epoch: int
     organisations: Mapping[str, Organisation]
+    _predecessors: Mapping[str, Sequence[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        predecessors: dict[str, list[str]] = {}
+        for organisation in self.organisations.values():
+            if organisation.successor is not None:
+                predecessors.setdefault(organisation.successor, []).append(organisation.id)
+        object.__setattr__(self, "_predecessors", predecessors)
 
     def get(self, organisation: str) -> Organisation | None:
         """The organisation, or None."""
@@ -53,7 +61,7 @@ class Directory:
         """`organisation` and all those in whose place it stands by now."""
         found = [organisation]
         for name in found:
-            found += [o.id for o in self.organisations.values() if o.successor == name and o.id not in found]
+            found += [old for old in self._predecessors.get(name, ()) if old not in found]
         return found
 
     def heir(self, organisation: str) -> str:

@@ -271,7 +271,7 @@ class Hub:
         return self._directory
 
     async def caller(self, token: str) -> Organisation:
-        """The organisation that signed this bearer token. Raises TokenInvalid."""
+        """The organisation that signed this bearer token. Raises TokenInvalid; Forbidden where it was succeeded."""
         issuer = jwt.peek_issuer(token)
         organisation = (await self.directory(fresh=True)).get(issuer)
         if organisation is None:
@@ -284,6 +284,8 @@ class Hub:
             now=datetime.now(UTC),
             allowed=organisation.algorithms,
         )
+        if organisation.successor is not None:
+            raise Forbidden(f"{organisation.successor} stands in the place of {issuer} and sees its cases")
         return organisation
 
     async def message(self, caller: Organisation, source: str, id: str) -> Record:

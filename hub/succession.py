@@ -17,7 +17,7 @@ from hub.identity import Identity
 from hub.intake.ledger import Ledger
 from hub.intake.store import store
 from hub.organisations import Directory
-from hub.store import Connection
+from hub.store import CONNECTION_LOST, Connection
 from hub.store.queries import SQL
 from keys.errors import Fault
 from protocols import deadlines
@@ -61,8 +61,10 @@ async def carry_out(connection: Connection, identity: Identity, catalogue: Catal
     for row in await connection.fetch(SQL["successions_due"], deadlines.local_date(now)):
         try:
             done.append(await _succeed(connection, identity, catalogue, row["organisation"], row["successor"]))
-        except SuccessionInvalid as refusal:
-            logger.warning("succession-passed-over", organisation=row["organisation"], why=refusal.detail)
+        except CONNECTION_LOST:
+            raise
+        except Exception as error:
+            logger.warning("succession-passed-over", organisation=row["organisation"], why=str(error)[:500])
     return [one for one in done if one is not None]
 
 

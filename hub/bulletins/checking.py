@@ -45,7 +45,7 @@ async def judged(
     if not found:
         return None
     data = {"findings": [_said(finding) for finding in found[:50]]}
-    id = own.derived_id(now, identity.hub, INFORMATION, last.source, last.id)
+    id = own.derived_id(last.time, identity.hub, INFORMATION, last.source, last.id)
     return own.compose(identity, protocol, "nonconforming", case.id, [reporter, lead], data, id, now, last.id)
 
 

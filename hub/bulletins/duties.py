@@ -30,19 +30,35 @@ async def fulfil(pool: Pool, sequencer: Sequencer, identity: Identity, catalogue
     async with pool.acquire() as connection:
         rows = await connection.fetch(SQL["duties"], deadlines.local_date(now), PAGE)
         for row in rows:
-            job = await _job(connection, row, identity, catalogue, now)
-            if job is None:
-                await connection.execute(SQL["duty_done"], row["case_id"], row["log_index"])
-                continue
             try:
-                await sequencer.submit(job)
+                if await _done(connection, sequencer, row, identity, catalogue, now):
+                    await connection.execute(SQL["duty_done"], row["case_id"], row["log_index"])
             except CONNECTION_LOST:
                 raise
-            except Fault as refusal:
-                # Another process was first, or somebody moved the case meanwhile, which made a duty of its own.
-                logger.info("duty-refused", case=str(row["case_id"]), code=refusal.code)
-                await connection.execute(SQL["duty_done"], row["case_id"], row["log_index"])
+            except Exception as error:
+                # One case that can't be dealt with keeps no other waiting; it is looked at again tomorrow.
+                logger.exception("duty-failed", case=str(row["case_id"]), error=type(error).__name__)
+                tomorrow = deadlines.next_day(deadlines.local_date(now))
+                await connection.execute(SQL["duty_postponed"], row["case_id"], row["log_index"], tomorrow)
     return len(rows)
+
+
+async def _done(
+    connection: Connection, sequencer: Sequencer, row: Record, identity: Identity, catalogue: Catalogue, now: datetime
+) -> bool:
+    """Whether nothing is left to do; a message that is taken leaves, or ends, a duty of its own."""
+    job = await _job(connection, row, identity, catalogue, now)
+    if job is None:
+        return True
+    try:
+        await sequencer.submit(job)
+    except CONNECTION_LOST:
+        raise
+    except Fault as refusal:
+        # Another process was first, or somebody moved the case meanwhile, which made a duty of its own.
+        logger.info("duty-refused", case=str(row["case_id"]), code=refusal.code)
+        return True
+    return False
 
 
 async def fulfil_for_ever(pool: Pool, sequencer: Sequencer, identity: Identity, catalogue: Catalogue) -> None:

@@ -50,7 +50,9 @@ async def bulletin(
     ordered = sorted(sides)
     said = await compute(connection, catalogue, kind, ordered, period)
     ended = deadlines.end_of(period.last)
-    case = own.derived_id(ended, identity.hub, kind, *ordered, period.first)
+    # Nobody can tell the case's id beforehand, and open another case under it: it follows from a signature.
+    secret = identity.key.sign(" ".join([kind, *ordered, str(period.first), str(period.last)]).encode()).hex()
+    case = own.derived_id(ended, secret)
     job = own.compose(identity, protocol, "issue", case, ordered, {"legal_basis": dict(basis)} | said, case, now)
     return _fitting(job, protocol)
 
@@ -75,7 +77,7 @@ async def settlement(
     dates = issued.data["period"]
     period = Period(date.fromisoformat(dates["from"]), date.fromisoformat(dates["to"]))
     again = await compute(connection, catalogue, protocol.name, issued.data["between"], period)
-    id = own.derived_id(now, identity.hub, "settle", dispute.source, dispute.id)
+    id = own.derived_id(dispute.time, identity.hub, "settle", dispute.source, dispute.id)
     sides = issued.data["between"]
     if again["items"] == issued.data["items"]:
         data: dict[str, Any] = {"disputed": numbers, "log": again["log"]}
@@ -92,7 +94,7 @@ async def lapse(
     issued = next((e for e in reversed(messages) if e.message in ("issue", "revise")), None)
     if issued is None:
         return None
-    id = own.derived_id(now, identity.hub, "lapse", issued.source, issued.id)
+    id = own.derived_id(issued.time, identity.hub, "lapse", issued.source, issued.id)
     sides = [*messages[0].recipients]
     return own.compose(identity, protocol, "finalise", case, sides, {"silent": list(silent)}, id, now, issued.id)
 

@@ -181,3 +181,18 @@ async def test_two_that_never_met_have_nothing_to_report(hub: RunningHub) -> Non
     )  # fmt: skip
     (one,) = json.loads(done.stdout)["issued"]
     assert await items(one["case"]) == []
+
+
+async def test_one_case_that_can_not_be_dealt_with_keeps_no_other_waiting(
+    hub: RunningHub, cases: dict[str, str]
+) -> None:
+    broken = cases["open"]
+    connection = await asyncpg.connect(embedded.dsn(hub.data))
+    await connection.execute("UPDATE case_file SET record = 'null' WHERE case_id = $1", broken)
+    await connection.execute("INSERT INTO hub_duty VALUES ($1, 0, '2020-01-01')", broken)
+    async with asyncio.timeout(20):
+        while (await connection.fetchval("SELECT ready FROM hub_duty WHERE case_id = $1", broken)).year == 2020:
+            await asyncio.sleep(0.1)
+    await connection.close()
+    assert hub.process.poll() is None
+    assert (await view(HERE, cases["answered"]))["state"] == "answered"

@@ -418,7 +418,9 @@ async def test_a_successor_takes_over_open_cases_and_the_mailbox(hub: RunningHub
     await said(NEW, running.case, "case-assistance", "accept")
     with pytest.raises(Refused) as refused:
         await said(OLD, own.case, "case-assistance", "withdraw")
-    assert refused.value.reason in ("role-not-allowed", "not-a-party")
+    assert refused.value.reason == "forbidden"
+    assert get(OLD, f"/v1/cases/{own.case}")[0] == 403
+    assert sent_by_old(running.case) == "/problems/role-not-allowed"
     with pytest.raises(Refused) as refused:
         await opened(HERE, "case-assistance", "request", [OLD.id])
     assert refused.value.reason == "recipients-invalid" and NEW.id in str(refused.value)
@@ -437,6 +439,27 @@ async def test_a_successor_takes_over_open_cases_and_the_mailbox(hub: RunningHub
     assert again.returncode == 1 and "already" in again.stderr
 
 
+def sent_by_old(case: str) -> str:
+    """What the hub says to a message in the old name, signed with the old key."""
+    data = example("case-assistance", "accept")
+    now = datetime.now(UTC)
+    attributes = envelope.compose(
+        source=OLD.id, type="case-assistance.accept", subject=case, recipients=[HERE.id], hub="410000-hub", time=now,
+        dataschema="https://xieban.example/v1/protocols/case-assistance/1.0/accept", data=data,
+    )  # fmt: skip
+    token = jws.sign(envelope.encode(attributes), OLD.signing, typ=envelope.TYP, cty=envelope.CTY)
+    return str(posted(OLD.url + "/v1/messages", token)[1]["type"])
+
+
+def posted(url: str, token: bytes) -> tuple[int, Any]:
+    request = urllib.request.Request(url, token, {"Content-Type": "application/jose"}, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return int(response.status), json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
 def acknowledged(hub: RunningHub, signer: Bureau, recipient: str, item: dict[str, Any]) -> int:
     word = {
         "hub": "410000-hub",
@@ -446,13 +469,7 @@ def acknowledged(hub: RunningHub, signer: Bureau, recipient: str, item: dict[str
         "time": envelope.rfc3339(datetime.now(UTC)),
     }
     token = jws.sign(json.dumps(word).encode(), signer.signing, typ="xieban-ack+jws")
-    headers = {"Content-Type": "application/jose"}
-    request = urllib.request.Request(f"{hub.url}/v1/mailbox/acknowledge", token, headers, method="POST")
-    try:
-        with urllib.request.urlopen(request, timeout=20) as response:
-            return int(response.status)
-    except urllib.error.HTTPError as error:
-        return error.code
+    return posted(f"{hub.url}/v1/mailbox/acknowledge", token)[0]
 
 
 @pytest.mark.parametrize(

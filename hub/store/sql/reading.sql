@@ -83,6 +83,9 @@ WHERE duty.ready <= $1 ORDER BY duty.case_id LIMIT $2;
 -- name: duty_done
 DELETE FROM hub_duty WHERE case_id = $1 AND log_index = $2;
 
+-- name: duty_postponed
+UPDATE hub_duty SET ready = $3 WHERE case_id = $1 AND log_index = $2;
+
 -- name: add_bulletin
 INSERT INTO bulletin (lead, period, reporter, case_id) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;
 
