@@ -6,6 +6,8 @@ from typing import ClassVar
 
 import msgspec
 
+from keys import cosignature
+from keys.cosignature import Witness
 from keys.errors import Fault
 from protocols import checking, loading
 from protocols.departments import parse_organisation_id
@@ -50,6 +52,12 @@ class ProtocolsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     folder: str | None = None
 
 
+class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose cosignatures the hub collects: verifier keys of witnesses (C2SP signed-note, type 4)."""
+
+    witnesses: tuple[str, ...] = ()
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -58,6 +66,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerSection = ServerSection()
     bulletins: BulletinsSection = BulletinsSection()
     protocols: ProtocolsSection = ProtocolsSection()
+    log: LogSection = LogSection()
+
+    def witnesses(self) -> list[Witness]:
+        """The witnesses whose cosignatures are kept. Raises MalformedKey."""
+        return [cosignature.parse_vkey(vkey) for vkey in self.log.witnesses]
 
     def catalogue(self) -> Catalogue:
         """The protocols that this hub works by, checked. Raises CatalogueInvalid."""
@@ -72,6 +85,7 @@ def load(path: Path | None) -> Config:
     try:
         config = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Config)
         parse_organisation_id(config.hub.id)
+        config.witnesses()
     except (OSError, ValueError, Fault) as error:
         raise ConfigInvalid(f"{path}: {error}") from error
     return config

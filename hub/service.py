@@ -28,6 +28,7 @@ from hub.organisations import Directory, Organisation
 from hub.store import Connection, Pool
 from hub.store.queries import SQL
 from keys import jwt
+from keys.cosignature import Witness
 from keys.errors import Fault, TokenInvalid
 from protocols import deadlines, entries, flow, receipt
 from protocols.entries import Accepted
@@ -62,8 +63,16 @@ class Acknowledged(msgspec.Struct, frozen=True):
 class Hub:
     """Everything the HTTP calls need; one instance a process."""
 
-    def __init__(self, identity: Identity, name: dict[str, str], pool: Pool, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        name: dict[str, str],
+        pool: Pool,
+        catalogue: Catalogue,
+        witnesses: Sequence[Witness] = (),
+    ) -> None:
         self.identity, self.name, self.pool, self.catalogue = identity, name, pool, catalogue
+        self.witnesses = witnesses
         self.sequencer = Sequencer(pool, identity)
         self.waiters = Waiters()
         self.sequencer.on_commit = lambda ledger: self.waiters.wake([row.recipient for row in ledger.mailbox])

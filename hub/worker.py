@@ -52,7 +52,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
     async with pool.acquire() as connection:
         identity: Identity = await establish(connection, config.hub.id, hub_key(data))
     name = {"zh": config.hub.name_zh, "en": config.hub.name_en}
-    hub = Hub(identity, name, pool, config.catalogue())
+    hub = Hub(identity, name, pool, config.catalogue(), config.witnesses())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -37,7 +37,7 @@ def body(checkpoint: Checkpoint) -> str:
     """The text that is signed: origin, size, root, each with its newline. Raises BadCheckpoint."""
     if not 0 <= checkpoint.size <= MAX_SIZE or len(checkpoint.root) != HASH_SIZE:
         raise BadCheckpoint("a checkpoint has a size of 63 bits and a root of 32 bytes")
-    _check_key_name(checkpoint.origin)
+    check_key_name(checkpoint.origin)
     return f"{checkpoint.origin}\n{checkpoint.size}\n{b64encode(checkpoint.root).decode('ascii')}\n"
 
 
@@ -50,7 +50,7 @@ def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> str:
 
 def vkey(origin: str, key: VerifyingKey) -> str:
     """The verifier key as other tools take it: name+hash+key (C2SP signed-note, "Verifier keys")."""
-    _check_key_name(origin)
+    check_key_name(origin)
     public = _public_bytes(key)
     return f"{origin}+{_key_id(origin, public).hex()}+{b64encode(_ED25519 + public).decode('ascii')}"
 
@@ -62,8 +62,8 @@ def verify_checkpoint(note: str | bytes, keys: Iterable[VerifyingKey], origin: s
     extension lines are ignored; a line that is a known key's but does not verify spoils the whole note.
     Raises BadCheckpoint.
     """
-    text, signatures = _open_note(note)
-    checkpoint = _parse_body(text)
+    text, signatures = open_note(note)
+    checkpoint = parse_body(text)
     if origin is not None and checkpoint.origin != origin:
         raise BadCheckpoint("the checkpoint is of another log", origin=checkpoint.origin, expected=origin)
     verify_note_signatures(text, signatures, keys, checkpoint.origin)
@@ -72,7 +72,7 @@ def verify_checkpoint(note: str | bytes, keys: Iterable[VerifyingKey], origin: s
 
 def verify_note(note: str | bytes, keys: Iterable[VerifyingKey], name: str) -> str:
     """The text of any signed note, once one of `keys` signed it under `name`. Raises BadCheckpoint."""
-    text, signatures = _open_note(note)
+    text, signatures = open_note(note)
     verify_note_signatures(text, signatures, keys, name)
     return text
 
@@ -115,12 +115,18 @@ def _public_bytes(key: VerifyingKey) -> bytes:
     return curves.octets(key.jwk, "x")
 
 
-def _check_key_name(name: str) -> None:
+def check_key_name(name: str) -> None:
+    """Raises BadCheckpoint for a name that can't stand in a signature line (C2SP signed-note, "Signatures")."""
     if not name or "+" in name or any(char.isspace() or ord(char) < 0x20 for char in name):
         raise BadCheckpoint("a key name is not empty and has no spaces and no plus sign", name=name[:64])
 
 
-def _open_note(note: str | bytes) -> tuple[str, list[tuple[str, bytes]]]:
+def text_of(note: str | bytes) -> str:
+    """What is signed of a note: its text with the last newline. Raises BadCheckpoint."""
+    return open_note(note)[0]
+
+
+def open_note(note: str | bytes) -> tuple[str, list[tuple[str, bytes]]]:
     """Text and signature lines of a signed note (C2SP signed-note, "Format")."""
     try:
         data = note.encode("utf-8") if isinstance(note, str) else note
@@ -144,14 +150,14 @@ def _signature_line(line: str) -> tuple[str, bytes]:
     name, space, encoded = line.removeprefix(_DASH).partition(" ")
     if not line.startswith(_DASH) or not space:
         raise BadCheckpoint("a signature line is a dash, a name and a signature")
-    _check_key_name(name)
-    signature = _base64(encoded)
+    check_key_name(name)
+    signature = base64(encoded)
     if len(signature) <= _KEY_ID:
         raise BadCheckpoint("a signature is too short", name=name)
     return name, signature
 
 
-def _base64(text: str) -> bytes:
+def base64(text: str) -> bytes:
     """Standard base64 (RFC 4648 §4), in its one canonical form."""
     try:
         value = b64decode(text.encode("ascii"), validate=True)
@@ -162,7 +168,8 @@ def _base64(text: str) -> bytes:
     return value
 
 
-def _parse_body(text: str) -> Checkpoint:
+def parse_body(text: str) -> Checkpoint:
+    """The checkpoint that a note's text says (C2SP tlog-checkpoint). Raises BadCheckpoint."""
     lines = text[:-1].split("\n")
     if len(lines) < 3 or not all(lines):
         raise BadCheckpoint("a checkpoint is at least three lines, none of them empty")
@@ -170,7 +177,7 @@ def _parse_body(text: str) -> Checkpoint:
     digits = size.isascii() and size.isdigit() and len(size) <= 19 and (size == "0" or size[0] != "0")
     if not digits or int(size) > MAX_SIZE:
         raise BadCheckpoint("the tree size is not a decimal number as written here")
-    value = _base64(root)
+    value = base64(root)
     if len(value) != HASH_SIZE:
         raise BadCheckpoint("the root is not a hash of 32 bytes")
     return Checkpoint(origin, int(size), value)

@@ -17,6 +17,7 @@ JSON = "application/json"
 JOSE = "application/jose"
 NDJSON = "application/x-ndjson"
 EVENT = "application/cloudevents+json"
+TEXT = "text/plain"
 
 
 @dataclass(frozen=True, slots=True)

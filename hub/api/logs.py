@@ -3,10 +3,13 @@
 from aiohttp import web
 
 from hub import log
-from hub.api.calls import HUB, Answer, Call, caller
-from hub.errors import Forbidden, NotFound
+from hub.api.calls import HUB, TEXT, Answer, Call, caller
+from hub.errors import Forbidden, NotFound, RequestMalformed
 from hub.store.queries import SQL
-from keys import tiles
+from keys import checkpoint as checkpoint_
+from keys import cosignature, tiles
+from keys.checkpoint import MAX_NOTE
+from keys.errors import BadCheckpoint
 
 # A tile never changes once it can be asked for: what is cached stays right for ever.
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
@@ -17,7 +20,39 @@ async def checkpoint(request: web.Request) -> web.Response:
     async with request.app[HUB].pool.acquire() as connection:
         head = await connection.fetchrow(SQL["head"])
     assert head is not None
-    return web.Response(text=head["note"], content_type="text/plain", headers={"Cache-Control": "no-store"})
+    return web.Response(text=head["note"], content_type=TEXT, headers={"Cache-Control": "no-store"})
+
+
+async def add_cosignatures(request: web.Request) -> web.Response:
+    """`POST /log/cosignatures`: a note of this log with lines of its witnesses; nothing waits for them."""
+    if len(note := await request.read()) > MAX_NOTE:
+        raise RequestMalformed("longer than a note may be")
+    hub = request.app[HUB]
+    try:
+        seen, found = cosignature.verify(note.decode("utf-8"), hub.witnesses)
+        checkpoint_.verify_checkpoint(note, [hub.identity.key.public], hub.identity.origin)
+    except UnicodeDecodeError:
+        raise RequestMalformed("a note is UTF-8") from None
+    except BadCheckpoint as fault:
+        raise RequestMalformed(fault.detail) from None
+    if not found:
+        raise Forbidden("no line of a witness that this hub knows")
+    head, _, _ = note.decode("utf-8").rpartition("\n\n")
+    async with hub.pool.acquire() as connection:
+        for one in found:
+            await connection.execute(SQL["add_cosignature"], seen.size, one.witness, one.line, one.at, f"{head}\n\n")
+            await connection.execute(SQL["forget_cosignatures"], one.witness, seen.size)
+    return web.Response(text="".join(one.line for one in found), content_type=TEXT)
+
+
+async def cosigned(request: web.Request) -> web.Response:
+    """`GET /log/cosigned`: the newest checkpoint that witnesses have signed, with their lines."""
+    async with request.app[HUB].pool.acquire() as connection:
+        row = await connection.fetchrow(SQL["cosigned"])
+    if row is None:
+        raise NotFound()
+    headers = {"Cache-Control": "no-store"}
+    return web.Response(text=row["note"] + row["lines"], content_type=TEXT, headers=headers)
 
 
 async def tile(request: web.Request) -> web.Response:
@@ -55,7 +90,24 @@ CALLS = (
         "/log/checkpoint",
         checkpoint,
         "最新检查点（C2SP tlog-checkpoint）。 The newest checkpoint.",
-        {200: Answer("签名便笺 · a signed note", media="text/plain")},
+        {200: Answer("签名便笺 · a signed note", media=TEXT)},
+        tags=("log",),
+    ),
+    Call(
+        "GET",
+        "/log/cosigned",
+        cosigned,
+        "见证方已联署的最新检查点（C2SP tlog-cosignature）。 The newest checkpoint that witnesses cosigned.",
+        {200: Answer("签名便笺 · a signed note", media=TEXT)},
+        tags=("log",),
+    ),
+    Call(
+        "POST",
+        "/log/cosignatures",
+        add_cosignatures,
+        "见证方提交联署。 A witness hands in its cosignature of a checkpoint.",
+        {200: Answer("所保存的联署 · the lines that were kept", media=TEXT)},
+        body=(TEXT,),
         tags=("log",),
     ),
     Call(

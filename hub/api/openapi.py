@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from hub import __version__
-from hub.api.calls import EVENT, JOSE, JSON, NDJSON, Answer, Call, json
+from hub.api.calls import EVENT, JOSE, JSON, NDJSON, TEXT, Answer, Call, json
 from hub.errors import Problem
 from protocols.envelope import ENVELOPE
 
@@ -19,6 +19,7 @@ _BODIES: dict[str, dict[str, Any]] = {
     JOSE: {"type": "string", "description": "RFC 7515 §7.1, compact JWS"},
     NDJSON: {"type": "string", "description": "一行一条 JWS · a compact JWS a line"},
     EVENT: {"$ref": "#/components/schemas/CloudEvent"},
+    TEXT: {"type": "string"},
 }
 
 

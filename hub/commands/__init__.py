@@ -20,6 +20,7 @@ from hub.commands import (
     send,
     serve,
     verify,
+    witness,
 )
 from hub.commands.help_text import examples, install
 
@@ -48,6 +49,7 @@ app.add_typer(case.app, name="case", rich_help_panel=_WORKING)
 app.command("poll", epilog=poll.EXAMPLES, rich_help_panel=_WORKING)(poll.poll)
 app.command("send", epilog=send.EXAMPLES, rich_help_panel=_WORKING)(send.send)
 app.command("verify", epilog=verify.EXAMPLES, rich_help_panel=_WORKING)(verify.verify)
+app.command("witness", epilog=witness.EXAMPLES, rich_help_panel=_WORKING)(witness.witness)
 app.add_typer(protocols.app, name="protocols", rich_help_panel=_WORKING)
 
 

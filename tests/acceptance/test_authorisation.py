@@ -24,6 +24,7 @@ OPEN = {
     "/v1/protocols/{protocol}/{version}/{message}",
     "/v1/protocols/{protocol}/{version}/{message}/sealed",
     "/log/checkpoint",
+    "/log/cosigned",
     "/problems/{code}",
     "/openapi.json",
     "/healthz",
@@ -32,7 +33,7 @@ OPEN = {
 }
 """Open to all, without a token."""
 
-SIGNED = {"/v1/messages", "/v1/messages/batch", "/v1/mailbox/acknowledge"}
+SIGNED = {"/v1/messages", "/v1/messages/batch", "/v1/mailbox/acknowledge", "/log/cosignatures"}
 """Authenticated by the signature on what is sent."""
 
 

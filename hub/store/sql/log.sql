@@ -46,3 +46,16 @@ SELECT hashes FROM log_tile WHERE level = $1 AND index = $2;
 
 -- name: tile_roots
 SELECT root FROM log_tile WHERE level = $1 AND index >= $2 AND index < $3 ORDER BY index;
+
+-- name: add_cosignature
+INSERT INTO log_cosignature (size, witness, line, at) SELECT $1, $2, $3, $4
+WHERE EXISTS (SELECT FROM log_checkpoint WHERE size = $1 AND starts_with(note, $5))
+ON CONFLICT (size, witness) DO NOTHING;
+
+-- name: cosigned
+SELECT checkpoint.size, checkpoint.note, string_agg(cosigned.line, '' ORDER BY cosigned.witness) AS lines
+FROM log_cosignature AS cosigned JOIN log_checkpoint AS checkpoint USING (size)
+WHERE cosigned.size = (SELECT max(size) FROM log_cosignature) GROUP BY checkpoint.size, checkpoint.note;
+
+-- name: forget_cosignatures
+DELETE FROM log_cosignature WHERE witness = $1 AND size < $2;
