@@ -150,6 +150,9 @@ async def enrol(connection: Connection, identity: Identity, records: Sequence[Re
         await connection.execute(SQL["bump_key_epoch"])
         if ledger.leaves:
             await store(connection, ledger, identity)
+            about = [entry.organisation for entry in ledger.entered if isinstance(entry, KeyAdded | KeyRemoved)]
+            size = ledger.size + len(about)
+            await connection.execute(SQL["add_key_events"], about, list(range(ledger.size, size)), size)
     return len(ledger.leaves)
 
 

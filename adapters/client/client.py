@@ -290,6 +290,12 @@ class Client:
         found = answers.read(await self._connection.call(Call("GET", path)), answers.Events)
         return [await self._notary.event(event) for event in found.events]
 
+    async def key_events(self, organisation: str) -> list[Proven]:
+        """Every log entry on the organisation's keys (`key-added`, `key-removed`), each proven to be in the log."""
+        path = f"/v1/organisations/{quote(organisation, safe='')}/keys"
+        found = answers.read(await self._connection.call(Call("GET", path)), answers.Events)
+        return [await self._notary.event(event) for event in found.events]
+
     # Cases --------------------------------------------------------------------------------------------
 
     async def case(self, id: str) -> dict[str, Any]:

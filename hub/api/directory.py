@@ -6,12 +6,14 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from hub import __version__
+from hub import __version__, log
 from hub.api.calls import HUB, Answer, Call, Query, flag, json
+from hub.api.messages import Event, Events
 from hub.errors import NotFound
 from hub.organisations import Organisation as Known
+from hub.store.queries import SQL
 from keys.jwk import public_jwks
-from protocols import envelope
+from protocols import entries, envelope
 
 JWKS = "application/jwk-set+json"
 
@@ -89,6 +91,16 @@ async def organisation_keys(request: web.Request) -> web.Response:
     return json(KeySet(keys), content_type=JWKS)
 
 
+async def key_events(request: web.Request) -> web.Response:
+    """`GET /v1/organisations/{id}/keys`: every word of the log on the organisation's keys, with proofs."""
+    hub, found = request.app[HUB], await _find(request)
+    async with hub.pool.acquire() as connection:
+        rows = await connection.fetch(SQL["key_events"], found.id)
+        places = [log.Placed(row["log_index"], row["tree_size"]) for row in rows]
+        proven = await log.prove(connection, hub.identity.origin, places) if places else []
+    return json(Events([Event(entries.as_object(one.leaf), one.proof) for one in proven]))
+
+
 async def _find(request: web.Request) -> Known:
     found = (await request.app[HUB].directory(fresh=True)).get(request.match_info["id"])
     if found is None:
@@ -140,6 +152,14 @@ CALLS = (
         "机构的公钥。 An organisation's public keys.",
         {200: Answer("公钥集 · the key set", KeySet, JWKS)},
         (Query("history", "包括已停用的密钥 · with all there ever were", {"type": "integer", "enum": [0, 1]}),),
+        tags=("directory",),
+    ),
+    Call(
+        "GET",
+        "/v1/organisations/{id}/keys",
+        key_events,
+        "日志中关于该机构密钥的全部条目，附证明。 Every log entry on the organisation's keys, each with its proof.",
+        {200: Answer("条目 · entries", Events)},
         tags=("directory",),
     ),
 )

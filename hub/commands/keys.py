@@ -1,5 +1,6 @@
 """`xieban keys`: a partner's key store, made and looked at."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -8,15 +9,19 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
+from adapters.client import Client
+from adapters.client import Patience as PatienceOf
 from hub.commands.faults import InputUnreadable, UsageFault
 from hub.commands.help_text import examples
-from hub.commands.options import KEYS, Json, Passphrase
-from hub.commands.output import as_json, remark, table
+from hub.commands.options import DEFAULT_PATIENCE, KEYS, As, Hub, Json, Passphrase, Patience
+from hub.commands.output import as_json, remark, say, table
 from hub.commands.partner import passphrase_of
 from keys import jwk
 from keys.jwk import DecryptionKey, EncryptionKey, SigningKey, VerifyingKey
 from keys.keystore import KeyStore
 from protocols.departments import parse_organisation_id
+from protocols.entries import KeyAdded, KeyRemoved
+from protocols.receipt import Proven
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -140,6 +145,44 @@ def show(
     if not found:
         raise InputUnreadable(f"{keys} has no key {kid}; see xieban keys list")
     as_json(found[0].jwk)
+
+
+@app.command(
+    epilog=examples(
+        "xieban keys watch --keys ~/xieban-keys --hub http://hub:8420 --as 411002-health",
+    )
+)
+def watch(hub: Hub, organisation: As, keys: Store, patience: Patience = DEFAULT_PATIENCE, json: Json = False) -> None:
+    """核对日志中以本机构名义登记的密钥是否都是自己的。 Is every key that the log gives to us our own?
+
+    有不属于本密钥库的密钥时以状态码 1 退出：可能有人冒用，请立即联系运行方。
+
+    Status 1 where the log holds a key for this organisation that is not in this store: tell the operator at once.
+    """
+    own = {key.kid for key in KeyStore(keys).public_keys()}
+
+    async def work() -> list[Proven]:
+        async with Client(hub, organisation, jwk.generate_signing(), patience=PatienceOf(within=patience)) as client:
+            return await client.key_events(organisation)
+
+    events = [(proven.index, proven.entry) for proven in asyncio.run(work())]
+    rows = [
+        {"kid": e.kid, "event": "added" if isinstance(e, KeyAdded) else "removed", "at": e.at, "entry": index,
+         "ours": e.kid in own}
+        for index, e in events
+        if isinstance(e, KeyAdded | KeyRemoved)
+    ]  # fmt: skip
+    foreign = [row for row in rows if not row["ours"]]
+    if json:
+        as_json({"foreign": len(foreign), "events": rows})
+    else:
+        columns = ("编号 kid", "事件 event", "时间 at", "日志 entry", "本机构 ours")
+        table(columns, ((r["kid"], r["event"], r["at"], r["entry"], "是 yes" if r["ours"] else "否 NO") for r in rows))
+        say(
+            "都是本机构的 · all ours" if not foreign else f"{len(foreign)} 个不是本机构的 · not ours: tell the operator"
+        )
+    if foreign:
+        raise typer.Exit(1)
 
 
 Made = TypeVar("Made", SigningKey, DecryptionKey)

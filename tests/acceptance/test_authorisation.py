@@ -19,6 +19,7 @@ OPEN = {
     "/v1/organisations",
     "/v1/organisations/{id}",
     "/v1/organisations/{id}/jwks.json",
+    "/v1/organisations/{id}/keys",
     "/v1/protocols",
     "/v1/protocols/{protocol}/{version}",
     "/v1/protocols/{protocol}/{version}/{message}",

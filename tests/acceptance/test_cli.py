@@ -499,6 +499,18 @@ def test_what_the_hub_does_not_know_or_take_is_one_line_and_no_traceback(
     )
 
 
+def test_a_key_that_is_not_ours_is_seen_in_the_log(bureaus: tuple[Bureau, Bureau]) -> None:
+    here, there = bureaus
+    ours = here.run("keys", "watch")
+    assert ours.returncode == 0 and "all ours" in ours.stdout, ours.stderr
+    theirs = here.run("keys", "watch", "--as", there.id, "--json")
+    assert theirs.returncode == 1
+    found = json.loads(theirs.stdout)
+    assert found["foreign"] == len(found["events"]) == 2
+    assert {event["event"] for event in found["events"]} == {"added"}
+    assert "not-found" in here.run("keys", "watch", "--as", "110101-health").stderr
+
+
 def test_what_a_hub_can_not_work_with_is_one_line_and_no_traceback(hub: RunningHub, tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("[hub]\nnonsense = 1\n")
     (tmp_path / "bad.json").write_text('[{"id": "nonsense"}]')

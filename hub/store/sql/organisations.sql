@@ -40,3 +40,10 @@ UPDATE succession SET log_index = $2, tree_size = $3 WHERE organisation = $1;
 -- name: cases_of_party
 SELECT file.record, file.due FROM case_party AS party JOIN case_file AS file USING (case_id)
 WHERE party.organisation = $1 ORDER BY file.case_id;
+
+-- name: add_key_events
+INSERT INTO key_event (organisation, log_index, tree_size)
+SELECT organisation, log_index, $3 FROM unnest($1::text[], $2::bigint[]) AS new (organisation, log_index);
+
+-- name: key_events
+SELECT log_index, tree_size FROM key_event WHERE organisation = $1 ORDER BY log_index;
