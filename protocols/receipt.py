@@ -44,6 +44,7 @@ class Proven:
     entry: Entry
     index: int
     checkpoint: Checkpoint
+    log: LogProof
 
 
 def digest(compact: bytes) -> str:
@@ -104,7 +105,7 @@ def verify_log(log: LogProof, keys: Iterable[VerifyingKey], *, origin: str | Non
         entry = leaf(log)
         path = [_unb64(node) for node in log.proof]
         merkle.verify_inclusion(merkle.leaf_hash(entry), log.index, checkpoint.size, path, checkpoint.root)
-        return Proven(entries.decode(entry), log.index, checkpoint)
+        return Proven(entries.decode(entry), log.index, checkpoint, log)
     except ReceiptInvalid:
         raise
     except (Fault, ValueError) as error:

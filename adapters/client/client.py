@@ -74,6 +74,11 @@ class Client:
         return self._notary.hub
 
     @property
+    def log_origin(self) -> str:
+        """The origin of the hub's log."""
+        return self._notary.origin
+
+    @property
     def hub_keys(self) -> list[VerifyingKey]:
         """The keys that the hub's receipts are verified with."""
         return self._notary.keys

@@ -1,0 +1,201 @@
+"""Verifying evidence offline: nothing is believed but the hub's public key, and what follows from it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from adapters.evidence.file import Evidence, Piece
+from keys import jws
+from keys.errors import Fault
+from keys.jwk import VerifyingKey, parse_public
+from protocols import envelope, flow, receipt, sealing
+from protocols.entries import Accepted, KeyAdded, KeyRemoved
+from protocols.envelope import Event
+from protocols.flow import Case, Transition
+from protocols.loading import Catalogue
+from protocols.receipt import LogProof, Proven
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A message that was verified: what it says in the open, when it was taken, and where the case stood after it."""
+
+    event: Event
+    index: int
+    accepted: str
+    due: str | None
+    state: str | None
+    content: dict[str, Any] | None
+    sealed: bool
+
+
+@dataclass(slots=True)
+class Report:
+    """What was verified, in the log's order; `findings` are empty only if everything holds."""
+
+    findings: list[str] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    state: str | None = None
+    opened: int = 0
+
+
+def check(evidence: Evidence, hub_keys: Iterable[VerifyingKey], catalogue: Catalogue) -> Report:
+    """Hold every piece against the hub's keys: signatures, receipts, proofs, keys, seals, and the flow played again."""
+    report, trusted = Report(), list(hub_keys)
+    keys = {name: _key_events(report, name, events, evidence, trusted) for name, events in evidence.keys.items()}
+    taken: list[tuple[int, Accepted, Event, Piece]] = []
+    for number, piece in enumerate(evidence.pieces, 1):
+        try:
+            taken.append(_message(piece, evidence, keys, trusted))
+        except (Fault, ValueError) as fault:
+            report.findings.append(f"message {number}: {_words(fault)}")
+        report.findings += _events(number, piece, evidence, trusted)
+    taken.sort(key=lambda one: one[0])
+    if len({index for index, *_ in taken}) != len(taken):
+        report.findings.append("a message is there twice")
+    if not taken:
+        report.findings.append("there is no message in it that can be verified")
+    _play(report, taken, evidence, catalogue)
+    return report
+
+
+def _key_events(
+    report: Report, name: str, events: Sequence[Mapping[str, Any]], evidence: Evidence, trusted: list[VerifyingKey]
+) -> list[tuple[int, KeyAdded | KeyRemoved]]:
+    found = []
+    for number, event in enumerate(events, 1):
+        try:
+            proven = _proven(event, evidence, trusted)
+            entry = proven.entry
+            if not isinstance(entry, KeyAdded | KeyRemoved) or entry.organisation != name:
+                raise ValueError("is no word on a key of this organisation")
+            found.append((proven.index, entry))
+        except (Fault, ValueError) as fault:
+            report.findings.append(f"key event {number} of {name}: {_words(fault)}")
+    return sorted(found, key=lambda one: one[0])
+
+
+def _message(
+    piece: Piece,
+    evidence: Evidence,
+    keys: Mapping[str, Sequence[tuple[int, KeyAdded | KeyRemoved]]],
+    trusted: list[VerifyingKey],
+) -> tuple[int, Accepted, Event, Piece]:
+    decoded = jws.decode(piece.compact, typ=envelope.TYP)
+    event = envelope.event(envelope.read(decoded.payload))
+    given = receipt.parse(dict(piece.receipt))
+    proven = receipt.verify(given, trusted, compact=piece.compact, origin=evidence.origin)
+    entry = proven.entry
+    assert isinstance(entry, Accepted)
+    said = (entry.id, entry.source, entry.type, entry.subject, entry.causationid, set(entry.recipients))
+    if said != (event.id, event.source, event.type, event.subject, event.causationid, set(event.recipients)):
+        raise ValueError("the log entry speaks of another message")
+    if event.subject != evidence.case or event.hub != evidence.hub:
+        raise ValueError("belongs to another case or another hub")
+    key = _key(event, decoded.header.kid, proven.index, keys, evidence.hub, trusted)
+    if not key.valid_at(datetime.fromisoformat(entry.at)):
+        raise ValueError("its key was not valid when it was taken")
+    jws.verify(decoded, key)
+    return proven.index, entry, event, piece
+
+
+def _key(
+    event: Event,
+    kid: str | None,
+    index: int,
+    keys: Mapping[str, Sequence[tuple[int, KeyAdded | KeyRemoved]]],
+    hub: str,
+    trusted: list[VerifyingKey],
+) -> VerifyingKey:
+    """The key that the log gave the sender before it took the message, and had not taken away by then."""
+    if event.source == hub:
+        own = next((key for key in trusted if key.kid == kid), None)
+        if own is None:
+            raise ValueError("is the hub's, under a key that is not the hub's")
+        return own
+    last = None
+    for at, entry in keys.get(event.source, ()):
+        if at < index and entry.kid == kid:
+            last = entry
+    if not isinstance(last, KeyAdded):
+        raise ValueError(f"the log gave {event.source} no such key before the message")
+    key = parse_public(last.jwk)
+    if not isinstance(key, VerifyingKey) or key.kid != kid:
+        raise ValueError("the log's key is another than it says")
+    return key
+
+
+def _events(number: int, piece: Piece, evidence: Evidence, trusted: list[VerifyingKey]) -> list[str]:
+    found = []
+    for event in piece.events:
+        try:
+            _proven(event, evidence, trusted)
+        except (Fault, ValueError) as fault:
+            found.append(f"a log entry of message {number}: {_words(fault)}")
+    return found
+
+
+def _proven(event: Mapping[str, Any], evidence: Evidence, trusted: list[VerifyingKey]) -> Proven:
+    try:
+        log = msgspec.convert(event.get("log"), LogProof)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"has no proof: {error}") from None
+    return receipt.verify_log(log, trusted, origin=evidence.origin)
+
+
+def _play(
+    report: Report, taken: Sequence[tuple[int, Accepted, Event, Piece]], evidence: Evidence, catalogue: Catalogue
+) -> None:
+    """The flow again from its first message: the states and due dates follow from what was signed."""
+    case: Case | None = None
+    whole = not evidence.withheld
+    for index, entry, event, piece in taken:
+        content = _content(report, event, piece, catalogue)
+        state = None
+        try:
+            protocol, message = catalogue.message(event.type, event.dataschema)
+        except Fault as fault:
+            report.findings.append(f"entry {index}: {fault.detail}")
+            whole = False
+        else:
+            moved = any(move.message == message.name for move in protocol.flow.moves)
+            if whole and moved and flow.subject_case(protocol.flow, event) is None:
+                outcome = flow.advance(protocol.flow, case, event, datetime.fromisoformat(entry.at))
+                if isinstance(outcome, Transition):
+                    case, state = outcome.case, outcome.case.state
+                    due = outcome.due.date.isoformat() if outcome.due else None
+                    if due != entry.due:
+                        report.findings.append(f"entry {index}: due {entry.due} where the flow says {due}")
+                else:
+                    whole = False
+                    report.findings.append(
+                        f"entry {index}: {event.type} does not follow: a message is missing before it"
+                    )
+        sealed = "sealed" in event.data
+        report.steps.append(Step(event, index, entry.at, entry.due, state, content, sealed))
+        report.state = state if state is not None else report.state
+    report.opened = sum(step.content is not None for step in report.steps)
+
+
+def _content(report: Report, event: Event, piece: Piece, catalogue: Catalogue) -> dict[str, Any] | None:
+    if piece.plaintext is None:
+        return None
+    digest = event.data.get("sealed_digest")
+    try:
+        if not isinstance(digest, str):
+            raise ValueError("a plaintext is there for a message that seals nothing")
+        content = sealing.read(piece.plaintext, digest, event.source, event.id, event.subject)
+        _, message = catalogue.message(event.type, event.dataschema)
+        if message.sealed_schema is not None and not message.sealed_schema.accepts(content):
+            raise ValueError("what was sealed does not fit its schema")
+        return content
+    except (Fault, ValueError) as fault:
+        report.findings.append(f"what was sealed in {event.id}: {_words(fault)}")
+        return None
+
+
+def _words(fault: Exception) -> str:
+    return fault.detail if isinstance(fault, Fault) else str(fault)
