@@ -42,7 +42,8 @@ def page(evidence: Evidence, report: Report) -> str:
         f"<th>期限 due</th><th>密封 sealed</th></tr>\n{rows}\n</table>\n"
         '<p class="small">本页由文件中的签名消息和日志证明生成，本身不是证明；请以 xieban verify-evidence 核对文件。'
         " This page is made from the signed messages and proofs in the file and proves nothing by itself."
-        " 文件证明其中的消息，不证明此后再无消息。 The file proves the messages in it, not that none came after them.</p>\n"
+        " 文件证明其中的消息，不证明此后再无消息。 The file proves the messages in it, not that none came after them."
+        "</p>\n"
         "</body></html>\n"
     )
 
