@@ -10,6 +10,7 @@ from asyncpg import Record
 
 from hub.errors import Forbidden, NotFound
 from hub.intake.ledger import Job, Ledger, Taken
+from hub.organisations import Directory
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys import jws
@@ -77,6 +78,8 @@ class Step(msgspec.Struct, frozen=True):
     due: Due | None
     accepted: str
     data: dict[str, Any]
+    suspect: bool = False
+    """Signed with a key that somebody else may have had by then: to be confirmed by the organisation itself."""
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -143,7 +146,9 @@ async def listing(
     return Listing([Summary(**_summary(catalogue, row, caller)) for row in rows], following)
 
 
-async def view(connection: Connection, catalogue: Catalogue, caller: str, sight: Sequence[str], id: str) -> View:
+async def view(
+    connection: Connection, catalogue: Catalogue, directory: Directory, caller: str, sight: Sequence[str], id: str
+) -> View:
     """One case with its timeline. Raises NotFound; Forbidden where none of `sight` is or was a party."""
     await require_sight(connection, sight, id)
     row = await connection.fetchrow(SQL["case_record"], id)
@@ -151,7 +156,7 @@ async def view(connection: Connection, catalogue: Catalogue, caller: str, sight:
     steps = await connection.fetch(SQL["case_steps"], id)
     columns = [id] * len(steps), [step["log_index"] for step in steps], [step["accepted"] for step in steps]
     bodies = {body["log_index"]: body["jws"] for body in await connection.fetch(SQL["messages"], *columns)}
-    timeline = [_step(step, bodies.get(step["log_index"])) for step in steps]
+    timeline = [_step(step, bodies.get(step["log_index"]), directory) for step in steps]
     links = [Link(str(r["case_id"]), r["protocol"], r["state"]) for r in await connection.fetch(SQL["case_links"], id)]
     return View(**_summary(catalogue, row, caller), timeline=timeline, linked=links)
 
@@ -195,8 +200,11 @@ def actions(protocol: Protocol, names: Iterable[str]) -> list[Action]:
     ]
 
 
-def _step(row: Record, body: bytes | None) -> Step:
-    said = {} if body is None else envelope.read(jws.decode(body, typ=envelope.TYP).payload)["data"]
+def _step(row: Record, body: bytes | None, directory: Directory) -> Step:
+    compact = jws.decode(body, typ=envelope.TYP) if body is not None else None
+    said = {} if compact is None else envelope.read(compact.payload)["data"]
+    sender = directory.get(row["source"])
+    since = sender.compromised.get(compact.header.kid or "") if sender and compact else None
     return Step(
         log_index=row["log_index"],
         source=row["source"],
@@ -207,4 +215,5 @@ def _step(row: Record, body: bytes | None) -> Step:
         due=Due(row["due"], row["provisional"]) if row["due"] else None,
         accepted=envelope.rfc3339(row["accepted"]),
         data={name: value for name, value in said.items() if name not in _SEALED},
+        suspect=since is not None and row["accepted"] >= since,
     )

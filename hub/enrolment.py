@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 
 import msgspec
@@ -14,10 +15,11 @@ from hub.organisations import Directory, load
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys import strict_json
-from keys.errors import Fault
+from keys.errors import Fault, KeyUnknown
 from keys.jwk import parse_public
+from protocols import envelope
 from protocols.departments import parse_organisation_id
-from protocols.entries import KeyAdded, KeyRemoved
+from protocols.entries import KeyAdded, KeyCompromised, KeyRemoved
 from protocols.table import ORGANISATION_ROLES
 
 SHOWN = 10
@@ -28,6 +30,12 @@ class ImportInvalid(Fault):
     """The file of organisations can't be taken in; nothing of it was."""
 
     code: ClassVar[str] = "import-invalid"
+
+
+class RevocationInvalid(Fault):
+    """The key can't be revoked like this; nothing was changed."""
+
+    code: ClassVar[str] = "revocation-invalid"
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -156,10 +164,47 @@ async def enrol(connection: Connection, identity: Identity, records: Sequence[Re
     return len(ledger.leaves)
 
 
+async def revoke(
+    connection: Connection, identity: Identity, organisation: str, kid: str, since: datetime | None
+) -> tuple[int, bool]:
+    """Take a key out of use at once, on all workers and nodes; with `since`, as one that may have leaked by then.
+
+    Returns the index of the last entry this made, and whether the key was in use until now. What it signed before
+    stays verifiable; what was taken from `since` on is marked. Raises KeyUnknown, RevocationInvalid.
+    """
+    async with connection.transaction():
+        head = await connection.fetchrow(SQL["lock_head"])
+        assert head is not None
+        directory = await load(connection)
+        known = directory.get(organisation)
+        found = next((key for key in known.keys if key.parsed.kid == kid), None) if known else None
+        if found is None:
+            raise KeyUnknown(f"{organisation} never had a key {kid[:60]}", organisation=organisation, kid=kid)
+        ledger = Ledger(now=head["now"], size=head["size"], directory=directory)
+        if since is not None and since > ledger.now:
+            raise RevocationInvalid("a key can't have leaked in the future")
+        if found.removed is None:
+            ledger.append(KeyRemoved(organisation, kid, ledger.at))
+            await connection.execute(SQL["remove_keys"], organisation, [kid], ledger.now)
+        earlier = since is not None and (found.compromised is None or since < found.compromised)
+        if since is not None and earlier:
+            ledger.append(KeyCompromised(organisation, kid, envelope.rfc3339(since), ledger.at))
+            await connection.execute(SQL["compromise_key"], organisation, kid, since)
+        if ledger.leaves:
+            await connection.execute(SQL["bump_key_epoch"])
+            await store(connection, ledger, identity)
+            size = ledger.size + len(ledger.leaves)
+            about = [organisation] * len(ledger.leaves)
+            await connection.execute(SQL["add_key_events"], about, list(range(ledger.size, size)), size)
+    return ledger.size + len(ledger.leaves) - 1, found.removed is None
+
+
 async def _keys(connection: Connection, ledger: Ledger, directory: Directory, record: Record) -> None:
     known = directory.get(record.id)
     held = {key.jwk["kid"]: (dict(key.jwk), key.removed) for key in known.keys} if known else {}
-    given = {public.kid: public.jwk for public in map(parse_public, record.jwks["keys"])}
+    # A key that may have leaked is never taken up again, whatever an old file says.
+    leaked = known.compromised if known else {}
+    given = {public.kid: public.jwk for public in map(parse_public, record.jwks["keys"]) if public.kid not in leaked}
     news = [kid for kid, jwk in given.items() if held.get(kid) != (jwk, None)]
     gone = [kid for kid, (_, removed) in held.items() if kid not in given and removed is None]
     for kid in news:

@@ -21,6 +21,7 @@ class Key:
     parsed: VerifyingKey | EncryptionKey
     added: datetime
     removed: datetime | None
+    compromised: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Organisation:
     algorithms: frozenset[str]
     keys: tuple[Key, ...]
     ring: KeyRing
+    compromised: Mapping[str, datetime] = field(default_factory=dict)
+    """Keys that somebody else may have had, by kid: since when."""
     successor: str | None = None
     """Who stands in its place by now, if anybody does."""
 
@@ -107,7 +110,9 @@ async def load(connection: Connection) -> Directory:
     epoch = await connection.fetchval(SQL["key_epoch"])
     keys: dict[str, list[Key]] = {}
     for row in await connection.fetch(SQL["organisation_keys"]):
-        keys.setdefault(row["organisation"], []).append(Key(*_parsed(row["jwk"]), row["added"], row["removed"]))
+        keys.setdefault(row["organisation"], []).append(
+            Key(*_parsed(row["jwk"]), row["added"], row["removed"], row["compromised"])
+        )
     successors = {
         row["organisation"]: row["successor"]
         for row in await connection.fetch(SQL["successions"])
@@ -136,5 +141,6 @@ def _organisation(row: Mapping[str, Any], keys: list[Key], successor: str | None
         algorithms=frozenset(row["algorithms"]),
         keys=tuple(keys),
         ring=KeyRing(parsed, revoked),
+        compromised={key.parsed.kid: key.compromised for key in keys if key.compromised is not None},
         successor=successor,
     )

@@ -236,7 +236,7 @@ class Hub:
         """One case. Raises NotFound, Forbidden."""
         sight = await self._sight(caller)
         async with self.pool.acquire() as connection:
-            return await cases.view(connection, self.catalogue, caller.id, sight, id)
+            return await cases.view(connection, self.catalogue, await self.directory(), caller.id, sight, id)
 
     async def holders(self, caller: Organisation, id: str, purpose: Purpose, day: date | None) -> Holders:
         """Who held the case when; the look is logged first. Raises NotFound, Forbidden."""

@@ -93,7 +93,19 @@ class KeyRemoved(msgspec.Struct, frozen=True, tag_field="kind", tag="key-removed
     at: str
 
 
-Entry = Accepted | Fetched | Acknowledged | Expired | Viewed | Succeeded | KeyAdded | KeyRemoved
+class KeyCompromised(msgspec.Struct, frozen=True, tag_field="kind", tag="key-compromised"):
+    """Somebody else may have had this key from `since` on: what it signed from then on is to be looked at again.
+
+    The key itself is taken out of use by a `key-removed` entry of its own.
+    """
+
+    organisation: str
+    kid: str
+    since: str
+    at: str
+
+
+Entry = Accepted | Fetched | Acknowledged | Expired | Viewed | Succeeded | KeyAdded | KeyRemoved | KeyCompromised
 _decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 
 

@@ -12,11 +12,13 @@ from keys import jws
 from keys.errors import Fault
 from keys.jwk import VerifyingKey, parse_public
 from protocols import envelope, flow, receipt, sealing
-from protocols.entries import Accepted, KeyAdded, KeyRemoved
+from protocols.entries import Accepted, KeyAdded, KeyCompromised, KeyRemoved
 from protocols.envelope import Event
 from protocols.flow import Case, Transition
 from protocols.loading import Catalogue
 from protocols.receipt import LogProof, Proven
+
+KeyEvent = KeyAdded | KeyRemoved | KeyCompromised
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Step:
     state: str | None
     content: dict[str, Any] | None
     sealed: bool
+    suspect: bool = False
+    """Signed with a key that somebody else may have had by then, as the log says."""
 
 
 @dataclass(slots=True)
@@ -58,19 +62,19 @@ def check(evidence: Evidence, hub_keys: Iterable[VerifyingKey], catalogue: Catal
         report.findings.append("a message is there twice")
     if not taken:
         report.findings.append("there is no message in it that can be verified")
-    _play(report, taken, evidence, catalogue)
+    _play(report, taken, evidence, catalogue, keys)
     return report
 
 
 def _key_events(
     report: Report, name: str, events: Sequence[Mapping[str, Any]], evidence: Evidence, trusted: list[VerifyingKey]
-) -> list[tuple[int, KeyAdded | KeyRemoved]]:
+) -> list[tuple[int, KeyEvent]]:
     found = []
     for number, event in enumerate(events, 1):
         try:
             proven = _proven(event, evidence, trusted)
             entry = proven.entry
-            if not isinstance(entry, KeyAdded | KeyRemoved) or entry.organisation != name:
+            if not isinstance(entry, KeyAdded | KeyRemoved | KeyCompromised) or entry.organisation != name:
                 raise ValueError("is no word on a key of this organisation")
             found.append((proven.index, entry))
         except (Fault, ValueError) as fault:
@@ -81,7 +85,7 @@ def _key_events(
 def _message(
     piece: Piece,
     evidence: Evidence,
-    keys: Mapping[str, Sequence[tuple[int, KeyAdded | KeyRemoved]]],
+    keys: Mapping[str, Sequence[tuple[int, KeyEvent]]],
     trusted: list[VerifyingKey],
 ) -> tuple[int, Accepted, Event, Piece]:
     decoded = jws.decode(piece.compact, typ=envelope.TYP)
@@ -106,7 +110,7 @@ def _key(
     event: Event,
     kid: str | None,
     index: int,
-    keys: Mapping[str, Sequence[tuple[int, KeyAdded | KeyRemoved]]],
+    keys: Mapping[str, Sequence[tuple[int, KeyEvent]]],
     hub: str,
     trusted: list[VerifyingKey],
 ) -> VerifyingKey:
@@ -118,7 +122,7 @@ def _key(
         return own
     last = None
     for at, entry in keys.get(event.source, ()):
-        if at < index and entry.kid == kid:
+        if at < index and entry.kid == kid and not isinstance(entry, KeyCompromised):
             last = entry
     if not isinstance(last, KeyAdded):
         raise ValueError(f"the log gave {event.source} no such key before the message")
@@ -146,8 +150,18 @@ def _proven(event: Mapping[str, Any], evidence: Evidence, trusted: list[Verifyin
     return receipt.verify_log(log, trusted, origin=evidence.origin)
 
 
+def _suspect(entry: Accepted, piece: Piece, keys: Mapping[str, Sequence[tuple[int, KeyEvent]]]) -> bool:
+    kid = jws.decode(piece.compact, typ=envelope.TYP).header.kid
+    leaks = [e.since for _, e in keys.get(entry.source, ()) if isinstance(e, KeyCompromised) and e.kid == kid]
+    return any(datetime.fromisoformat(entry.at) >= datetime.fromisoformat(since) for since in leaks)
+
+
 def _play(
-    report: Report, taken: Sequence[tuple[int, Accepted, Event, Piece]], evidence: Evidence, catalogue: Catalogue
+    report: Report,
+    taken: Sequence[tuple[int, Accepted, Event, Piece]],
+    evidence: Evidence,
+    catalogue: Catalogue,
+    keys: Mapping[str, Sequence[tuple[int, KeyEvent]]],
 ) -> None:
     """The flow again from its first message: the states and due dates follow from what was signed."""
     case: Case | None = None
@@ -175,7 +189,8 @@ def _play(
                         f"entry {index}: {event.type} does not follow: a message is missing before it"
                     )
         sealed = "sealed" in event.data
-        report.steps.append(Step(event, index, entry.at, entry.due, state, content, sealed))
+        suspect = _suspect(entry, piece, keys)
+        report.steps.append(Step(event, index, entry.at, entry.due, state, content, sealed, suspect))
         report.state = state if state is not None else report.state
     report.opened = sum(step.content is not None for step in report.steps)
 

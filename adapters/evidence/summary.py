@@ -13,6 +13,9 @@ _STYLE = (
 )
 
 
+_SUSPECT = '<br><span class="wrong">所用密钥可能已泄露，须向发送机构核实 · its key may have leaked by then</span>'
+
+
 def page(evidence: Evidence, report: Report) -> str:
     """The page; the same for the same evidence."""
     verdict = (
@@ -54,7 +57,8 @@ def _row(number: int, step: Step) -> str:
     if step.sealed:
         sealed = "未开启 not opened" if step.content is None else f"已开启 opened<br>{escape(_text(step))}"
     return (
-        f"<tr><td>{number}</td><td>{escape(step.accepted)}</td><td>{escape(_title(step))}<br>"
+        f"<tr><td>{number}</td><td>{escape(step.accepted)}{_SUSPECT if step.suspect else ''}</td>"
+        f"<td>{escape(_title(step))}<br>"
         f'<span class="small">{escape(event.type)} {escape(event.id)}<br>日志 entry {step.index}</span></td>'
         f"<td>{escape(event.source)} → {escape(', '.join(event.recipients))}</td><td>{escape(step.state or '—')}</td>"
         f"<td>{escape(step.due or '—')}</td><td>{sealed}</td></tr>"

@@ -11,7 +11,7 @@ from keys.errors import Fault, KeyUnknown
 from keys.jwk import EncryptionKey, VerifyingKey, parse_public
 from keys.jws import Compact
 from keys.trust import KeyRing
-from protocols.entries import KeyAdded, KeyRemoved, Succeeded
+from protocols.entries import KeyAdded, KeyCompromised, KeyRemoved, Succeeded
 
 
 class Signers:
@@ -24,6 +24,7 @@ class Signers:
         self._rings: dict[str, KeyRing] = {}
         self._at: dict[tuple[str, str], int] = {}
         self._heirs: dict[str, str] = {}
+        self._compromised: dict[tuple[str, str], datetime] = {}
 
     async def page(self, connection: Connection, page: Page) -> list[str]:
         """Learn the keys of this stretch. Messages are verified after it: an entry before a key's own is told so."""
@@ -31,6 +32,10 @@ class Signers:
         for index, entry in page.entries.items():
             if isinstance(entry, Succeeded):
                 self._heirs[entry.organisation] = entry.successor
+            if isinstance(entry, KeyCompromised):
+                since = datetime.fromisoformat(entry.since)
+                known = self._compromised.get((entry.organisation, entry.kid), since)
+                self._compromised[entry.organisation, entry.kid] = min(since, known)
             if not isinstance(entry, KeyAdded | KeyRemoved):
                 continue
             try:
@@ -76,11 +81,12 @@ class Signers:
 
     async def finish(self, connection: Connection) -> list[str]:
         """The stored keys are those of the log, no more and no less."""
-        stored: dict[tuple[str, str], tuple[object, datetime | None]] = {}
+        stored: dict[tuple[str, str], tuple[object, ...]] = {}
         for row in await connection.fetch(SQL["organisation_keys"]):
-            stored[row["organisation"], row["kid"]] = parse_public(json.loads(row["jwk"])).jwk, row["removed"]
-        logged: dict[tuple[str, str], tuple[object, datetime | None]] = {
-            (name, kid): (key.jwk, self._removed.get(name, {}).get(kid))
+            key = parse_public(json.loads(row["jwk"]))
+            stored[row["organisation"], row["kid"]] = key.jwk, row["removed"], row["compromised"]
+        logged: dict[tuple[str, str], tuple[object, ...]] = {
+            (name, kid): (key.jwk, self._removed.get(name, {}).get(kid), self._compromised.get((name, kid)))
             for name, keys in self._keys.items()
             if name != self._hub
             for kid, key in keys.items()

@@ -1,7 +1,7 @@
 """`xieban organisations`: the directory, taken in and looked at."""
 
 import asyncio
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,6 +68,53 @@ def import_(
         as_json({"organisations": len(records), "key_events": events})
         return
     say(f"已导入 {len(records)} 个机构，{events} 项密钥变更 · {len(records)} organisations, {events} key events")
+
+
+@app.command(
+    epilog=examples(
+        "xieban organisations revoke 411002-health KID --data DIR",
+        "xieban organisations revoke 411002-health KID --compromised-since 2026-11-20T08:00:00+08:00 --data DIR",
+    )
+)
+def revoke(
+    organisation: Annotated[str, typer.Argument(metavar="ID", help="机构。 The organisation.")],
+    kid: Annotated[str, typer.Argument(metavar="KID", help="密钥编号。 The key.")],
+    data: Data,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--compromised-since", metavar="TIME", help="可能泄露的时刻（带时区）。 Since when it may have leaked."
+        ),
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """立即停用一把公钥，所有节点同时生效。 Take a key out of use at once, everywhere.
+
+    此前收下的消息仍可验证；写明泄露时刻的，其后收下的消息标为存疑，须由该机构核实。
+
+    What was taken before stays verifiable; with a time, what was taken from then on is marked as suspect.
+    """
+    try:
+        moment = datetime.fromisoformat(since) if since is not None else None
+        if moment is not None and moment.tzinfo is None:
+            raise ValueError
+    except ValueError:
+        raise UsageFault("--compromised-since is a moment with its offset, e.g. 2026-11-20T08:00:00+08:00") from None
+    settings = existing(data, config)
+
+    async def work() -> tuple[int, bool]:
+        async with database(data, settings) as connection:
+            identity = await establish(connection, settings.hub.id, hub_key(data.resolve()))
+            return await enrolment.revoke(connection, identity, organisation, kid, moment)
+
+    entry, was_in_use = asyncio.run(work())
+    if json:
+        as_json({"organisation": organisation, "kid": kid, "revoked": was_in_use, "entry": entry})
+    else:
+        say(
+            f"{'已停用 · revoked' if was_in_use else '此前已停用 · was revoked before'}: {kid} · 日志 log entry {entry}"
+        )
 
 
 @app.command(

@@ -2,7 +2,7 @@
 SELECT id, name_zh, name_en, superior, roles, algorithms FROM organisation ORDER BY id;
 
 -- name: organisation_keys
-SELECT organisation, kid, jwk, added, removed FROM organisation_key ORDER BY organisation, added, kid;
+SELECT organisation, kid, jwk, added, removed, compromised FROM organisation_key ORDER BY organisation, added, kid;
 
 -- name: set_organisations
 INSERT INTO organisation (id, name_zh, name_en, superior, roles)
@@ -47,3 +47,6 @@ SELECT organisation, log_index, $3 FROM unnest($1::text[], $2::bigint[]) AS new 
 
 -- name: key_events
 SELECT log_index, tree_size FROM key_event WHERE organisation = $1 ORDER BY log_index;
+
+-- name: compromise_key
+UPDATE organisation_key SET compromised = least(coalesce(compromised, $3), $3) WHERE organisation = $1 AND kid = $2;

@@ -28,6 +28,7 @@ NEVER_OVER_HTTP = {
     "migration-mismatch",
     "port-in-use",
     "protocol-name-unfit",
+    "revocation-invalid",
     # Registers that no call looks anything up in yet; ids in messages are judged by schema and directory.
     "department-unknown",
     "division-unknown",
