@@ -346,7 +346,8 @@ def test_a_receipt_is_not_for_another_message_nor_under_another_key(
     opened: Any, bureaus: tuple[Bureau, Bureau]
 ) -> None:
     folder = opened["folder"]
-    (folder / "other").write_bytes((folder / "message").read_bytes()[:-2] + b"AA")
+    message = (folder / "message").read_bytes()
+    (folder / "other").write_bytes(message[:-2] + (b"AA" if message[-2:] != b"AA" else b"QQ"))
     assert "other bytes" in complaint(verify(opened, opened["receipt"], message="other"))
     (folder / "stranger").write_text(json.dumps(parsed(bureaus[0].run("keys", "show"))))
     assert "receipt-invalid" in complaint(verify(opened, opened["receipt"], key="stranger"))
