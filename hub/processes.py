@@ -19,7 +19,9 @@ from hub import journal, metrics
 from hub.identity import establish, hub_key
 from hub.store import CONNECTION_LOST, embedded, partitions
 from hub.store.migrate import migrate
+from hub.store.queries import SQL
 from keys.errors import Fault
+from protocols.refusals import CatalogueInvalid
 
 logger = structlog.get_logger()
 STOP_WITHIN = 20.0
@@ -84,8 +86,18 @@ async def prepare(data: Path, dsn: str, config: configuration.Config) -> None:
         await migrate(connection)
         await establish(connection, config.hub.id, key)
         await partitions.prepare(connection)
+        await _offer(connection, config)
     finally:
         await connection.close()
+
+
+async def _offer(connection: asyncpg.Connection, config: configuration.Config) -> None:
+    """No case may be left without the protocol that it follows. Raises CatalogueInvalid naming those that are gone."""
+    columns = [list(column) for column in zip(*config.catalogue().protocols, strict=True)]
+    gone = [f"{row['protocol']} {row['version']}" for row in await connection.fetch(SQL["protocols_gone"], *columns)]
+    if gone:
+        raise CatalogueInvalid(f"cases follow {', '.join(gone)}, which the catalogue no longer has", problems=gone)
+    await connection.execute(SQL["offer_protocols"], *columns)
 
 
 async def _worker(data: Path, dsn: str, port: int, config_path: Path | None) -> None:

@@ -61,6 +61,10 @@ async def test_old_cases_go_on_as_they_began_and_new_ones_by_the_new_version(tmp
         await mixed(hub, both, new)
         done = hub.run("audit", "--data", str(hub.data), "--config", str(config))
         assert done.returncode == 0, done.stderr
+        hub.stop()
+        without = hub.run("serve", "--data", str(hub.data), "--port", str(hub.port))
+        assert without.returncode == 1 and "cases follow case-assistance 1.1" in without.stderr
+        assert "Traceback" not in without.stderr
 
 
 async def mixed(hub: RunningHub, both: Catalogue, case: str) -> None:

@@ -101,3 +101,14 @@ WHERE case_id = ANY($1::uuid[]) AND state_after = 'returned' AND state_before <>
 -- name: case_keys
 SELECT step.id, step.log_index, key.tree_size, step.accepted FROM case_step AS step
 JOIN message_key AS key ON (key.source, key.id) = (step.source, step.id) WHERE step.case_id = $1;
+
+-- name: offer_protocols
+INSERT INTO protocol_offered (protocol, version) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING;
+
+-- name: protocols_gone
+SELECT protocol, version FROM protocol_offered AS offered
+WHERE NOT EXISTS (
+    SELECT FROM unnest($1::text[], $2::text[]) AS here (protocol, version)
+    WHERE (here.protocol, here.version) = (offered.protocol, offered.version)
+) AND EXISTS (SELECT FROM case_file AS file WHERE (file.protocol, file.version) = (offered.protocol, offered.version))
+ORDER BY protocol, version;
