@@ -58,6 +58,13 @@ class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     witnesses: tuple[str, ...] = ()
 
 
+class TrustSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """By whose word organisations are admitted: the anchor's id, and the file with its public keys (JWKS)."""
+
+    anchor: str | None = None
+    anchor_jwks: str | None = None
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -67,6 +74,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bulletins: BulletinsSection = BulletinsSection()
     protocols: ProtocolsSection = ProtocolsSection()
     log: LogSection = LogSection()
+    trust: TrustSection = TrustSection()
 
     def witnesses(self) -> list[Witness]:
         """The witnesses whose cosignatures are kept. Raises MalformedKey."""

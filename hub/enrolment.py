@@ -17,10 +17,11 @@ from hub.store.queries import SQL
 from keys import strict_json
 from keys.errors import Fault, KeyUnknown
 from keys.jwk import parse_public
-from protocols import envelope
+from protocols import entries, envelope
 from protocols.departments import parse_organisation_id
 from protocols.entries import KeyAdded, KeyCompromised, KeyRemoved
 from protocols.table import ORGANISATION_ROLES
+from protocols.vouching import Vouched
 
 SHOWN = 10
 LONGEST_NAME = 200
@@ -131,7 +132,18 @@ def _circles(records: Sequence[Record]) -> list[str]:
     return found
 
 
-async def enrol(connection: Connection, identity: Identity, records: Sequence[Record]) -> int:
+async def admit(connection: Connection, identity: Identity, vouched: Vouched) -> int:
+    """Take in an organisation whose chain was verified, the chain going into the log; how many entries that made."""
+    described = vouched.described
+    name = Name(described.name.zh, described.name.en)
+    record = Record(vouched.organisation, name, vouched.path[1], list(described.roles), vouched.jwks)
+    parse(msgspec.json.encode([record]))
+    return await enrol(connection, identity, [record], vouched)
+
+
+async def enrol(
+    connection: Connection, identity: Identity, records: Sequence[Record], vouched: Vouched | None = None
+) -> int:
     """Take the records in under the log's lock; how many key events that made.
 
     A key that a record no longer holds is removed: nothing new is taken under it, what was accepted stays
@@ -153,15 +165,31 @@ async def enrol(connection: Connection, identity: Identity, records: Sequence[Re
             [" ".join(r.roles) for r in records],
         )
         await connection.execute(SQL["add_counters"], [r.id for r in records])
+        if vouched is not None and not _known(directory, vouched):
+            chain = list(vouched.statements)
+            ledger.append(entries.Vouched(vouched.organisation, vouched.path[1], vouched.path[-1], chain, ledger.at))
         for record in records:
             await _keys(connection, ledger, directory, record)
         await connection.execute(SQL["bump_key_epoch"])
         if ledger.leaves:
             await store(connection, ledger, identity)
-            about = [entry.organisation for entry in ledger.entered if isinstance(entry, KeyAdded | KeyRemoved)]
-            size = ledger.size + len(about)
-            await connection.execute(SQL["add_key_events"], about, list(range(ledger.size, size)), size)
+            about = [
+                (entry.organisation, ledger.size + number)
+                for number, entry in enumerate(ledger.entered)
+                if isinstance(entry, KeyAdded | KeyRemoved)
+            ]
+            columns = [name for name, _ in about], [index for _, index in about]
+            await connection.execute(SQL["add_key_events"], *columns, ledger.size + len(ledger.entered))
     return len(ledger.leaves)
+
+
+def _known(directory: Directory, vouched: Vouched) -> bool:
+    """Whether the organisation is in the directory already, as the chain has it: then nothing new is to be logged."""
+    known = directory.get(vouched.organisation)
+    if known is None:
+        return False
+    held = {key.parsed.kid for key in known.keys if key.removed is None}
+    return (known.superior, held) == (vouched.path[1], {parse_public(key).kid for key in vouched.jwks["keys"]})
 
 
 async def revoke(

@@ -93,6 +93,16 @@ class KeyRemoved(msgspec.Struct, frozen=True, tag_field="kind", tag="key-removed
     at: str
 
 
+class Vouched(msgspec.Struct, frozen=True, tag_field="kind", tag="vouched"):
+    """An organisation was admitted by a chain of entity statements, kept whole: its own first, the anchor's last."""
+
+    organisation: str
+    superior: str
+    anchor: str
+    statements: list[str]
+    at: str
+
+
 class KeyCompromised(msgspec.Struct, frozen=True, tag_field="kind", tag="key-compromised"):
     """Somebody else may have had this key from `since` on: what it signed from then on is to be looked at again.
 
@@ -105,7 +115,9 @@ class KeyCompromised(msgspec.Struct, frozen=True, tag_field="kind", tag="key-com
     at: str
 
 
-Entry = Accepted | Fetched | Acknowledged | Expired | Viewed | Succeeded | KeyAdded | KeyRemoved | KeyCompromised
+Entry = (
+    Accepted | Fetched | Acknowledged | Expired | Viewed | Succeeded | KeyAdded | KeyRemoved | KeyCompromised | Vouched
+)
 _decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 
 

@@ -11,6 +11,7 @@ import typer
 
 from adapters.client import Client
 from adapters.client import Patience as PatienceOf
+from hub.commands import files
 from hub.commands.faults import InputUnreadable, UsageFault
 from hub.commands.help_text import examples
 from hub.commands.options import DEFAULT_PATIENCE, KEYS, As, Hub, Json, Passphrase, Patience
@@ -19,9 +20,11 @@ from hub.commands.partner import passphrase_of
 from keys import jwk
 from keys.jwk import DecryptionKey, EncryptionKey, SigningKey, VerifyingKey
 from keys.keystore import KeyStore
+from protocols import vouching
 from protocols.departments import parse_organisation_id
 from protocols.entries import KeyAdded, KeyRemoved
 from protocols.receipt import Proven
+from protocols.vouching import Constraints, Described
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -183,6 +186,73 @@ def watch(hub: Hub, organisation: As, keys: Store, patience: Patience = DEFAULT_
         )
     if foreign:
         raise typer.Exit(1)
+
+
+@app.command(
+    epilog=examples(
+        "xieban keys apply --keys ~/xieban-keys --organisation 411002-health --superior 411000-supervision"
+        " --name-zh 魏都区卫生健康委员会 --name-en 'Weidu Health Commission' > weidu.jwt",
+    )
+)
+def apply(
+    keys: Store,
+    organisation: Annotated[str, typer.Option("--organisation", metavar="ID", help="本机构。 This organisation.")],
+    superior: Annotated[str, typer.Option("--superior", metavar="ID", help="为其担保的上级。 Who is to vouch for it.")],
+    name_zh: Annotated[str, typer.Option("--name-zh", metavar="NAME", help="中文名。 Its Chinese name.")],
+    name_en: Annotated[str, typer.Option("--name-en", metavar="NAME", help="英文名。 Its English name.")],
+    role: Role = None,
+    days: Annotated[int, typer.Option(min=1, max=3660, help="申请有效天数。 Days the application is valid.")] = 90,
+    passphrase_file: Passphrase = None,
+) -> None:
+    """用自己的密钥签一份加入申请，交给上级。 Sign an application with one's own key, for the superior to vouch for."""
+    parse_organisation_id(organisation)
+    parse_organisation_id(superior)
+    store, now = KeyStore(keys), datetime.now(UTC)
+    signing = store.signing_key(passphrase_of(passphrase_file), now)
+    described = Described(vouching.Name(name_zh, name_en), [one.value for one in role or [RoleName.BUREAU]])
+    say(vouching.apply(organisation, described, superior, store.public_keys(), signing, now, days))
+
+
+@app.command(
+    epilog=examples(
+        "xieban keys vouch weidu.jwt --keys K --as 411000-supervision --chain xuchang.chain > weidu.chain",
+        "xieban keys vouch xuchang.jwt --keys K --as 410000-supervision --division 4110 > xuchang.chain",
+    )
+)
+def vouch(
+    application: Annotated[str, typer.Argument(metavar="APPLICATION", help="下级的申请。 The application.")],
+    organisation: As,
+    keys: Store,
+    chain: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="本机构自己的担保链；信任锚没有。 One's own chain, if any."),
+    ] = None,
+    division: Annotated[
+        list[str] | None, typer.Option(metavar="CODE", help="只担保此代码开头的区划。 Only divisions that begin so.")
+    ] = None,
+    department: Annotated[
+        list[str] | None, typer.Option(metavar="CODE", help="只担保这些部门。 Only these departments.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=0, max=7, help="其下至多几级可再担保。 How many may vouch further below.")
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=3660, help="担保天数。 Days it holds.")] = 365,
+    passphrase_file: Passphrase = None,
+) -> None:
+    """为下级的申请担保，输出交给枢纽的担保链。 Vouch for a subordinate's application; prints its chain for the hub.
+
+    先向申请机构当面或电话核对密钥编号（xieban keys list）。
+
+    First compare the keys' ids with the applicant by another way than the one the file came by (xieban keys list).
+    """
+    now = datetime.now(UTC)
+    asked = files.content(application).decode("utf-8", "replace").strip()
+    signing = KeyStore(keys).signing_key(passphrase_of(passphrase_file), now)
+    limits = Constraints(steps, division or None, department or None)
+    statement = vouching.vouch(organisation, asked, signing, limits, now, days)
+    above = files.content(chain).decode("utf-8", "replace").split()[1:] if chain else []
+    for one in (asked, statement, *above):
+        say(one)
 
 
 Made = TypeVar("Made", SigningKey, DecryptionKey)

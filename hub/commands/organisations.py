@@ -1,7 +1,7 @@
 """`xieban organisations`: the directory, taken in and looked at."""
 
 import asyncio
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +21,7 @@ from hub.commands.options import Config, Data, Json
 from hub.commands.output import as_json, say, table
 from hub.identity import establish, hub_key
 from hub.organisations import Organisation, load
+from protocols import vouching
 
 app = typer.Typer(no_args_is_help=True, help="机构目录。 The directory of organisations.")
 DataOrNone = Annotated[
@@ -68,6 +69,51 @@ def import_(
         as_json({"organisations": len(records), "key_events": events})
         return
     say(f"已导入 {len(records)} 个机构，{events} 项密钥变更 · {len(records)} organisations, {events} key events")
+
+
+@app.command(
+    epilog=examples(
+        "xieban organisations admit weidu.chain --data DIR --config config.toml --dry-run",
+        "xieban organisations admit weidu.chain --data DIR --config config.toml",
+    )
+)
+def admit(
+    file: Annotated[str, typer.Argument(metavar="CHAIN", help="担保链，- 为标准输入。 The chain of statements.")],
+    data: Data,
+    config: Config = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="只核对，不导入。 Verify and show only.")] = False,
+    json: Json = False,
+) -> None:
+    """凭担保链接纳一个机构。 Admit an organisation by a chain of statements up to this hub's anchor.
+
+    链由申请机构的 keys apply 和各级上级的 keys vouch 产生；全部声明记入日志。
+
+    The chain is made by keys apply and, at each superior, keys vouch. All of it goes into the log.
+    """
+    settings = existing(data, config)
+    if settings.trust.anchor is None or settings.trust.anchor_jwks is None:
+        raise UsageFault("config.toml names no anchor: [trust] anchor and anchor_jwks")
+    chain = files.content(file).decode("utf-8", "replace").split()
+    found = vouching.verify_chain(
+        chain, settings.trust.anchor, files.object_in(settings.trust.anchor_jwks), datetime.now(UTC)
+    )
+
+    async def work() -> int:
+        async with database(data, settings) as connection:
+            identity = await establish(connection, settings.hub.id, hub_key(data.resolve()))
+            return await enrolment.admit(connection, identity, found)
+
+    made = 0 if dry_run else asyncio.run(work())
+    if json:
+        as_json(
+            {"organisation": found.organisation, "path": list(found.path), "expires": found.expires.isoformat(),
+             "admitted": not dry_run, "entries": made}
+        )  # fmt: skip
+        return
+    say(" → ".join(found.path) + "（信任锚 anchor）")
+    say(f"{found.described.name.zh} {found.described.name.en} · {', '.join(found.described.roles)}")
+    say(f"担保有效至 · vouched for until {found.expires:%Y-%m-%d}")
+    say("仅核对，未导入 · verified only" if dry_run else f"已接纳 · admitted, log entries {made}")
 
 
 @app.command(

@@ -25,6 +25,7 @@ NEVER_OVER_HTTP = {
     "bulletin-too-large",
     "import-invalid",
     "succession-invalid",
+    "vouching-invalid",
     "migration-mismatch",
     "port-in-use",
     "protocol-name-unfit",
