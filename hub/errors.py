@@ -82,6 +82,12 @@ class NotYetFetched(Fault):
     code: ClassVar[str] = "not-yet-fetched"
 
 
+class PurposeNeeded(Fault):
+    """Every look at this case is entered in the log: say what for, `?purpose=trace`."""
+
+    code: ClassVar[str] = "purpose-needed"
+
+
 class BulletinTooLarge(Fault):
     """The bulletin names more cases than one message can hold; choose a shorter period."""
 

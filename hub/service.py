@@ -13,7 +13,7 @@ from asyncpg import Record
 
 from hub import cases, mailbox, metrics, organisations
 from hub.bulletins.standing import Standing, standing
-from hub.errors import AcknowledgementInvalid, Forbidden, IdReused, NotFound
+from hub.errors import AcknowledgementInvalid, Forbidden, IdReused, NotFound, PurposeNeeded
 from hub.holders import Holders, Purpose, holdings, on
 from hub.identity import Identity
 from hub.intake import known
@@ -232,9 +232,21 @@ class Hub:
         async with self.pool.acquire() as connection:
             return await cases.listing(connection, self.catalogue, caller.id, sight, state, after, limit)
 
-    async def read_case(self, caller: Organisation, id: str) -> cases.View:
-        """One case. Raises NotFound, Forbidden."""
+    async def read_case(self, caller: Organisation, id: str, purpose: Purpose | None) -> cases.View:
+        """One case; a look by who is no party is logged where its protocol says so, for a `purpose`.
+
+        Raises NotFound, Forbidden; PurposeNeeded.
+        """
         sight = await self._sight(caller)
+        async with self.pool.acquire() as connection:
+            await cases.require_sight(connection, sight, id)
+            (case,) = (await self._cases([id])).values()
+        flow_of = self.catalogue.protocols[case.protocol, case.version].flow
+        if flow_of.logged and case.involved().isdisjoint((await self.directory()).lineage(caller.id)):
+            if purpose is None:
+                raise PurposeNeeded()
+            with self.sequencer.room():
+                await self.sequencer.submit(cases.Look(caller.id, id, purpose))
         async with self.pool.acquire() as connection:
             return await cases.view(connection, self.catalogue, await self.directory(), caller.id, sight, id)
 

@@ -34,6 +34,8 @@ def _flow(old: Flow, new: Flow) -> Iterator[Difference]:
     yield from _named("states", old.states, new.states, added="readers", removed="both")
     yield from _named("deadlines", old.deadlines, new.deadlines, added=None, removed=None)
     yield from _named("roles", old.roles, new.roles, added="readers", removed="senders")
+    if old.logged != new.logged:
+        yield Difference("logged", _text(old.logged), _text(new.logged), "readers" if new.logged else None)
     before, after = _lines(old), _lines(new)
     for line in sorted(before.keys() | after.keys()):
         where = "moves/" + "/".join(line)

@@ -75,7 +75,7 @@ class Adopted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FlowFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`<protocol>/<version>/flow.toml`."""
+    """`<protocol>/<version>/flow.toml`; `logged`: who looks at a case without being a party says why."""
 
     protocol: Name
     version: Version
@@ -87,6 +87,7 @@ class FlowFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     messages: dict[Name, MessageDeclaration]
     moves: tuple[WrittenMove, ...]
     checks: dict[Name, Check] = {}
+    logged: bool = False
     horizontal: Adopted = Adopted()
 
 
@@ -118,6 +119,7 @@ def flow(written: FlowFile, horizontal: HorizontalFile) -> Flow:
         deadlines=written.deadlines,
         moves=tuple(moves),
         checks=written.checks,
+        logged=written.logged,
         names={name.removeprefix("@"): found for name, found in names.items()},
         hub_acts=any(declared.from_hub for declared in written.messages.values()),
         **tabulate(moves),

@@ -169,6 +169,8 @@ class Flow:
     checks: Mapping[str, Check] = field(default_factory=dict)
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The states by what the horizontal messages call them: `answered`, `closed`."""
+    logged: bool = False
+    """Whether every look at a case by somebody who is no party of it is entered in the log, with its purpose."""
     hub_acts: bool = False
     """Whether the hub moves cases by itself."""
     opening: Mapping[str, Move] = field(default_factory=dict)

@@ -20,6 +20,7 @@ HERE, THERE, THIRD = Bureau("411002-health"), Bureau("440306-health"), Bureau("3
 POLICE, CIVIL = Bureau("411002-public-security"), Bureau("411002-civil-affairs")
 COUNTY = Bureau("411002-supervision", roles=("supervisor",))
 PROVINCE = Bureau("410000-supervision", roles=("supervisor",))
+NATION = Bureau("100000-supervision", roles=("supervisor",))
 ELSEWHERE = Bureau("500000-supervision", roles=("supervisor",))
 OLD, NEW = Bureau("411003-health"), Bureau("411024-health")
 
@@ -27,7 +28,8 @@ OLD, NEW = Bureau("411003-health"), Bureau("411024-health")
 @pytest.fixture(scope="module", autouse=True)
 def everybody(hub: RunningHub) -> None:
     HERE.superior = THERE.superior = PROVINCE.id
-    enrolled(hub, HERE, THERE, THIRD, POLICE, CIVIL, COUNTY, PROVINCE, ELSEWHERE, OLD, NEW)
+    PROVINCE.superior = NATION.id
+    enrolled(hub, NATION, HERE, THERE, THIRD, POLICE, CIVIL, COUNTY, PROVINCE, ELSEWHERE, OLD, NEW)
 
 
 def get(bureau: Bureau, path: str) -> tuple[int, Any]:
@@ -243,6 +245,27 @@ async def test_a_supervisor_traces_a_duty_through_the_authorities_that_held_it()
     found = await view(HERE, case)
     assert found["linked"] == [{"id": trace, "protocol": "reverse-trace", "state": "closed"}]
     assert (await view(PROVINCE, trace))["about"] == case
+
+
+async def test_a_look_at_a_trace_by_who_is_no_party_is_logged_with_its_purpose() -> None:
+    case, trace = await traced()
+    for bureau in (HERE, THERE, PROVINCE):
+        assert get(bureau, f"/v1/cases/{trace}")[0] == 200
+    status, problem = get(NATION, f"/v1/cases/{trace}")
+    assert (status, problem["type"]) == (400, "/problems/purpose-needed")
+    before = log_size()
+    assert get(NATION, f"/v1/cases/{trace}?purpose=curiosity")[0] == 400
+    assert get(ELSEWHERE, f"/v1/cases/{trace}?purpose=supervision")[0] == 403
+    assert log_size() == before
+    assert get(NATION, f"/v1/cases/{trace}?purpose=supervision")[0] == 200
+    assert log_size() == before + 1
+    assert get(NATION, f"/v1/cases/{case}")[0] == 200
+    assert log_size() == before + 1
+
+
+def log_size() -> int:
+    with urllib.request.urlopen(HERE.url + "/log/checkpoint", timeout=20) as response:
+        return int(response.read().decode().splitlines()[1])
 
 
 async def test_who_may_trace_what() -> None:
