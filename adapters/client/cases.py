@@ -20,9 +20,10 @@ class Cases:
         self._connection = connection
         self._versions: dict[str, str] = {}
 
-    async def view(self, id: str) -> dict[str, Any]:
+    async def view(self, id: str, purpose: str | None = None) -> dict[str, Any]:
         """One case, whole, as the hub has it. Raises DeliveryInvalid for another one."""
-        view = answers.read(await self._connection.call(Call("GET", f"/v1/cases/{quote(id, safe='')}")), dict[str, Any])
+        call = Call("GET", f"/v1/cases/{quote(id, safe='')}", {"purpose": purpose} if purpose else None)
+        view = answers.read(await self._connection.call(call), dict[str, Any])
         head = answers.convert(view, CaseHead)
         if head.id != id:
             raise DeliveryInvalid(f"the hub answered with the case {head.id[:80]}", id=id)

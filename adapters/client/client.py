@@ -303,9 +303,12 @@ class Client:
 
     # Cases --------------------------------------------------------------------------------------------
 
-    async def case(self, id: str) -> dict[str, Any]:
-        """A case's state, due date, timeline and allowed actions."""
-        return await self._cases.view(id)
+    async def case(self, id: str, *, purpose: str | None = None) -> dict[str, Any]:
+        """A case's state, due date, timeline and allowed actions.
+
+        Where every look is logged (a reverse trace), who is no party says what for: see `holders`.
+        """
+        return await self._cases.view(id, purpose)
 
     async def holders(self, case: str, purpose: str, on: date | None = None) -> dict[str, Any]:
         """Who held a case when and what fell due: each stretch's log entry is verified to be in the log.

@@ -143,6 +143,10 @@ def show(
     organisation: As,
     keys: Keys,
     case: CaseId,
+    purpose: Annotated[
+        str | None,
+        typer.Option(metavar="PURPOSE", help="查看目的，查看倒查案件时须写明。 What for, where it is logged."),
+    ] = None,
     passphrase_file: Passphrase = None,
     patience: Patience = DEFAULT_PATIENCE,
     json: Json = False,
@@ -151,7 +155,7 @@ def show(
 
     async def work() -> dict[str, Any]:
         async with connected(Partner(hub, organisation, keys, passphrase_file, patience)) as client:
-            return await client.case(case)
+            return await client.case(case, purpose=purpose)
 
     view = asyncio.run(work())
     if json:

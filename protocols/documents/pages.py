@@ -73,8 +73,11 @@ def protocol(protocol: Protocol) -> str:
         ),
     ]
     if flow.logged:
-        said = "非当事方的每次查看都须写明目的，并记入日志。\nWhoever looks without being a party says why, and the log keeps it.\n"
-        parts.append(f"## 查看 · Looks\n\n{said}")
+        zh, en = (
+            "非当事方的每次查看都须写明目的，并记入日志。",
+            "Whoever looks and is no party says why; the log keeps it.",
+        )
+        parts.append(f"## 查看 · Looks\n\n{zh}\n{en}\n")
     if flow.checks:
         rows = [(f"`{name}`", check.zh, check.en) for name, check in flow.checks.items()]
         parts.append("## 核对 · Checks of the counts\n\n" + _table(("核对 · check", "内容", "what it says"), rows))
