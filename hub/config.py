@@ -7,6 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from keys import cosignature
+from keys.algorithms import EVERY_ALGORITHM
 from keys.cosignature import Witness
 from keys.errors import Fault
 from protocols import checking, loading
@@ -59,10 +60,14 @@ class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TrustSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """By whose word organisations are admitted: the anchor's id, and the file with its public keys (JWKS)."""
+    """By whose word organisations are admitted: the anchor's id, and the file with its public keys (JWKS).
+
+    `algorithms` may sign the chain, and are what an organisation may sign with once it is admitted.
+    """
 
     anchor: str | None = None
     anchor_jwks: str | None = None
+    algorithms: tuple[str, ...] = ("Ed25519", "ES256")
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,6 +99,8 @@ def load(path: Path | None) -> Config:
         config = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Config)
         parse_organisation_id(config.hub.id)
         config.witnesses()
+        if unknown := set(config.trust.algorithms) - EVERY_ALGORITHM:
+            raise ValueError(f"[trust] algorithms: unknown {', '.join(sorted(unknown))}")
     except (OSError, ValueError, Fault) as error:
         raise ConfigInvalid(f"{path}: {error}") from error
     return config

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -15,8 +15,9 @@ from hub.organisations import Directory, load
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys import strict_json
+from keys.algorithms import DEFAULT_ALGORITHMS, EVERY_ALGORITHM
 from keys.errors import Fault, KeyUnknown
-from keys.jwk import parse_public
+from keys.jwk import VerifyingKey, parse_public
 from protocols import entries, envelope
 from protocols.departments import parse_organisation_id
 from protocols.entries import KeyAdded, KeyCompromised, KeyRemoved
@@ -54,6 +55,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     superior: str | None = None
     roles: list[str] = msgspec.field(default_factory=lambda: ["bureau"])
     jwks: dict[str, Any] = msgspec.field(default_factory=lambda: {"keys": []})
+    algorithms: list[str] | None = None
+    """What it may sign with; left out, what it was, and Ed25519 and ES256 at first."""
 
 
 def parse(document: bytes) -> list[Record]:
@@ -96,6 +99,11 @@ def _findings(record: Record) -> list[str]:
         found.append("a role stands twice")
     if not record.roles:
         found.append("an organisation has a role")
+    if record.algorithms is not None:
+        if not record.algorithms:
+            found.append("an organisation may sign with something")
+        if unknown := sorted(set(record.algorithms) - EVERY_ALGORITHM):
+            found.append(f"unknown algorithms {', '.join(unknown)}; there are {', '.join(sorted(EVERY_ALGORITHM))}")
     for name in (record.id, record.superior):
         try:
             if name is not None:
@@ -132,11 +140,16 @@ def _circles(records: Sequence[Record]) -> list[str]:
     return found
 
 
-async def admit(connection: Connection, identity: Identity, vouched: Vouched) -> int:
-    """Take in an organisation whose chain was verified, the chain going into the log; how many entries that made."""
+async def admit(
+    connection: Connection, identity: Identity, vouched: Vouched, allowed: Collection[str] = DEFAULT_ALGORITHMS
+) -> int:
+    """Take in an organisation whose chain was verified, the chain going into the log; how many entries that made.
+
+    It may sign with what is `allowed`.
+    """
     described = vouched.described
     name = Name(described.name.zh, described.name.en)
-    record = Record(vouched.organisation, name, vouched.path[1], list(described.roles), vouched.jwks)
+    record = Record(vouched.organisation, name, vouched.path[1], list(described.roles), vouched.jwks, sorted(allowed))
     parse(msgspec.json.encode([record]))
     return await enrol(connection, identity, [record], vouched)
 
@@ -155,6 +168,7 @@ async def enrol(
         head = await connection.fetchrow(SQL["lock_head"])
         assert head is not None
         directory = await load(connection)
+        _require_usable(records, directory)
         ledger = Ledger(now=head["now"], size=head["size"], directory=directory)
         await connection.execute(
             SQL["set_organisations"],
@@ -163,6 +177,7 @@ async def enrol(
             [r.name.en for r in records],
             [r.superior for r in records],
             [" ".join(r.roles) for r in records],
+            [" ".join(sorted(_allowed(r, directory))) for r in records],
         )
         await connection.execute(SQL["add_counters"], [r.id for r in records])
         if vouched is not None and not _known(directory, vouched):
@@ -181,6 +196,25 @@ async def enrol(
             columns = [name for name, _ in about], [index for _, index in about]
             await connection.execute(SQL["add_key_events"], *columns, ledger.size + len(ledger.entered))
     return len(ledger.leaves)
+
+
+def _allowed(record: Record, directory: Directory) -> Collection[str]:
+    """What the organisation may sign with once the record is taken in."""
+    known = directory.get(record.id)
+    if record.algorithms is not None:
+        return record.algorithms
+    return known.algorithms if known else DEFAULT_ALGORITHMS
+
+
+def _require_usable(records: Sequence[Record], directory: Directory) -> None:
+    """Raise ImportInvalid where none of an organisation's signing keys would be allowed."""
+    for record in records:
+        signing = {key.alg for key in map(parse_public, record.jwks["keys"]) if isinstance(key, VerifyingKey)}
+        if signing and signing.isdisjoint(_allowed(record, directory)):
+            named = json.dumps(sorted(signing))
+            raise ImportInvalid(
+                f'{record.id} may not sign with any of its keys; its record says "algorithms": {named}?'
+            )
 
 
 def _known(directory: Directory, vouched: Vouched) -> bool:

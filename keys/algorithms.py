@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from keys import curves
+from keys import curves, sm2
 from keys.errors import AlgorithmNotAllowed
 
 Verify = Callable[[bytes, bytes], None]
@@ -90,6 +90,8 @@ SIGNATURES: Final[tuple[SignatureAlgorithm, ...]] = (
     SignatureAlgorithm("Ed25519", ("EdDSA",), "OKP", "Ed25519", _ed25519_verifier, _ed25519_signer, curves.new_ed25519),
     # RFC 7518 §3.4; the signature is r and s, 32 octets each.
     SignatureAlgorithm("ES256", (), "EC", "P-256", _es256_verifier, _es256_signer, curves.new_p256),
+    # Like ES256 on the curve SM2 with SM3; only where an organisation's allow-list names it.
+    SignatureAlgorithm("SM2", (), "EC", "SM2", sm2.verifier, sm2.signer, sm2.new),
 )
 
 AGREEMENT: Final = "ECDH-ES+A256KW"
@@ -109,6 +111,10 @@ CANONICAL: Final[Mapping[str, str]] = {name: entry.name for name, entry in _BY_N
 """Every accepted algorithm name → the name used inside."""
 
 DEFAULT_ALGORITHMS: Final[frozenset[str]] = frozenset({"Ed25519", "ES256"})
+"""What an organisation may sign with unless its allow-list says otherwise."""
+
+EVERY_ALGORITHM: Final[frozenset[str]] = frozenset(entry.name for entry in SIGNATURES)
+"""For whoever verifies what a hub has taken by its allow-lists: each key still has one algorithm only."""
 
 
 def signature_algorithm(name: str) -> SignatureAlgorithm:

@@ -5,7 +5,7 @@ that has a URL. The first is the organisation's own (iss and sub are itself); ea
 one before; the last is the anchor's. A statement is signed with a key that the next one vouches for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from keys import jws, strict_json
+from keys.algorithms import EVERY_ALGORITHM
 from keys.errors import Fault
 from keys.jwk import EncryptionKey, SigningKey, VerifyingKey, parse_public, public_jwks
 from protocols.departments import parse_organisation_id
@@ -122,22 +123,31 @@ def vouch(
     return _signed(claims, signing)
 
 
-def read_application(application: str, now: datetime) -> Claims:
+def read_application(application: str, now: datetime, allowed: Collection[str] = EVERY_ALGORITHM) -> Claims:
     """An application's claims, once its own key signed it and it is in force. Raises VouchingInvalid."""
     compact, claims = _read(application)
     if claims.iss != claims.sub or KIND not in claims.metadata:
         raise VouchingInvalid("an application is by the organisation itself, and describes it")
-    _check_signature(compact, claims.jwks, now)
+    _check_signature(compact, claims.jwks, now, allowed)
     _check_times(claims, now)
     _check_description(claims)
     return claims
 
 
-def verify_chain(statements: Sequence[str], anchor: str, anchor_jwks: dict[str, Any], now: datetime) -> Vouched:
-    """Who is vouched for by the chain, from the application up to the anchor. Raises VouchingInvalid."""
+def verify_chain(
+    statements: Sequence[str],
+    anchor: str,
+    anchor_jwks: dict[str, Any],
+    now: datetime,
+    allowed: Collection[str] = EVERY_ALGORITHM,
+) -> Vouched:
+    """Who is vouched for by the chain, from the application up to the anchor; `allowed` may sign it.
+
+    Raises VouchingInvalid.
+    """
     if not 2 <= len(statements) <= MAX_CHAIN:
         raise VouchingInvalid(f"a chain has an application and 1 to {MAX_CHAIN - 1} statements")
-    application = read_application(statements[0], now)
+    application = read_application(statements[0], now, allowed)
     above = [_read(statement) for statement in statements[1:]]
     path, expires = [application.sub], application.exp
     for number, (compact, claims) in enumerate(above):
@@ -146,7 +156,7 @@ def verify_chain(statements: Sequence[str], anchor: str, anchor_jwks: dict[str, 
             raise VouchingInvalid(f"statement {number + 1} is on {claims.sub} by {claims.iss}, not on {path[-1]}")
         if last and claims.iss != anchor:
             raise VouchingInvalid(f"the chain ends at {claims.iss}; the anchor is {anchor}")
-        _check_signature(compact, anchor_jwks if last else above[number + 1][1].jwks, now)
+        _check_signature(compact, anchor_jwks if last else above[number + 1][1].jwks, now, allowed)
         _check_times(claims, now)
         _check_place(claims, path, last)
         path.append(claims.iss)
@@ -205,14 +215,14 @@ def _check_times(claims: Claims, now: datetime) -> None:
         raise VouchingInvalid(f"the statement of {claims.iss} on {claims.sub} expired on {expires.date()}")
 
 
-def _check_signature(compact: jws.Compact, jwks: dict[str, Any], now: datetime) -> None:
+def _check_signature(compact: jws.Compact, jwks: dict[str, Any], now: datetime, allowed: Collection[str]) -> None:
     key = next((one for one in _keys(jwks) if isinstance(one, VerifyingKey) and one.kid == compact.header.kid), None)
     if key is None:
         raise VouchingInvalid("signed with a key that nobody vouches for")
     if not key.valid_at(now):
         raise VouchingInvalid("signed with a key that is not valid now")
     try:
-        jws.verify(compact, key)
+        jws.verify(compact, key, allowed)
     except Fault as fault:
         raise VouchingInvalid(f"the signature does not hold: {fault.detail}") from None
 

@@ -14,6 +14,7 @@ from adapters.client.faults import DeliveryInvalid, Refused
 from adapters.client.inbox import Inbox
 from adapters.client.messages import Item
 from keys import base64url, jwe, jws
+from keys.algorithms import EVERY_ALGORITHM
 from keys.errors import BadSeal, Fault
 from keys.jwk import DecryptionKey
 from protocols import sealing
@@ -87,7 +88,8 @@ class Handover:
         found: list[Handed] = []
         for original in content.get(MESSAGES, ()):
             decoded, event = messages.read(original["jws"].encode())
-            jws.verify(decoded, await self.directory.signer(event.source, decoded.header.kid))
+            signer = await self.directory.signer(event.source, decoded.header.kid)
+            jws.verify(decoded, signer, EVERY_ALGORITHM)
             if event.subject != item.event.subject:
                 raise DeliveryInvalid("a message of another case is handed over", id=event.id)
             if (event.source, event.id) not in known:

@@ -7,6 +7,7 @@ from typing import Any
 
 from adapters.client.faults import DeliveryInvalid
 from keys import jws
+from keys.algorithms import EVERY_ALGORITHM
 from keys.errors import BadSeal, Fault
 from keys.jwk import DecryptionKey, SigningKey, VerifyingKey
 from protocols import envelope, sealing
@@ -82,7 +83,7 @@ def read(compact: bytes) -> tuple[jws.Compact, Event]:
 
 def check_signature(decoded: jws.Compact, key: VerifyingKey, accepted: str) -> None:
     """Raises BadSignature, AlgorithmNotAllowed; DeliveryInvalid where the key was not valid when it was accepted."""
-    jws.verify(decoded, key)
+    jws.verify(decoded, key, EVERY_ALGORITHM)
     try:
         valid = key.valid_at(datetime.fromisoformat(accepted))
     except (ValueError, TypeError) as error:

@@ -9,6 +9,7 @@ import msgspec
 
 from adapters.evidence.file import Evidence, Piece
 from keys import jws
+from keys.algorithms import EVERY_ALGORITHM
 from keys.errors import Fault
 from keys.jwk import VerifyingKey, parse_public
 from protocols import envelope, flow, receipt, sealing
@@ -102,7 +103,7 @@ def _message(
     key = _key(event, decoded.header.kid, proven.index, keys, evidence.hub, trusted)
     if not key.valid_at(datetime.fromisoformat(entry.at)):
         raise ValueError("its key was not valid when it was taken")
-    jws.verify(decoded, key)
+    jws.verify(decoded, key, EVERY_ALGORITHM)
     return proven.index, entry, event, piece
 
 

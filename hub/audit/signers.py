@@ -7,6 +7,7 @@ from hub.audit.page import Page
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys import jws
+from keys.algorithms import EVERY_ALGORITHM
 from keys.errors import Fault, KeyUnknown
 from keys.jwk import EncryptionKey, VerifyingKey, parse_public
 from keys.jws import Compact
@@ -74,10 +75,10 @@ class Signers:
         if ring is None:
             keys = self._keys.get(organisation, {}).values()
             ring = self._rings[organisation] = KeyRing(keys, self._removed.get(organisation, {}))
-        key = ring.verifying(compact.header.kid, at)
+        key = ring.verifying(compact.header.kid, at, EVERY_ALGORITHM)
         if self._at.get((organisation, key.kid), -1) >= index:
             raise KeyUnknown("the key came into the log after what it signed")
-        jws.verify(compact, key)
+        jws.verify(compact, key, EVERY_ALGORITHM)
 
     async def finish(self, connection: Connection) -> list[str]:
         """The stored keys are those of the log, no more and no less."""

@@ -18,6 +18,7 @@ from hub.commands.options import DEFAULT_PATIENCE, KEYS, As, Hub, Json, Passphra
 from hub.commands.output import as_json, remark, say, table
 from hub.commands.partner import passphrase_of
 from keys import jwk
+from keys.algorithms import DEFAULT_ALGORITHMS
 from keys.jwk import DecryptionKey, EncryptionKey, SigningKey, VerifyingKey
 from keys.keystore import KeyStore
 from protocols import vouching
@@ -69,7 +70,7 @@ Role = Annotated[
 )
 def new(
     keys: Store,
-    alg: Annotated[Literal["Ed25519", "ES256"], typer.Option(help="签名算法。 Of the signing key.")] = "Ed25519",
+    alg: Annotated[Literal["Ed25519", "ES256", "SM2"], typer.Option(help="签名算法。 Of the signing key.")] = "Ed25519",
     curve: Annotated[Literal["X25519", "P-256"], typer.Option(help="加密曲线。 Of the encryption key.")] = "X25519",
     days: Annotated[
         int | None, typer.Option(min=1, max=3660, help="有效天数，默认不限。 Days of validity, else without end.")
@@ -288,7 +289,13 @@ def _description(
         "superior": superior,
         "roles": [role.value for role in roles or [RoleName.BUREAU]],
     }
-    return lambda: [{**record, "jwks": store.public_jwks()}]
+    return lambda: [record | _allowance(store) | {"jwks": store.public_jwks()}]
+
+
+def _allowance(store: KeyStore) -> dict[str, list[str]]:
+    """The allow-list that the record asks for, where the keys are of an algorithm that not everybody may sign with."""
+    signing = {key.alg for key in store.public_keys() if isinstance(key, VerifyingKey)}
+    return {} if signing <= DEFAULT_ALGORITHMS else {"algorithms": sorted(signing)}
 
 
 def _row(key: VerifyingKey | EncryptionKey, now: datetime) -> dict[str, Any]:

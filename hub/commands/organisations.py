@@ -40,6 +40,7 @@ HubOrNone = Annotated[
         "xieban keys new --keys K --organisation 411002-health --name-zh NAME --name-en NAME > me.json",
         "xieban organisations import me.json --data DIR",
         'me.json: [{"id","name":{"zh","en"},"superior":null,"roles":["bureau"],"jwks":{"keys":[]}}]',
+        'and, to let it sign with SM2: "algorithms":["Ed25519","SM2"]',
     ),
 )
 def import_(
@@ -95,13 +96,17 @@ def admit(
         raise UsageFault("config.toml names no anchor: [trust] anchor and anchor_jwks")
     chain = files.content(file).decode("utf-8", "replace").split()
     found = vouching.verify_chain(
-        chain, settings.trust.anchor, files.object_in(settings.trust.anchor_jwks), datetime.now(UTC)
+        chain,
+        settings.trust.anchor,
+        files.object_in(settings.trust.anchor_jwks),
+        datetime.now(UTC),
+        settings.trust.algorithms,
     )
 
     async def work() -> int:
         async with database(data, settings) as connection:
             identity = await establish(connection, settings.hub.id, hub_key(data.resolve()))
-            return await enrolment.admit(connection, identity, found)
+            return await enrolment.admit(connection, identity, found, settings.trust.algorithms)
 
     made = 0 if dry_run else asyncio.run(work())
     if json:
@@ -288,6 +293,7 @@ def _described(known: Organisation) -> dict[str, Any]:
         "name": dict(known.name),
         "superior": known.superior,
         "roles": sorted(known.roles),
+        "algorithms": sorted(known.algorithms),
     }
 
 

@@ -5,11 +5,12 @@ SELECT id, name_zh, name_en, superior, roles, algorithms FROM organisation ORDER
 SELECT organisation, kid, jwk, added, removed, compromised FROM organisation_key ORDER BY organisation, added, kid;
 
 -- name: set_organisations
-INSERT INTO organisation (id, name_zh, name_en, superior, roles)
-SELECT id, name_zh, name_en, superior, string_to_array(roles, ' ')
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) AS new (id, name_zh, name_en, superior, roles)
+INSERT INTO organisation (id, name_zh, name_en, superior, roles, algorithms)
+SELECT id, name_zh, name_en, superior, string_to_array(roles, ' '), string_to_array(algorithms, ' ')
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+    AS new (id, name_zh, name_en, superior, roles, algorithms)
 ON CONFLICT (id) DO UPDATE SET name_zh = excluded.name_zh, name_en = excluded.name_en,
-    superior = excluded.superior, roles = excluded.roles;
+    superior = excluded.superior, roles = excluded.roles, algorithms = excluded.algorithms;
 
 -- name: add_counters
 INSERT INTO mailbox_counter (recipient) SELECT * FROM unnest($1::text[]) ON CONFLICT DO NOTHING;
