@@ -11,6 +11,7 @@ from asyncpg import Record
 from hub.errors import Forbidden, NotFound
 from hub.intake.ledger import Job, Ledger, Taken
 from hub.organisations import Directory
+from hub.signatories import signed_as
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys import jws
@@ -80,6 +81,8 @@ class Step(msgspec.Struct, frozen=True):
     data: dict[str, Any]
     suspect: bool = False
     """Signed with a key that somebody else may have had by then: to be confirmed by the organisation itself."""
+    gateway: str | None = None
+    """Who signed it for its source, where that did not sign itself."""
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -204,7 +207,8 @@ def _step(row: Record, body: bytes | None, directory: Directory) -> Step:
     compact = jws.decode(body, typ=envelope.TYP) if body is not None else None
     said = {} if compact is None else envelope.read(compact.payload)["data"]
     sender = directory.get(row["source"])
-    since = sender.compromised.get(compact.header.kid or "") if sender and compact else None
+    who = signed_as(directory, sender, compact.header.kid) if sender and compact else None
+    since = who.compromised.get(compact.header.kid or "") if who and compact else None
     return Step(
         log_index=row["log_index"],
         source=row["source"],
@@ -216,4 +220,5 @@ def _step(row: Record, body: bytes | None, directory: Directory) -> Step:
         accepted=envelope.rfc3339(row["accepted"]),
         data={name: value for name, value in said.items() if name not in _SEALED},
         suspect=since is not None and row["accepted"] >= since,
+        gateway=who.id if who is not None and who is not sender else None,
     )

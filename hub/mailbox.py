@@ -15,12 +15,14 @@ from hub.errors import AcknowledgementInvalid, NotYetFetched
 from hub.identity import Identity
 from hub.intake.ledger import Job, Ledger, MarkRow, Taken
 from hub.organisations import Directory
+from hub.signatories import signatory
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys import jws, strict_json
 from keys.errors import Fault
 from keys.jws import Compact
 from protocols import entries, envelope, receipt
+from protocols.delegation import MAILBOX
 from protocols.receipt import Receipt
 
 PROOF_TYP = "xieban-mailbox+jws"
@@ -137,11 +139,12 @@ def read_acknowledgement(token: bytes) -> tuple[Compact, Acknowledgement]:
 
 
 def verify_acknowledgement(compact: Compact, said: Acknowledgement, directory: Directory, now: datetime) -> None:
-    """Raise AcknowledgementInvalid or a fault of the key unless the recipient signed it with a key valid now."""
+    """Raise AcknowledgementInvalid or a fault of the key unless the recipient, or its gateway, signed it."""
     if directory.get(said.recipient) is None:
         raise AcknowledgementInvalid("the recipient is not known here")
     signer = directory.organisations[directory.heir(said.recipient)]
-    jws.verify(compact, signer.ring.verifying(compact.header.kid, now, signer.algorithms))
+    who = signatory(directory, signer, compact.header.kid, MAILBOX, now)
+    jws.verify(compact, who.ring.verifying(compact.header.kid, now, who.algorithms), who.algorithms)
 
 
 async def page(connection: Connection, origin: str, recipient: str, after: int, limit: int) -> Page:

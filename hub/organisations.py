@@ -11,6 +11,8 @@ from hub.store import Connection
 from hub.store.queries import SQL
 from keys.jwk import EncryptionKey, VerifyingKey, parse_public
 from keys.trust import KeyRing
+from protocols import delegation
+from protocols.delegation import Delegation
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,18 @@ class Key:
     added: datetime
     removed: datetime | None
     compromised: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delegated:
+    """An organisation's word that a gateway may sign for it, and when it took that back, if it did."""
+
+    statement: Delegation
+    ended: datetime | None
+
+    def in_force(self, moment: datetime) -> bool:
+        """Whether it was not taken back by the (aware) moment."""
+        return self.ended is None or moment < self.ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +53,7 @@ class Organisation:
     """Keys that somebody else may have had, by kid: since when."""
     successor: str | None = None
     """Who stands in its place by now, if anybody does."""
+    delegations: tuple[Delegated, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +133,15 @@ async def load(connection: Connection) -> Directory:
         for row in await connection.fetch(SQL["successions"])
         if row["log_index"] is not None
     }
+    delegations: dict[str, list[Delegated]] = {}
+    for row in await connection.fetch(SQL["delegations"]):
+        given = _delegation(row["statement"])
+        delegations.setdefault(given.organisation, []).append(Delegated(given, row["ended"]))
     rows = await connection.fetch(SQL["organisations"])
-    found = {row["id"]: _organisation(row, keys.get(row["id"], []), successors.get(row["id"])) for row in rows}
+    found = {}
+    for row in rows:
+        id = row["id"]
+        found[id] = _organisation(row, keys.get(id, []), successors.get(id), delegations.get(id, []))
     return Directory(epoch, found)
 
 
@@ -130,7 +152,16 @@ def _parsed(text: str) -> tuple[Mapping[str, Any], VerifyingKey | EncryptionKey]
     return jwk, parse_public(jwk)
 
 
-def _organisation(row: Mapping[str, Any], keys: list[Key], successor: str | None) -> Organisation:
+@lru_cache(maxsize=100_000)
+def _delegation(statement: str) -> Delegation:
+    _, said = delegation.read(statement)
+    assert isinstance(said, Delegation)
+    return said
+
+
+def _organisation(
+    row: Mapping[str, Any], keys: list[Key], successor: str | None, delegations: list[Delegated]
+) -> Organisation:
     parsed = [key.parsed for key in keys]
     revoked = {p.kid: key.removed for p, key in zip(parsed, keys, strict=True) if key.removed is not None}
     return Organisation(
@@ -143,4 +174,5 @@ def _organisation(row: Mapping[str, Any], keys: list[Key], successor: str | None
         ring=KeyRing(parsed, revoked),
         compromised={key.parsed.kid: key.compromised for key in keys if key.compromised is not None},
         successor=successor,
+        delegations=tuple(delegations),
     )

@@ -25,12 +25,14 @@ from hub.intake.validate import collect, validate
 from hub.intake.verify import verify
 from hub.mailbox import Waiters
 from hub.organisations import Directory, Organisation
+from hub.signatories import signatory
 from hub.store import Connection, Pool
 from hub.store.queries import SQL
 from keys import jwt
 from keys.cosignature import Witness
 from keys.errors import Fault, TokenInvalid
 from protocols import deadlines, entries, flow, receipt
+from protocols.delegation import MAILBOX
 from protocols.entries import Accepted
 from protocols.flow import Case, Transition
 from protocols.loading import Catalogue, Protocol
@@ -292,19 +294,17 @@ class Hub:
         return self._directory
 
     async def caller(self, token: str) -> Organisation:
-        """The organisation that signed this bearer token. Raises TokenInvalid; Forbidden where it was succeeded."""
+        """The organisation whose bearer token this is, signed by itself or by its gateway.
+
+        Raises TokenInvalid, DelegationExceeded; Forbidden where it was succeeded.
+        """
         issuer = jwt.peek_issuer(token)
         organisation = (await self.directory(fresh=True)).get(issuer)
         if organisation is None:
             raise TokenInvalid("the issuer is not known here")
-        jwt.verify(
-            token,
-            issuer=issuer,
-            audience=self.identity.hub,
-            keys=organisation.ring,
-            now=datetime.now(UTC),
-            allowed=organisation.algorithms,
-        )
+        now = datetime.now(UTC)
+        who = signatory(await self.directory(), organisation, jwt.peek_kid(token), MAILBOX, now)
+        jwt.verify(token, issuer=issuer, audience=self.identity.hub, keys=who.ring, now=now, allowed=who.algorithms)
         if organisation.successor is not None:
             raise Forbidden(f"{organisation.successor} stands in the place of {issuer} and sees its cases")
         return organisation

@@ -54,6 +54,11 @@ def peek_issuer(token: str) -> str:
     return _text(_claims(_decode(token)), "iss")
 
 
+def peek_kid(token: str) -> str | None:
+    """The key a token claims to be signed with: unverified, good only for finding whose it is. Raises TokenInvalid."""
+    return _decode(token).header.kid
+
+
 def verify(
     token: str,
     *,

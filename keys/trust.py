@@ -55,6 +55,10 @@ class KeyRing:
         """The keys that content may be sealed to at the (aware) moment `at`."""
         return [key for key in self._encryption.values() if self._in_force(key, at)]
 
+    def knows(self, kid: str | None) -> bool:
+        """Whether a verifying key of this kid is or was the party's, valid or not."""
+        return kid in self._verifying
+
     def signing_kids(self) -> frozenset[str]:
         """The kids of all verifying keys there ever were, valid or not."""
         return frozenset(self._verifying)

@@ -12,8 +12,11 @@ import msgspec
 MAX_ENTRY = 65_535
 
 
-class Accepted(msgspec.Struct, frozen=True, tag_field="kind", tag="accepted"):
-    """A message was taken: who says so to whom, at which mailbox positions, and what is due by then."""
+class Accepted(msgspec.Struct, frozen=True, tag_field="kind", tag="accepted", omit_defaults=True):
+    """A message was taken: who says so to whom, at which mailbox positions, and what is due by then.
+
+    `gateway` is there only where a gateway signed it for its source, by a delegation.
+    """
 
     id: str
     digest: str
@@ -24,6 +27,7 @@ class Accepted(msgspec.Struct, frozen=True, tag_field="kind", tag="accepted"):
     recipients: dict[str, int]
     at: str
     due: str | None
+    gateway: str | None = None
 
 
 class Fetched(msgspec.Struct, frozen=True, tag_field="kind", tag="fetched"):
@@ -115,8 +119,38 @@ class KeyCompromised(msgspec.Struct, frozen=True, tag_field="kind", tag="key-com
     at: str
 
 
+class Delegated(msgspec.Struct, frozen=True, tag_field="kind", tag="delegated"):
+    """The organisation's word, in `statement`: the gateway may sign for it within the scope and time that it says."""
+
+    organisation: str
+    gateway: str
+    id: str
+    statement: str
+    at: str
+
+
+class DelegationEnded(msgspec.Struct, frozen=True, tag_field="kind", tag="delegation-ended"):
+    """The organisation's word, in `statement`: its delegation `id` holds no more."""
+
+    organisation: str
+    id: str
+    statement: str
+    at: str
+
+
 Entry = (
-    Accepted | Fetched | Acknowledged | Expired | Viewed | Succeeded | KeyAdded | KeyRemoved | KeyCompromised | Vouched
+    Accepted
+    | Fetched
+    | Acknowledged
+    | Expired
+    | Viewed
+    | Succeeded
+    | KeyAdded
+    | KeyRemoved
+    | KeyCompromised
+    | Vouched
+    | Delegated
+    | DelegationEnded
 )
 _decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 

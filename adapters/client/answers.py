@@ -149,3 +149,11 @@ class Holders(msgspec.Struct, frozen=True):
     """The stretches of a case."""
 
     holdings: list[Holding]
+
+
+class DelegationTaken(msgspec.Struct, frozen=True):
+    """`POST /v1/delegations`."""
+
+    id: str
+    ended: bool
+    log: LogProof

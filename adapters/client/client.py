@@ -20,10 +20,11 @@ from adapters.client.messages import Draft, Item, Page, Sent
 from adapters.client.notary import Notary
 from adapters.client.outbox import Outbox
 from adapters.client.patience import Patience
+from adapters.client.signatories import Signatories
 from keys import jwt
 from keys.errors import Fault
 from keys.jwk import DecryptionKey, SigningKey, VerifyingKey
-from protocols import envelope, loading
+from protocols import delegation, envelope, loading
 from protocols.entries import Accepted, Succeeded
 from protocols.loading import BASE, Catalogue
 from protocols.receipt import Proven
@@ -57,10 +58,11 @@ class Client:
         self._notary = Notary(self._connection, hub_keys)
         self._directory = Directory(self._connection)
         self._outbox = Outbox(self._connection, self._notary)
-        self._inbox = Inbox(organisation, signing, self._connection, self._notary, self._directory)
+        self._signatories = Signatories(self._connection, self._notary, self._directory)
+        self._inbox = Inbox(organisation, signing, self._connection, self._notary, self._signatories)
         self._catalogue = catalogue or loading.catalogue()
         self._cases = Cases(self._connection)
-        self._handover = Handover(self._inbox, self._directory, self._catalogue, self._sealed_with)
+        self._handover = Handover(self._inbox, self._signatories, self._catalogue, self._sealed_with)
         self._composer = Composer(organisation, signing, self._catalogue, self._notary, self._directory, self._cases)
 
     @property
@@ -296,10 +298,32 @@ class Client:
         return [await self._notary.event(event) for event in found.events]
 
     async def key_events(self, organisation: str) -> list[Proven]:
-        """Every log entry on the organisation's keys (`key-added`, `key-removed`), each proven to be in the log."""
+        """Every log entry on the organisation's keys and on who may sign for it, each proven to be in the log."""
         path = f"/v1/organisations/{quote(organisation, safe='')}/keys"
         found = answers.read(await self._connection.call(Call("GET", path)), answers.Events)
         return [await self._notary.event(event) for event in found.events]
+
+    async def delegate(self, gateway: str, scope: Sequence[str], begins: datetime, ends: datetime) -> str:
+        """Let `gateway` sign for this organisation what `scope` names, between the two (aware) moments; its id.
+
+        `scope` holds message types (`case-assistance.answer`), whole protocols (`case-assistance.*`), and `mailbox`
+        for reading and acknowledging. Raises DelegationInvalid, Refused.
+        """
+        now = datetime.now(UTC)
+        token = delegation.delegate(self.organisation, gateway, self.hub, scope, self._signing, begins, ends, now)
+        return (await self._delegation(token)).id
+
+    async def end_delegation(self, id: str) -> None:
+        """Take a delegation back, from the next message on. Raises Refused."""
+        await self._delegation(delegation.end(self.organisation, id, self.hub, self._signing, datetime.now(UTC)))
+
+    async def _delegation(self, token: str) -> answers.DelegationTaken:
+        call = Call("POST", "/v1/delegations", body=token.encode(), media=JOSE[0], token=False)
+        taken = answers.read(await self._connection.call(call), answers.DelegationTaken)
+        entry = (await self._notary.entry(taken.log)).entry
+        if getattr(entry, "statement", None) != token:
+            raise DeliveryInvalid("the log holds another delegation than the one signed")
+        return taken
 
     # Cases --------------------------------------------------------------------------------------------
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.client import messages
-from adapters.client.directory import Directory
 from adapters.client.faults import DeliveryInvalid, Refused
 from adapters.client.inbox import Inbox
 from adapters.client.messages import Item
+from adapters.client.signatories import Signatories
 from keys import base64url, jwe, jws
 from keys.algorithms import EVERY_ALGORITHM
 from keys.errors import BadSeal, Fault
@@ -42,7 +42,7 @@ class Handover:
     """What one organisation hands over of its cases, and how it checks what is handed to it."""
 
     inbox: Inbox
-    directory: Directory
+    signatories: Signatories
     catalogue: Catalogue
     keys: Sequence[DecryptionKey]
 
@@ -84,16 +84,18 @@ class Handover:
         Raises DeliveryInvalid where one is of another case, not among the case's messages, or there twice;
         BadSignature, KeyUnknown, BadSeal where one is not what its author signed.
         """
-        known = {(step["source"], step["id"]) for step in view["timeline"]}
+        known = {(step["source"], step["id"]): step for step in view["timeline"]}
         found: list[Handed] = []
         for original in content.get(MESSAGES, ()):
             decoded, event = messages.read(original["jws"].encode())
-            signer = await self.directory.signer(event.source, decoded.header.kid)
+            step = known.get((event.source, event.id))
+            if step is None:
+                raise DeliveryInvalid("what is handed over was never taken in this case", id=event.id)
+            kid, gateway = decoded.header.kid, step.get("gateway")
+            signer = await self.signatories.key(event, kid, gateway, step["accepted"], step["log_index"])
             jws.verify(decoded, signer, EVERY_ALGORITHM)
             if event.subject != item.event.subject:
                 raise DeliveryInvalid("a message of another case is handed over", id=event.id)
-            if (event.source, event.id) not in known:
-                raise DeliveryInvalid("what is handed over was never taken in this case", id=event.id)
             if any((one.event.source, one.event.id) == (event.source, event.id) for one in found):
                 raise DeliveryInvalid("a message is handed over twice", id=event.id)
             found.append(Handed(event, original["jws"].encode(), self._opened(original, event)))

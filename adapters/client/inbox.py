@@ -12,11 +12,11 @@ from adapters.client import answers, messages
 from adapters.client.answers import Acknowledged, MailboxItem, MailboxPage
 from adapters.client.connection import JOSE, Call, Connection
 from adapters.client.cursor import Cursor
-from adapters.client.directory import Directory
 from adapters.client.faults import CursorInvalid, DeliveryInvalid
 from adapters.client.messages import Item, Page
 from adapters.client.notary import Notary
 from adapters.client.patience import FOR_EVER, Patience
+from adapters.client.signatories import Signatories
 from keys import jws
 from keys.errors import Fault
 from keys.jwk import SigningKey
@@ -38,7 +38,7 @@ class Inbox:
     signing: SigningKey
     connection: Connection
     notary: Notary
-    directory: Directory
+    signatories: Signatories
 
     async def page(self, after: int, limit: int, wait: int, patience: Patience | None = None) -> Page:
         """One page after the cursor. Raises Refused, Undecided, AnswerInvalid, and what `item` raises."""
@@ -82,9 +82,11 @@ class Inbox:
         if event.hub != self.notary.hub:
             raise DeliveryInvalid(f"the message is for the hub {event.hub[:80]}", id=event.id)
         given, accepted = await self.notary.receipt(document, compact, event)
-        key = await self.directory.signer(event.source, decoded.header.kid)
+        proven = given.log.index
+        key = await self.signatories.key(event, decoded.header.kid, accepted.gateway, accepted.at, proven)
         messages.check_signature(decoded, key, accepted.at)
-        return Item(accepted.recipients.get(self.organisation, 0), compact, event, given)
+        position = accepted.recipients.get(self.organisation, 0)
+        return Item(position, compact, event, given, accepted.gateway)
 
     async def message(self, source: str, id: str) -> Item:
         """A message of the past that this organisation sent or received."""

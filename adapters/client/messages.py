@@ -53,6 +53,8 @@ class Item:
     compact: bytes
     event: Event
     receipt: Receipt
+    gateway: str | None = None
+    """Who signed it for its source, by a delegation of that source; None where it signed itself."""
 
 
 @dataclass(frozen=True, slots=True)

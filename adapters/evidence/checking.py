@@ -12,14 +12,15 @@ from keys import jws
 from keys.algorithms import EVERY_ALGORITHM
 from keys.errors import Fault
 from keys.jwk import VerifyingKey, parse_public
-from protocols import envelope, flow, receipt, sealing
-from protocols.entries import Accepted, KeyAdded, KeyCompromised, KeyRemoved
+from protocols import delegation, envelope, flow, receipt, sealing
+from protocols.delegation import Delegation
+from protocols.entries import Accepted, Delegated, DelegationEnded, KeyAdded, KeyCompromised, KeyRemoved
 from protocols.envelope import Event
 from protocols.flow import Case, Transition
 from protocols.loading import Catalogue
 from protocols.receipt import LogProof, Proven
 
-KeyEvent = KeyAdded | KeyRemoved | KeyCompromised
+KeyEvent = KeyAdded | KeyRemoved | KeyCompromised | Delegated | DelegationEnded
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Step:
     sealed: bool
     suspect: bool = False
     """Signed with a key that somebody else may have had by then, as the log says."""
+    gateway: str | None = None
+    """Who signed it for its source, by a delegation that is in the evidence."""
 
 
 @dataclass(slots=True)
@@ -75,7 +78,7 @@ def _key_events(
         try:
             proven = _proven(event, evidence, trusted)
             entry = proven.entry
-            if not isinstance(entry, KeyAdded | KeyRemoved | KeyCompromised) or entry.organisation != name:
+            if not isinstance(entry, KeyEvent) or entry.organisation != name:
                 raise ValueError("is no word on a key of this organisation")
             found.append((proven.index, entry))
         except (Fault, ValueError) as fault:
@@ -100,15 +103,40 @@ def _message(
         raise ValueError("the log entry speaks of another message")
     if event.subject != evidence.case or event.hub != evidence.hub:
         raise ValueError("belongs to another case or another hub")
-    key = _key(event, decoded.header.kid, proven.index, keys, evidence.hub, trusted)
+    if entry.gateway is not None:
+        _require_delegation(entry, proven.index, keys, evidence.hub)
+    signer = entry.gateway or event.source
+    key = _key(signer, decoded.header.kid, proven.index, keys, evidence.hub, trusted)
     if not key.valid_at(datetime.fromisoformat(entry.at)):
         raise ValueError("its key was not valid when it was taken")
     jws.verify(decoded, key, EVERY_ALGORITHM)
     return proven.index, entry, event, piece
 
 
+def _require_delegation(
+    entry: Accepted, index: int, keys: Mapping[str, Sequence[tuple[int, KeyEvent]]], hub: str
+) -> None:
+    """Raise ValueError unless the sender's own word, in the log before the message, let the gateway sign it."""
+    words = keys.get(entry.source, ())
+    ended = {word.id: at for at, word in words if isinstance(word, DelegationEnded)}
+    for at, word in words:
+        if not isinstance(word, Delegated) or not at < index < ended.get(word.id, index + 1):
+            continue
+        compact, said = delegation.read(word.statement)
+        if not isinstance(said, Delegation) or (said.organisation, said.gateway, said.hub) != (
+            entry.source,
+            entry.gateway,
+            hub,
+        ):
+            continue
+        if said.covers(entry.type, datetime.fromisoformat(entry.at)):
+            jws.verify(compact, _key(entry.source, compact.header.kid, at, keys, hub, []), EVERY_ALGORITHM)
+            return
+    raise ValueError(f"{entry.source} never let {entry.gateway} sign it")
+
+
 def _key(
-    event: Event,
+    source: str,
     kid: str | None,
     index: int,
     keys: Mapping[str, Sequence[tuple[int, KeyEvent]]],
@@ -116,17 +144,17 @@ def _key(
     trusted: list[VerifyingKey],
 ) -> VerifyingKey:
     """The key that the log gave the sender before it took the message, and had not taken away by then."""
-    if event.source == hub:
+    if source == hub:
         own = next((key for key in trusted if key.kid == kid), None)
         if own is None:
             raise ValueError("is the hub's, under a key that is not the hub's")
         return own
     last = None
-    for at, entry in keys.get(event.source, ()):
-        if at < index and entry.kid == kid and not isinstance(entry, KeyCompromised):
+    for at, entry in keys.get(source, ()):
+        if at < index and isinstance(entry, KeyAdded | KeyRemoved) and entry.kid == kid:
             last = entry
     if not isinstance(last, KeyAdded):
-        raise ValueError(f"the log gave {event.source} no such key before the message")
+        raise ValueError(f"the log gave {source} no such key before the message")
     key = parse_public(last.jwk)
     if not isinstance(key, VerifyingKey) or key.kid != kid:
         raise ValueError("the log's key is another than it says")
@@ -153,7 +181,11 @@ def _proven(event: Mapping[str, Any], evidence: Evidence, trusted: list[Verifyin
 
 def _suspect(entry: Accepted, piece: Piece, keys: Mapping[str, Sequence[tuple[int, KeyEvent]]]) -> bool:
     kid = jws.decode(piece.compact, typ=envelope.TYP).header.kid
-    leaks = [e.since for _, e in keys.get(entry.source, ()) if isinstance(e, KeyCompromised) and e.kid == kid]
+    leaks = [
+        e.since
+        for _, e in keys.get(entry.gateway or entry.source, ())
+        if isinstance(e, KeyCompromised) and e.kid == kid
+    ]
     return any(datetime.fromisoformat(entry.at) >= datetime.fromisoformat(since) for since in leaks)
 
 
@@ -191,7 +223,7 @@ def _play(
                     )
         sealed = "sealed" in event.data
         suspect = _suspect(entry, piece, keys)
-        report.steps.append(Step(event, index, entry.at, entry.due, state, content, sealed, suspect))
+        report.steps.append(Step(event, index, entry.at, entry.due, state, content, sealed, suspect, entry.gateway))
         report.state = state if state is not None else report.state
     report.opened = sum(step.content is not None for step in report.steps)
 

@@ -41,6 +41,8 @@ async def gather(
             )
             continue
         sources[item.event.source] = None
+        if item.gateway is not None:
+            sources[item.gateway] = None
         document = msgspec.to_builtins(item.receipt)
         pieces.append(Piece(item.compact, document, _logged(events), _plaintext(item.event, opening)))
     keys = {name: _logged(await client.key_events(name)) for name in sources if name != client.hub}

@@ -60,9 +60,13 @@ def _row(number: int, step: Step) -> str:
         f"<tr><td>{number}</td><td>{escape(step.accepted)}{_SUSPECT if step.suspect else ''}</td>"
         f"<td>{escape(_title(step))}<br>"
         f'<span class="small">{escape(event.type)} {escape(event.id)}<br>日志 entry {step.index}</span></td>'
-        f"<td>{escape(event.source)} → {escape(', '.join(event.recipients))}</td><td>{escape(step.state or '—')}</td>"
-        f"<td>{escape(step.due or '—')}</td><td>{sealed}</td></tr>"
+        f"<td>{escape(event.source)}{_signed_by(step)} → {escape(', '.join(event.recipients))}</td>"
+        f"<td>{escape(step.state or '—')}</td><td>{escape(step.due or '—')}</td><td>{sealed}</td></tr>"
     )
+
+
+def _signed_by(step: Step) -> str:
+    return f" （{escape(step.gateway)} 代签 signs for it）" if step.gateway is not None else ""
 
 
 def _title(step: Step) -> str:

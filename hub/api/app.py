@@ -2,13 +2,26 @@
 
 from aiohttp import web
 
-from hub.api import cases, directory, health, logs, mailboxes, messages, openapi, problems, protocols, statistics
+from hub.api import (
+    cases,
+    delegations,
+    directory,
+    health,
+    logs,
+    mailboxes,
+    messages,
+    openapi,
+    problems,
+    protocols,
+    statistics,
+)
 from hub.api.calls import HUB, Call
 from hub.service import Hub
 
 MAX_BODY = 64 << 20
 CALLS: tuple[Call, ...] = (
     *directory.CALLS,
+    *delegations.CALLS,
     *messages.CALLS,
     *mailboxes.CALLS,
     *cases.CALLS,

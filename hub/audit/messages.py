@@ -47,7 +47,7 @@ class Messages:
         if said != logged:
             return [f"entry {index} says something else than its message"]
         try:
-            self._signers.verify(compact, entry.source, index, page.moment(index))
+            self._signers.verify_message(compact, entry, index, page.moment(index))
         except Fault as fault:
             return [f"message at {index} is not signed by {entry.source}: {fault.detail}"]
         return []

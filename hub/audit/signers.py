@@ -1,7 +1,9 @@
 """The keys of everyone as the log tells them, and the stored keys held against that."""
 
 import json
+from contextlib import suppress
 from datetime import datetime
+from typing import NamedTuple
 
 from hub.audit.page import Page
 from hub.store import Connection
@@ -12,7 +14,18 @@ from keys.errors import Fault, KeyUnknown
 from keys.jwk import EncryptionKey, VerifyingKey, parse_public
 from keys.jws import Compact
 from keys.trust import KeyRing
-from protocols.entries import KeyAdded, KeyCompromised, KeyRemoved, Succeeded
+from protocols import delegation
+from protocols.delegation import MAILBOX, Delegation, DelegationExceeded, DelegationInvalid
+from protocols.entries import Accepted, Delegated, DelegationEnded, KeyAdded, KeyCompromised, KeyRemoved, Succeeded
+
+
+class _Given(NamedTuple):
+    """A delegation as the log has it: from which entry on, and until which."""
+
+    said: Delegation
+    statement: str
+    given: int
+    ended: int | None
 
 
 class Signers:
@@ -26,6 +39,7 @@ class Signers:
         self._at: dict[tuple[str, str], int] = {}
         self._heirs: dict[str, str] = {}
         self._compromised: dict[tuple[str, str], datetime] = {}
+        self._delegations: dict[str, _Given] = {}
 
     async def page(self, connection: Connection, page: Page) -> list[str]:
         """Learn the keys of this stretch. Messages are verified after it: an entry before a key's own is told so."""
@@ -37,10 +51,13 @@ class Signers:
                 since = datetime.fromisoformat(entry.since)
                 known = self._compromised.get((entry.organisation, entry.kid), since)
                 self._compromised[entry.organisation, entry.kid] = min(since, known)
-            if not isinstance(entry, KeyAdded | KeyRemoved):
+            if not isinstance(entry, KeyAdded | KeyRemoved | Delegated | DelegationEnded):
                 continue
             try:
-                self._learn(index, entry, page.moment(index))
+                if isinstance(entry, KeyAdded | KeyRemoved):
+                    self._learn(index, entry, page.moment(index))
+                else:
+                    self._delegation(index, entry, page.moment(index))
             except Fault as fault:
                 found.append(f"entry {index}: {fault.detail}")
         return found
@@ -59,11 +76,48 @@ class Signers:
         self._at.setdefault((name, key.kid), index)
         removed.pop(key.kid, None)
 
+    def _delegation(self, index: int, entry: Delegated | DelegationEnded, at: datetime) -> None:
+        """A delegation is its organisation's own word, or none."""
+        compact, said = delegation.read(entry.statement)
+        if (said.id, said.organisation, said.hub) != (entry.id, entry.organisation, self._hub):
+            raise DelegationInvalid("the entry says something else than its statement")
+        self.verify(compact, entry.organisation, index, at)
+        if isinstance(entry, DelegationEnded):
+            known = self._delegations.get(entry.id)
+            if known is None or known.said.organisation != entry.organisation:
+                raise DelegationInvalid("ends what was never given")
+            self._delegations[entry.id] = _Given(known.said, known.statement, known.given, index)
+            return
+        if not isinstance(said, Delegation) or said.gateway != entry.gateway:
+            raise DelegationInvalid("the entry says something else than its statement")
+        self._delegations.setdefault(said.id, _Given(said, entry.statement, index, None))
+
+    def verify_message(self, compact: Compact, entry: Accepted, index: int, at: datetime) -> None:
+        """Raise unless the message's source signed it, or the gateway that its entry names, within a delegation."""
+        if entry.gateway is None:
+            self.verify(compact, entry.source, index, at)
+        else:
+            self._require_delegation(entry.source, entry.gateway, entry.type, index, at)
+            self.verify(compact, entry.gateway, index, at)
+
+    def _require_delegation(self, organisation: str, gateway: str, wanted: str, index: int, at: datetime) -> None:
+        for given in self._delegations.values():
+            if (given.said.organisation, given.said.gateway) != (organisation, gateway):
+                continue
+            if given.given < index and (given.ended is None or index < given.ended) and given.said.covers(wanted, at):
+                return
+        raise DelegationExceeded(f"{organisation} had not let {gateway} sign {wanted}")
+
     def verify_acknowledgement(self, compact: Compact, organisation: str, index: int, at: datetime) -> None:
         """The same of an acknowledgement, which whoever stands in the place of `organisation` may sign."""
         try:
             self.verify(compact, organisation, index, at)
         except Fault:
+            for gateway in {given.said.gateway for given in self._delegations.values()}:
+                with suppress(Fault):
+                    self._require_delegation(organisation, gateway, MAILBOX, index, at)
+                    self.verify(compact, gateway, index, at)
+                    return
             heir = self._heirs.get(organisation)
             if heir is None:
                 raise
@@ -93,4 +147,11 @@ class Signers:
             for kid, key in keys.items()
         }
         names = [place for place in stored.keys() | logged.keys() if stored.get(place) != logged.get(place)]
-        return [f"key {kid} of {name} differs from the log" for name, kid in sorted(names)]
+        given = {str(row["id"]): (row["statement"], row["log_index"], row["ended_index"])
+                 for row in await connection.fetch(SQL["delegation_rows"])}  # fmt: skip
+        told = {id: (one.statement, one.given, one.ended) for id, one in self._delegations.items()}
+        differing = sorted(id for id in given.keys() | told.keys() if given.get(id) != told.get(id))
+        return [
+            *(f"key {kid} of {name} differs from the log" for name, kid in sorted(names)),
+            *(f"delegation {id} differs from the log" for id in differing),
+        ]

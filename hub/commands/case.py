@@ -168,7 +168,7 @@ def show(
     steps = [step for step in view.get("timeline", []) if isinstance(step, dict)]
     table(
         ("受理时间 accepted", "消息 type", "来自 source", "状态 to", "编号 id"),
-        ([step.get(name) for name in ("accepted", "type", "source", "to", "id")] for step in steps),
+        ([step["accepted"], step["type"], _signed_by(step), step["to"], step["id"]] for step in steps),
     )
     actions = [action for action in view.get("allowed_actions", []) if isinstance(action, dict)]
     say("现在可发 · may be sent now: " + (", ".join(str(action.get("message")) for action in actions) or "—"))
@@ -262,6 +262,12 @@ def list_(
 def _last_of_others(view: dict[str, Any], organisation: str) -> str | None:
     steps = [step for step in view.get("timeline", []) if isinstance(step, dict)]
     return next((str(step["id"]) for step in reversed(steps) if step.get("source") != organisation), None)
+
+
+def _signed_by(step: dict[str, Any]) -> str:
+    """The source, with the gateway that signed for it, and whether its key is in doubt."""
+    gateway = f"（{step['gateway']} 代签 signed）" if step.get("gateway") else ""
+    return f"{step['source']}{gateway}{'（密钥存疑 key in doubt）' if step.get('suspect') else ''}"
 
 
 def _title(view: dict[str, Any]) -> str:

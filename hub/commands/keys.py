@@ -21,9 +21,9 @@ from keys import jwk
 from keys.algorithms import DEFAULT_ALGORITHMS
 from keys.jwk import DecryptionKey, EncryptionKey, SigningKey, VerifyingKey
 from keys.keystore import KeyStore
-from protocols import vouching
+from protocols import delegation, vouching
 from protocols.departments import parse_organisation_id
-from protocols.entries import KeyAdded, KeyRemoved
+from protocols.entries import Delegated, DelegationEnded, Entry, KeyAdded, KeyRemoved
 from protocols.receipt import Proven
 from protocols.vouching import Constraints, Described
 
@@ -170,12 +170,7 @@ def watch(hub: Hub, organisation: As, keys: Store, patience: Patience = DEFAULT_
             return await client.key_events(organisation)
 
     events = [(proven.index, proven.entry) for proven in asyncio.run(work())]
-    rows = [
-        {"kid": e.kid, "event": "added" if isinstance(e, KeyAdded) else "removed", "at": e.at, "entry": index,
-         "ours": e.kid in own}
-        for index, e in events
-        if isinstance(e, KeyAdded | KeyRemoved)
-    ]  # fmt: skip
+    rows = [row for index, entry in events if (row := _watched(index, entry, own)) is not None]
     foreign = [row for row in rows if not row["ours"]]
     if json:
         as_json({"foreign": len(foreign), "events": rows})
@@ -296,6 +291,22 @@ def _allowance(store: KeyStore) -> dict[str, list[str]]:
     """The allow-list that the record asks for, where the keys are of an algorithm that not everybody may sign with."""
     signing = {key.alg for key in store.public_keys() if isinstance(key, VerifyingKey)}
     return {} if signing <= DEFAULT_ALGORITHMS else {"algorithms": sorted(signing)}
+
+
+def _watched(index: int, entry: Entry, own: set[str]) -> dict[str, Any] | None:
+    """A word of the log on our keys, or by them on who may sign for us; None for what is neither."""
+    match entry:
+        case KeyAdded(kid=kid):
+            event = "added"
+        case KeyRemoved(kid=kid):
+            event = "removed"
+        case Delegated(gateway=gateway, statement=statement):
+            kid, event = delegation.read(statement)[0].header.kid or "", f"lets {gateway} sign"
+        case DelegationEnded(statement=statement):
+            kid, event = delegation.read(statement)[0].header.kid or "", "delegation ended"
+        case _:
+            return None
+    return {"kid": kid, "event": event, "at": entry.at, "entry": index, "ours": kid in own}
 
 
 def _row(key: VerifyingKey | EncryptionKey, now: datetime) -> dict[str, Any]:

@@ -142,6 +142,7 @@ def described(item: Item) -> dict[str, Any]:
         "case": event.subject,
         "type": event.type,
         "source": event.source,
+        "gateway": item.gateway,
         "recipients": list(event.recipients),
         "answers": event.causationid,
         "accepted": item.receipt.accepted,
@@ -151,8 +152,12 @@ def described(item: Item) -> dict[str, Any]:
     }
 
 
+def _signed_by(shown: dict[str, Any]) -> str:
+    return f"（{shown['gateway']} 代签 signed）" if shown["gateway"] else ""
+
+
 def _print(shown: dict[str, Any]) -> None:
-    say(f"#{shown['position']} {shown['accepted']} {shown['type']}  来自 from {shown['source']}")
+    say(f"#{shown['position']} {shown['accepted']} {shown['type']}  来自 from {shown['source']}{_signed_by(shown)}")
     say(f"案件 case {shown['case']}  消息 message {shown['id']}  期限 due {shown['due'] or '—'}")
     say(pretty(shown["data"]))
     if "content" in shown:

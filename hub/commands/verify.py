@@ -48,6 +48,7 @@ def verify(
                 "message": entry.id,
                 "message_checked": compact is not None,
                 "source": entry.source,
+                "gateway": entry.gateway,
                 "type": entry.type,
                 "case": entry.subject,
                 "recipients": entry.recipients,

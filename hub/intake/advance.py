@@ -51,13 +51,16 @@ class Candidate(Job):
             digest, index, tree_size = known
             return Taken(index, tree_size, False) if digest == self.incoming.signing_digest else IdReused()
         try:
-            authorise(self.incoming, self.event, self.protocol, self.epoch, ledger.directory, ledger.now)
+            gateway = authorise(self.incoming, self.event, self.protocol, self.epoch, ledger.directory, ledger.now)
         except Fault as refusal:
             return refusal
-        return settle(ledger, self.protocol, self.event, self.incoming.compact.token, self.incoming.signing_digest)
+        token, digest = self.incoming.compact.token, self.incoming.signing_digest
+        return settle(ledger, self.protocol, self.event, token, digest, gateway)
 
 
-def settle(ledger: Ledger, protocol: Protocol, event: Event, token: bytes, signing_digest: bytes) -> Taken | Fault:
+def settle(
+    ledger: Ledger, protocol: Protocol, event: Event, token: bytes, signing_digest: bytes, gateway: str | None = None
+) -> Taken | Fault:
     """Let the message advance its case, and enter what follows; what the flow has against it otherwise."""
     before = ledger.cases.get(event.subject)
     opening = event.message in protocol.flow.opening
@@ -67,7 +70,7 @@ def settle(ledger: Ledger, protocol: Protocol, event: Event, token: bytes, signi
     outcome = flow.advance(protocol.flow, before, event, ledger.now, about)
     if not isinstance(outcome, Transition):
         return outcome
-    taken = enter(ledger, event, token, signing_digest, outcome.case, outcome.before, outcome.due)
+    taken = enter(ledger, event, token, signing_digest, outcome.case, outcome.before, outcome.due, gateway)
     if protocol.flow.hub_acts and (before is None or before.state != outcome.case.state):
         ledger.duties[event.subject] = (taken.index, flow.hub_acts_on(protocol.flow, outcome.case))
     return taken
@@ -81,7 +84,14 @@ def subject_case(protocol: Protocol, event: Event, directory: Directory, cases: 
 
 
 def enter(
-    ledger: Ledger, event: Event, token: bytes, signing_digest: bytes, case: Case, before: str | None, due: Due | None
+    ledger: Ledger,
+    event: Event,
+    token: bytes,
+    signing_digest: bytes,
+    case: Case,
+    before: str | None,
+    due: Due | None,
+    gateway: str | None = None,
 ) -> Taken:
     """Enter a message that leaves `case` as it is given: log entry, positions, step, parties."""
     digest = hashlib.sha256(token).digest()
@@ -98,6 +108,7 @@ def enter(
             recipients=positions,
             at=ledger.at,
             due=day.isoformat() if day else None,
+            gateway=gateway,
         )
     )
     provisional = due.provisional if due else False

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import time
 
 import asyncpg
 import msgspec
@@ -18,10 +19,10 @@ from hub.store import Connection, embedded
 from hub.store.queries import SQL
 from keys import jws
 from keys.jwk import SigningKey
-from protocols import envelope, flow
+from protocols import delegation, envelope, flow
 from protocols.flow import Case, Transition
 from protocols.loading import catalogue
-from tests.acceptance.outsider import Outsider
+from tests.acceptance.outsider import Outsider, uuid7
 from tests.conftest import RunningHub
 
 
@@ -44,10 +45,19 @@ def worked(hub: RunningHub) -> RunningHub:
     another = Outsider("440307-health", hub.url)
     hub.enrol([another.record()])
     hub.enrol([another.record() | {"jwks": {"keys": []}}])
+    now = int(time.time())
+    word = {"iss": here.id, "sub": there.id, "aud": "410000-hub", "jti": uuid7(), "iat": now, "nbf": now}
+    token = here.sign(json.dumps(word | {"exp": now + 3600, "scope": "mailbox"}).encode(), delegation.TYP, None)
+    assert here.call("POST", "/v1/delegations", token, "application/jose")[0] == 201
     return hub
 
 
 TAMPERINGS = {
+    "a delegation dropped": ("DELETE FROM delegation", "differs from the log"),
+    "a delegation ended": (
+        "UPDATE delegation SET ended = now(), ended_index = 5, ended_size = 9",
+        "differs from the log",
+    ),
     "a message changed": (
         "UPDATE message SET jws = jws || 'x' WHERE log_index = (SELECT max(log_index) FROM message)",
         "does not fit its digest",

@@ -40,3 +40,6 @@ SELECT count(*) FROM case_step;
 -- name: all_cases
 SELECT case_id, state, record FROM case_file
 WHERE $1::uuid IS NULL OR case_id > $1 ORDER BY case_id LIMIT $2;
+
+-- name: delegation_rows
+SELECT id, statement, log_index, ended_index FROM delegation;

@@ -51,3 +51,15 @@ SELECT log_index, tree_size FROM key_event WHERE organisation = $1 ORDER BY log_
 
 -- name: compromise_key
 UPDATE organisation_key SET compromised = least(coalesce(compromised, $3), $3) WHERE organisation = $1 AND kid = $2;
+
+-- name: delegations
+SELECT statement, log_index, ended FROM delegation ORDER BY log_index;
+
+-- name: delegation
+SELECT organisation, statement, log_index, tree_size, ended, ended_index, ended_size FROM delegation WHERE id = $1;
+
+-- name: add_delegation
+INSERT INTO delegation (id, organisation, statement, log_index, tree_size) VALUES ($1, $2, $3, $4, $5);
+
+-- name: end_delegation
+UPDATE delegation SET ended = $2, ended_index = $3, ended_size = $4 WHERE id = $1;
