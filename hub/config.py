@@ -70,6 +70,15 @@ class TrustSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     algorithms: tuple[str, ...] = ("Ed25519", "ES256")
 
 
+class AttachmentsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How large an attachment may be, how much may be unnamed by any message and for how many days; where they lie."""
+
+    largest: int = 4 << 30
+    unnamed: int = 16 << 30
+    days: int = 14
+    store: str | None = None
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -80,6 +89,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     protocols: ProtocolsSection = ProtocolsSection()
     log: LogSection = LogSection()
     trust: TrustSection = TrustSection()
+    attachments: AttachmentsSection = AttachmentsSection()
 
     def witnesses(self) -> list[Witness]:
         """The witnesses whose cosignatures are kept. Raises MalformedKey."""

@@ -158,3 +158,27 @@ def problem(fault: Fault, language: str = "zh") -> Problem:
         errors=msgspec.convert(errors, list[Finding]) if errors else UNSET,
         allowed_actions=actions if isinstance(actions, list) else UNSET,
     )
+
+
+class AttachmentMismatch(Fault):
+    """What was uploaded is not what its digest says; nothing of it was kept."""
+
+    code: ClassVar[str] = "attachment-mismatch"
+
+
+class RangeNotNext(Fault):
+    """The range does not begin where the upload stands; `received` says where that is."""
+
+    code: ClassVar[str] = "range-not-next"
+
+
+class RangeNotSatisfiable(Fault):
+    """There are no such bytes in the attachment."""
+
+    code: ClassVar[str] = "range-not-satisfiable"
+
+
+class StorageFull(Fault):
+    """There is no room for attachments at present; what came so far is kept where that is possible."""
+
+    code: ClassVar[str] = "storage-full"

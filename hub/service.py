@@ -12,12 +12,13 @@ import structlog
 from asyncpg import Record
 
 from hub import cases, mailbox, metrics, organisations
+from hub.attachments.keeping import Attachments
 from hub.bulletins.standing import Standing, standing
 from hub.errors import AcknowledgementInvalid, Forbidden, IdReused, NotFound, PurposeNeeded
 from hub.holders import Holders, Purpose, holdings, on
 from hub.identity import Identity
 from hub.intake import known
-from hub.intake.advance import Candidate, subject_case
+from hub.intake.advance import Candidate, digest_of, require_readable, subject_case
 from hub.intake.batch import Sequencer
 from hub.intake.decode import Incoming, decode
 from hub.intake.prove import Outcome
@@ -31,9 +32,10 @@ from hub.store.queries import SQL
 from keys import jwt
 from keys.cosignature import Witness
 from keys.errors import Fault, TokenInvalid
-from protocols import deadlines, entries, flow, receipt
+from protocols import attachments, deadlines, entries, flow, receipt
 from protocols.delegation import MAILBOX
 from protocols.entries import Accepted
+from protocols.envelope import Event
 from protocols.flow import Case, Transition
 from protocols.loading import Catalogue, Protocol
 from protocols.receipt import LogProof, Receipt
@@ -71,10 +73,11 @@ class Hub:
         name: dict[str, str],
         pool: Pool,
         catalogue: Catalogue,
+        attachments: Attachments,
         witnesses: Sequence[Witness] = (),
     ) -> None:
         self.identity, self.name, self.pool, self.catalogue = identity, name, pool, catalogue
-        self.witnesses = witnesses
+        self.witnesses, self.attachments = witnesses, attachments
         self.sequencer = Sequencer(pool, identity)
         self.waiters = Waiters()
         self.sequencer.on_commit = lambda ledger: self.waiters.wake([row.recipient for row in ledger.mailbox])
@@ -171,6 +174,7 @@ class Hub:
         if judged is None:
             return Preflight(problems)
         event, protocol = judged
+        problems += await self._attachment_problems(event, directory)
         known = await self._cases([event.subject, flow.subject_case(protocol.flow, event)])
         about = subject_case(protocol, event, directory, known)
         outcome = flow.advance(protocol.flow, known.get(event.subject), event, now, about)
@@ -178,6 +182,18 @@ class Hub:
             return Preflight([*problems, explained(outcome, protocol)])
         due = outcome.due.date.isoformat() if outcome.due else None
         return Preflight(problems) if problems else Preflight([], outcome.case.state, due)
+
+    async def _attachment_problems(self, event: Event, directory: Directory) -> list[Fault]:
+        digests = [digest_of(one) for one in attachments.named(event.data)]
+        readers: dict[bytes, set[str]] = {}
+        async with self.pool.acquire() as connection:
+            for row in await connection.fetch(SQL["attachment_readers"], digests):
+                readers.setdefault(row["digest"], set()).add(row["organisation"])
+        try:
+            require_readable(event, directory, readers)
+        except Fault as fault:
+            return [fault]
+        return []
 
     async def _cases(self, ids: Iterable[str | None]) -> dict[str, Case]:
         async with self.pool.acquire() as connection:

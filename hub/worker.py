@@ -17,6 +17,8 @@ from aiohttp import web
 from hub import config as configuration
 from hub import journal, succession
 from hub.api.app import application
+from hub.attachments.keeping import Attachments, Limits
+from hub.attachments.store import opened
 from hub.bulletins.duties import fulfil_for_ever
 from hub.expiry import sweep_for_ever
 from hub.identity import Identity, establish, hub_key
@@ -51,8 +53,10 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
     pool = await open_pool(dsn)
     async with pool.acquire() as connection:
         identity: Identity = await establish(connection, config.hub.id, hub_key(data))
+    limits = Limits(config.attachments.largest, config.attachments.unnamed, config.attachments.days)
     name = {"zh": config.hub.name_zh, "en": config.hub.name_en}
-    hub = Hub(identity, name, pool, config.catalogue(), config.witnesses())
+    attachments = Attachments(pool, opened(config.attachments.store, data), data / "attachments" / "incoming", limits)
+    hub = Hub(identity, name, pool, config.catalogue(), attachments, config.witnesses())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -69,6 +73,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
             tasks.create_task(fulfil_for_ever(pool, hub.sequencer, identity, hub.catalogue)),
             tasks.create_task(_carry_out_successions(pool, identity, hub.catalogue)),
             tasks.create_task(_keep_partitions(pool)),
+            tasks.create_task(attachments.collect_for_ever()),
         ]
         await runner.setup()
         await web.TCPSite(runner, config.server.host, port, reuse_port=True, backlog=BACKLOG).start()

@@ -12,6 +12,7 @@ import msgspec
 from keys import strict_json
 from keys.errors import MalformedJSON
 from protocols import bundling, flow_file
+from protocols.attachments import ATTACHMENTS
 from protocols.envelope import Event
 from protocols.flow_file import FlowFile, HorizontalFile, MessageDeclaration
 from protocols.refusals import CatalogueInvalid, SchemaMismatch, TypeUnknown
@@ -166,10 +167,10 @@ def _definitions(folder: Path) -> dict[str, Any]:
 
 def _with_sealed_part(path: Path, document: dict[str, Any]) -> dict[str, Any]:
     part = _json(FOLDER / "sealed.json")
-    names = ("sealed", "sealed_digest")
+    names = ("sealed", "sealed_digest", ATTACHMENTS)
     given: dict[str, dict[str, Any]] = {
         "properties": {name: {"$ref": f"#/$defs/{name}"} for name in names},
-        "dependentRequired": {"sealed": ["sealed_digest"], "sealed_digest": ["sealed"]},
+        "dependentRequired": {"sealed": ["sealed_digest"], "sealed_digest": ["sealed"], ATTACHMENTS: ["sealed"]},
         "$defs": part,
     }
     for keyword, ours in given.items():

@@ -157,3 +157,10 @@ class DelegationTaken(msgspec.Struct, frozen=True):
     id: str
     ended: bool
     log: LogProof
+
+
+class Received(msgspec.Struct, frozen=True):
+    """`PUT /v1/attachments/{sha256}`."""
+
+    received: int
+    complete: bool

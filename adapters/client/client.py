@@ -2,19 +2,21 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import UTC, date, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
 from adapters.client import answers, messages
 from adapters.client.answers import Acknowledged, Verdict
+from adapters.client.attachments import Attachments, Progress, Sealed
 from adapters.client.cases import Cases
 from adapters.client.composing import Composer
 from adapters.client.connection import JOSE, Call, Connection
 from adapters.client.cursor import Cursor
 from adapters.client.directory import Directory
 from adapters.client.faults import DeliveryInvalid, Refused
-from adapters.client.handover import MESSAGES, Handed, Handover
+from adapters.client.handover import MESSAGES, Handed, Handover, attachments_in
 from adapters.client.inbox import Inbox
 from adapters.client.messages import Draft, Item, Page, Sent
 from adapters.client.notary import Notary
@@ -25,6 +27,7 @@ from keys import jwt
 from keys.errors import Fault
 from keys.jwk import DecryptionKey, SigningKey, VerifyingKey
 from protocols import delegation, envelope, loading
+from protocols.attachments import ATTACHMENTS, Manifest
 from protocols.entries import Accepted, Succeeded
 from protocols.loading import BASE, Catalogue
 from protocols.receipt import Proven
@@ -58,6 +61,7 @@ class Client:
         self._notary = Notary(self._connection, hub_keys)
         self._directory = Directory(self._connection)
         self._outbox = Outbox(self._connection, self._notary)
+        self._attachments = Attachments(self._connection)
         self._signatories = Signatories(self._connection, self._notary, self._directory)
         self._inbox = Inbox(organisation, signing, self._connection, self._notary, self._signatories)
         self._catalogue = catalogue or loading.catalogue()
@@ -178,7 +182,9 @@ class Client:
         if self._handover.hands_over(f"{head.protocol}.{message}", f"{BASE}/{head.protocol}/{head.version}/{message}"):
             content = dict(content or {})
             if MESSAGES not in content:
-                content[MESSAGES] = await self._handover.originals(await self._cases.view(case))
+                content[MESSAGES] = originals = await self._handover.originals(await self._cases.view(case))
+                if handed := attachments_in(originals):
+                    data = data | {ATTACHMENTS: handed}
         return await self.prepare(f"{head.protocol}.{message}", case, named, data, content, causationid, check=check)
 
     async def send(
@@ -231,6 +237,24 @@ class Client:
         TypeUnknown, BadSeal, and with `check` DataInvalid for the sealed content.
         """
         return await self._composer.draft(type, case, recipients, data, content, causationid, expirytime, check)
+
+    async def attach(self, sealed: Sealed, progress: Progress = lambda done, size: None) -> Manifest:
+        """Upload a file that `attachments.seal` sealed, going on where an earlier try stood; its manifest.
+
+        `protocols.attachments.attached` puts manifests into both parts of the message that names them. A message must
+        name it within the hub's days, else it is collected. Raises Refused, Undecided, AnswerInvalid.
+        """
+        await self._attachments.upload(sealed, progress)
+        return sealed.manifest
+
+    async def fetch_attachment(
+        self, manifest: Manifest, into: Path, progress: Progress = lambda done, size: None
+    ) -> Path:
+        """Fetch a file by its manifest, from the sealed part of a message, into a folder; it is verified and opened.
+
+        Raises BadSeal where it is not what its sender sealed, Refused, Undecided.
+        """
+        return await self._attachments.fetch(manifest, into, progress)
 
     async def resend(self, message: Draft | bytes) -> Sent:
         """Send bytes that were signed before: taken once however often, always with the first receipt."""

@@ -38,6 +38,7 @@ class Call:
     token: bool = True
     wait: float = 0.0
     at_most: int = MAX_ANSWER
+    headers: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class Connection:
         return judge(call.expects, response.status, response.headers, content)
 
     def _headers(self, call: Call) -> dict[str, str]:
-        headers = {} if call.media is None else {"Content-Type": call.media}
+        headers = dict(call.headers or {}) | ({} if call.media is None else {"Content-Type": call.media})
         token = self._token() if call.token and self._token is not None else None
         return headers | ({} if token is None else {"Authorization": f"Bearer {token}"})
 

@@ -17,7 +17,7 @@ from keys import base64url, jwe, jws
 from keys.algorithms import EVERY_ALGORITHM
 from keys.errors import BadSeal, Fault
 from keys.jwk import DecryptionKey
-from protocols import sealing
+from protocols import attachments, sealing
 from protocols.envelope import Event
 from protocols.loading import Catalogue
 
@@ -128,3 +128,12 @@ def _content(plaintext: bytes, event: Event) -> dict[str, Any]:
         return sealing.read(plaintext, event.data["sealed_digest"], event.source, event.id, event.subject)
     except Fault:
         return {}
+
+
+def attachments_in(originals: Sequence[Mapping[str, str]]) -> list[str]:
+    """The attachments that messages handed over name: whoever is to read them must be named again."""
+    found: dict[str, None] = {}
+    for original in originals:
+        _, event = messages.read(original["jws"].encode())
+        found.update(dict.fromkeys(attachments.named(event.data)))
+    return list(found)

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from hub.api import (
+    attachments,
     cases,
     delegations,
     directory,
@@ -15,7 +16,7 @@ from hub.api import (
     protocols,
     statistics,
 )
-from hub.api.calls import HUB, Call
+from hub.api.calls import HUB, STREAMED, Call
 from hub.service import Hub
 
 MAX_BODY = 64 << 20
@@ -24,6 +25,7 @@ CALLS: tuple[Call, ...] = (
     *delegations.CALLS,
     *messages.CALLS,
     *mailboxes.CALLS,
+    *attachments.CALLS,
     *cases.CALLS,
     *protocols.CALLS,
     *statistics.CALLS,
@@ -38,6 +40,7 @@ def application(hub: Hub) -> web.Application:
     """The application that serves `hub`."""
     app = web.Application(middlewares=[problems.middleware], client_max_size=MAX_BODY)
     app[HUB] = hub
+    app[STREAMED] = frozenset(call.handler for call in CALLS if call.streams)
     app[openapi.DOCUMENT] = openapi.document(CALLS)
     for call in CALLS:
         app.router.add_route(call.method, call.path, call.handler)

@@ -11,13 +11,15 @@ from hub.errors import MediaTypeUnsupported, RequestMalformed, Unauthenticated
 from hub.organisations import Organisation
 from hub.service import Hub
 
-HUB = web.AppKey("hub", Hub)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+HUB = web.AppKey("hub", Hub)
+STREAMED = web.AppKey("streamed", frozenset[Handler])
 JSON = "application/json"
 JOSE = "application/jose"
 NDJSON = "application/x-ndjson"
 EVENT = "application/cloudevents+json"
 TEXT = "text/plain"
+OCTETS = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Call:
     body: tuple[str, ...] = ()
     token: bool = False
     tags: tuple[str, ...] = field(default=())
+    streams: bool = False
+    """Its body is read as it comes, however long it is."""
 
 
 async def caller(request: web.Request) -> Organisation:

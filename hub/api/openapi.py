@@ -9,13 +9,14 @@ import msgspec
 from aiohttp import web
 
 from hub import __version__
-from hub.api.calls import EVENT, JOSE, JSON, NDJSON, TEXT, Answer, Call, json
+from hub.api.calls import EVENT, JOSE, JSON, NDJSON, OCTETS, TEXT, Answer, Call, json
 from hub.errors import Problem
 from protocols.envelope import ENVELOPE
 
 DOCUMENT = web.AppKey("openapi", dict[str, Any])
 _REF = "#/components/schemas/{name}"
 _BODIES: dict[str, dict[str, Any]] = {
+    OCTETS: {"type": "string", "contentMediaType": OCTETS},
     JOSE: {"type": "string", "description": "RFC 7515 §7.1, compact JWS"},
     NDJSON: {"type": "string", "description": "一行一条 JWS · a compact JWS a line"},
     EVENT: {"$ref": "#/components/schemas/CloudEvent"},

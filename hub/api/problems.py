@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from hub import errors, metrics
-from hub.api.calls import Answer, Call, json
+from hub.api.calls import STREAMED, Answer, Call, json
 from hub.errors import (
     CATALOGUE,
     Entry,
@@ -74,7 +74,8 @@ async def _answered(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     try:
-        if (request.content_length or 0) > request.client_max_size:
+        streamed = request.match_info.handler in request.app[STREAMED]
+        if (request.content_length or 0) > request.client_max_size and not streamed:
             raise TooLarge()
         if any("\0" in text for text in (request.path, *request.query.values())):
             raise RequestMalformed("an address holds no NUL")
@@ -96,6 +97,8 @@ async def _answered(
         return response
     except web.HTTPException as error:
         return answer(RequestMalformed(error.reason), language(request))
+    except ConnectionResetError:
+        raise  # who asked is gone: there is nobody to answer
     except CONNECTION_LOST as error:
         logger.warning("database-away", error=type(error).__name__, path=request.path)
         return answer(Unavailable(), language(request))

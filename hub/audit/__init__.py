@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from hub.audit.attachments import Attachments
 from hub.audit.cases import Cases
 from hub.audit.mailboxes import Mailboxes
 from hub.audit.messages import Messages
@@ -66,6 +67,7 @@ async def audit(connection: Connection, key: VerifyingKey, catalogue: Catalogue 
             Messages(signers),
             mailboxes,
             Cases(head["hub"], catalogue or loading.catalogue()),
+            Attachments(),
         ]
         for first in range(0, head["size"], PAGE):
             page = await _read(connection, report, first, min(first + PAGE, head["size"]))

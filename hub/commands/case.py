@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from hub.commands.help_text import examples
 from hub.commands.options import (
     DEFAULT_PATIENCE,
     As,
+    Attach,
     Check,
     Hub,
     Json,
@@ -55,6 +57,7 @@ def open_(
         ),
     ],
     sealed: Sealed = None,
+    attach: Attach = None,
     participant: Annotated[
         list[str] | None,
         typer.Option("--participant", metavar="ORGANISATION", help="参与方，可重复。 Who takes part from the start."),
@@ -81,8 +84,9 @@ def open_(
         async with connected(Partner(hub, organisation, keys, passphrase_file, patience)) as client:
             recipients = [to, *(participant or [])]
             type, id = f"{protocol}.{message}", envelope.new_id()
-            draft = await client.prepare(type, id, recipients, open_part, content, check=check)
-            return await sending.deliver(client, draft, preflight, receipt, message_out)
+            async with sending.attached(client, keys, attach, open_part, content) as (said, sealed_part):
+                draft = await client.prepare(type, id, recipients, said, sealed_part, check=check)
+                return await sending.deliver(client, draft, preflight, receipt, message_out)
 
     sending.report(asyncio.run(work()), json)
 
@@ -107,6 +111,7 @@ def reply(
         typer.Option("--data", metavar="FILE|-", help="开放部分 JSON，默认为空。 The open part, else an empty one."),
     ] = None,
     sealed: Sealed = None,
+    attach: Attach = None,
     to: Annotated[
         list[str] | None,
         typer.Option("--to", metavar="ORGANISATION", help="接收机构，默认案件其他各方。 Recipients, else all others."),
@@ -129,10 +134,11 @@ def reply(
     async def work() -> Sent | None:
         async with connected(Partner(hub, organisation, keys, passphrase_file, patience)) as client:
             cause = answers or _last_of_others(await client.case(case), organisation)
-            draft = await client.prepare_reply(
-                case, message, open_part, content, recipients=to, causationid=cause, check=check
-            )
-            return await sending.deliver(client, draft, preflight, receipt, message_out)
+            async with sending.attached(client, keys, attach, open_part, content) as (said, sealed_part):
+                draft = await client.prepare_reply(
+                    case, message, said, sealed_part, recipients=to, causationid=cause, check=check
+                )
+                return await sending.deliver(client, draft, preflight, receipt, message_out)
 
     sending.report(asyncio.run(work()), json)
 
@@ -257,6 +263,31 @@ def list_(
         return
     columns = ("编号 id", "状态 state", "期限 due", "发起方 opener", "协办方 responder", "更新 updated")
     table(columns, ((c.get("id"), _title(c), _due(c), *map(c.get, ("opener", "responder", "updated"))) for c in found))
+
+
+@app.command(epilog=examples("xieban case attachments CASE --into ~/files"))
+def attachments(
+    hub: Hub,
+    organisation: As,
+    keys: Keys,
+    case: CaseId,
+    into: Annotated[Path, typer.Option(metavar="DIR", help="保存到此目录。 The folder for the files.")],
+    passphrase_file: Passphrase = None,
+    patience: Patience = DEFAULT_PATIENCE,
+    json: Json = False,
+) -> None:
+    """取得案件的全部附件，逐块核对后解密。 Fetch every attachment of a case, each verified before it is opened."""
+
+    async def work() -> list[dict[str, Any]]:
+        async with connected(Partner(hub, organisation, keys, passphrase_file, patience), opening=True) as client:
+            return [one async for one in sending.fetched(client, case, into)]
+
+    found = asyncio.run(work())
+    if json:
+        as_json({"items": found})
+        return
+    table(("文件 file", "字节 bytes", "来自 source", "消息 message"),
+          ((one["file"], one["size"], one["source"], one["message"]) for one in found))  # fmt: skip
 
 
 def _last_of_others(view: dict[str, Any], organisation: str) -> str | None:

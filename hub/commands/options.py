@@ -97,4 +97,12 @@ MessageOut = Annotated[
         help="发送前保存已签名的原始消息，可用 send --resend 重发。 Keep the signed bytes before they are sent.",
     ),
 ]
+Attach = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--attach",
+        metavar="FILE",
+        help="附件，可重复；加密上传，枢纽读不到。 To attach, sealed: the hub can't read it; repeatable.",
+    ),
+]
 DEFAULT_PATIENCE = 20.0

@@ -1,7 +1,7 @@
 """Step 6, under the log's lock: the message advances its case, and all that follows is entered in the ledger."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from hub.errors import IdReused
@@ -10,7 +10,8 @@ from hub.intake.decode import Incoming
 from hub.intake.ledger import Job, Ledger, MailboxRow, MessageRow, Taken
 from hub.organisations import Directory
 from keys.errors import Fault
-from protocols import flow
+from protocols import attachments, flow
+from protocols.attachments import AttachmentUnknown
 from protocols.deadlines import Due
 from protocols.entries import Accepted
 from protocols.envelope import Event
@@ -40,6 +41,11 @@ class Candidate(Job):
         return (self.event.subject,) if about is None else (self.event.subject, about)
 
     @property
+    def attachments(self) -> list[bytes]:
+        """The attachments it hands on."""
+        return [digest_of(one) for one in attachments.named(self.event.data)]
+
+    @property
     def message(self) -> tuple[str, str]:
         """What it is known by."""
         return self.event.source, self.event.id
@@ -52,10 +58,42 @@ class Candidate(Job):
             return Taken(index, tree_size, False) if digest == self.incoming.signing_digest else IdReused()
         try:
             gateway = authorise(self.incoming, self.event, self.protocol, self.epoch, ledger.directory, ledger.now)
+            require_readable(self.event, ledger.directory, ledger.readers)
         except Fault as refusal:
             return refusal
         token, digest = self.incoming.compact.token, self.incoming.signing_digest
-        return settle(ledger, self.protocol, self.event, token, digest, gateway)
+        taken = settle(ledger, self.protocol, self.event, token, digest, gateway)
+        if isinstance(taken, Taken):
+            self._give(ledger, taken.index)
+        return taken
+
+    def _give(self, ledger: Ledger, index: int) -> None:
+        for digest in self.attachments:
+            ledger.uses.append((digest, self.event.subject, index))
+            for name in (self.event.source, *self.event.recipients):
+                ledger.readers[digest].add(name)
+                ledger.grants.append((digest, name))
+
+
+def require_readable(event: Event, directory: Directory, readers: Mapping[bytes, Collection[str]]) -> None:
+    """Raise AttachmentUnknown for every attachment that the sender could not read itself.
+
+    Naming one gives it to all recipients: nobody gives away what was never given to it.
+    """
+    named = attachments.named(event.data)
+    own = directory.lineage(event.source) if named else []
+    findings = [
+        {"pointer": f"/data/attachments/{number}", "message": "not uploaded here by, nor ever given to, the sender"}
+        for number, one in enumerate(named)
+        if set(own).isdisjoint(readers.get(digest_of(one), ()))
+    ]
+    if findings:
+        raise AttachmentUnknown(findings)
+
+
+def digest_of(named: str) -> bytes:
+    """The 32 bytes of `sha-256:<hex>`, as the schema has it."""
+    return bytes.fromhex(named.removeprefix("sha-256:"))
 
 
 def settle(

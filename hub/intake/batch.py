@@ -177,6 +177,9 @@ class Sequencer:
             for row in await connection.fetch(SQL["cases"], cases):
                 case = _case_decoder.decode(row["record"])
                 ledger.cases[case.id] = case
+        if digests := list(set(chain.from_iterable(job.attachments for job in jobs))):
+            for row in await connection.fetch(SQL["attachment_readers"], digests):
+                ledger.readers.setdefault(row["digest"], set()).add(row["organisation"])
         names = list(set(chain.from_iterable(job.recipients for job in jobs)))
         for row in await connection.fetch(SQL["counters"], names):
             ledger.counters[row["recipient"]] = Counter(row["last"], row["handed"], row["fetched"], row["acknowledged"])

@@ -37,6 +37,11 @@ class Job:
         return ()
 
     @property
+    def attachments(self) -> Sequence[bytes]:
+        """The digests of the attachments it names."""
+        return ()
+
+    @property
     def message(self) -> tuple[str, str] | None:
         """The `(source, id)` under which it may be known already."""
         return None
@@ -112,6 +117,10 @@ class Ledger:
     changed_cases: dict[str, tuple[Case, Any]] = field(default_factory=dict)
     expired: list[tuple[str, int]] = field(default_factory=list)
     links: list[tuple[str, str]] = field(default_factory=list)
+    readers: dict[bytes, set[str]] = field(default_factory=dict)
+    """Who may read an attachment, by its digest; what this batch gives out is in it."""
+    uses: list[tuple[bytes, str, int]] = field(default_factory=list)
+    grants: list[tuple[bytes, str]] = field(default_factory=list)
     duties: dict[str, tuple[int, date | None]] = field(default_factory=dict)
     """Cases whose state changed where the hub may act: by which entry, and on which day it is to look (None: never)."""
     at: str = field(init=False)

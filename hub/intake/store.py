@@ -36,6 +36,8 @@ async def store(
     await _messages(connection, ledger, size)
     await _cases(connection, ledger)
     await _mailboxes(connection, ledger, size)
+    if ledger.uses:
+        await connection.execute(SQL["add_uses"], *_columns(ledger.uses), *_columns(ledger.grants))
     if tiles:
         columns = ([t.level for t in tiles], [t.index for t in tiles], [t.hashes for t in tiles])
         await connection.execute(SQL["add_tiles"], *columns, [t.root for t in tiles])

@@ -1,5 +1,6 @@
 """Every call by every kind of caller: who gets what, as one table."""
 
+import hashlib
 import json
 import urllib.error
 import urllib.request
@@ -45,6 +46,7 @@ class World:
     callers: dict[str, Outsider]
     case: str
     message: str
+    attachment: str
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,10 @@ def world(hub: RunningHub) -> World:
     }
     hub.enrol([caller.record() for caller in callers.values()])
     case, event, _ = callers["opener"].open_case(callers["responder"])
-    return World(callers, case, f"411002-health/{event['id']}")
+    attachment = hashlib.sha256(b"sealed").hexdigest()
+    path = f"/v1/attachments/{attachment}"
+    assert callers["opener"].call("PUT", path, b"sealed", "application/octet-stream")[0] == 201
+    return World(callers, case, f"411002-health/{event['id']}", attachment)
 
 
 PARTIES = {"opener": 200, "responder": 200}
@@ -80,6 +85,7 @@ WITH_TOKEN: dict[str, tuple[Callable[[World], str], dict[str, int]]] = {
         lambda w: "/v1/statistics/bulletins?period=2026-01&lead=411002-health",
         {"opener": 200, "opener's supervisor": 200},
     ),
+    "/v1/attachments/{sha256}": (lambda w: f"/v1/attachments/{w.attachment}", {"opener": 200}),
     "/v1/mailbox": (lambda w: "/v1/mailbox", ALL),
     "/log/tile/{path:.+}": (lambda w: "/log/tile/entries/000.p/3", {"auditor": 200}),
 }

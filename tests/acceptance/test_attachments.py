@@ -1,0 +1,302 @@
+"""Attachments: sealed, uploaded in parts, read by whom a message gives them, collected when none does."""
+
+import hashlib
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from adapters.client import Client, Refused
+from adapters.client.attachments import Sealed, seal
+from hub import processes
+from hub.attachments.keeping import Attachments, Limits
+from hub.attachments.store import Directory
+from hub.commands import beside
+from hub.config import Config
+from hub.worker import open_pool
+from keys import jwt
+from keys.errors import BadSeal
+from protocols import attachments, envelope
+from protocols.attachments import Manifest
+from tests.acceptance.bureaus import Bureau, audited, content, enrolled, example, mailbox, said
+from tests.conftest import RunningHub, running_hub
+
+HERE, THERE, THIRD = Bureau("411002-health"), Bureau("440306-health"), Bureau("440307-health")
+ABOVE = Bureau("411000-supervision", roles=("supervisor",))
+HERE.superior = ABOVE.id
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+    config = tmp_path_factory.mktemp("config") / "config.toml"
+    config.write_text("[attachments]\nlargest = 40_000_000\nunnamed = 60_000_000\n")
+    with running_hub("--config", str(config), "--workers", "2") as running:
+        enrolled(running, HERE, THERE, THIRD, ABOVE)
+        yield running
+        assert audited(running) == ""
+
+
+def sealed_file(folder: Path, size: int = 3_000_000, name: str = "工资表.pdf") -> tuple[Path, Sealed]:
+    file = folder / name
+    file.write_bytes(os.urandom(size))
+    return file, seal(file, folder / "sealed")
+
+
+def put(
+    who: Bureau, digest: str, body: bytes, span: str | None = None, **headers: str
+) -> tuple[int, dict[str, Any], Any]:
+    return call("PUT", who, digest, body, **(headers | ({"Content-Range": span} if span else {})))
+
+
+def call(method: str, who: Bureau, digest: str, body: bytes | None = None, **headers: str) -> tuple[int, Any, Any]:
+    token = jwt.bearer(who.id, "410000-hub", who.signing, datetime.now(UTC))
+    request = urllib.request.Request(f"{who.url}/v1/attachments/{digest}", body, method=method)
+    request.add_header("Authorization", f"Bearer {token}")
+    request.add_header("Content-Type", "application/octet-stream")
+    for name, value in headers.items():
+        request.add_header(name.replace("_", "-"), value)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            got = answer.read()
+            return answer.status, json.loads(got) if method == "PUT" else got, answer.headers
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read()), error.headers
+
+
+async def sent_with(client: Client, to: Bureau, *files: Manifest) -> str:
+    data, part = attachments.attached(
+        example("case-assistance", "request"), dict(content("case-assistance", "request") or {}, attachments=[]), files
+    )
+    return (await client.send("case-assistance.request", envelope.new_id(), [to.id], data, part, check=True)).case
+
+
+async def test_a_file_reaches_the_other_side_and_nobody_else(hub: RunningHub, tmp_path: Path) -> None:
+    file, sealed = sealed_file(tmp_path)
+    told: list[tuple[int, int]] = []
+    async with HERE.client() as here:
+        manifest = await here.attach(sealed, lambda done, size: told.append((done, size)))
+        digest = manifest.attachment.removeprefix("sha-256:")
+        assert told[-1][0] == told[-1][1] == sealed.blob.stat().st_size
+        assert [call("GET", who, digest)[0] for who in (HERE, THERE, THIRD, ABOVE)] == [200, 403, 403, 403]
+        case = await sent_with(here, THERE, manifest)
+    assert [call("GET", who, digest)[0] for who in (HERE, THERE, THIRD, ABOVE)] == [200, 200, 403, 403]
+    async with THERE.client() as there:
+        item = (await mailbox(THERE))[-1]
+        (got,) = attachments.manifests(there.unseal(item))
+        found = await there.fetch_attachment(got, tmp_path / "there")
+        again = await there.fetch_attachment(got, tmp_path / "there")
+    assert (found.name, found.read_bytes()) == ("工资表.pdf", file.read_bytes())
+    assert again.name == "工资表 (2).pdf" and sorted(os.listdir(tmp_path / "there")) == sorted([found.name, again.name])
+    # What the hub holds is not the file, nor anything of its name.
+    kept = [path for path in (hub.data / "attachments" / "kept").rglob("*") if path.is_file()]
+    assert any(path.read_bytes() == sealed.blob.read_bytes() for path in kept)
+    assert file.read_bytes()[:64] not in sealed.blob.read_bytes()
+    # Handed over with the case, the newcomer reads what the author sealed, and fetches it itself.
+    await said(THERE, case, "case-assistance", "accept")
+    async with THERE.client() as there:
+        forward = example("case-assistance", "forward", to=THIRD.id)
+        await there.reply_in(case, "forward", forward, content("case-assistance", "forward"))
+    async with THIRD.client() as third:
+        item = (await mailbox(THIRD))[-1]
+        (one,) = [m for handed in await third.handed_over(item) for m in attachments.manifests(handed.content)]
+        assert (await third.fetch_attachment(one, tmp_path / "third")).read_bytes() == file.read_bytes()
+
+
+async def test_naming_a_digest_gives_nobody_what_its_sender_never_had(hub: RunningHub, tmp_path: Path) -> None:
+    _, sealed = sealed_file(tmp_path)
+    digest = sealed.manifest.attachment.removeprefix("sha-256:")
+    async with HERE.client() as here, THIRD.client() as third:
+        for client in (here, third):
+            with pytest.raises(Refused) as refused:
+                await sent_with(client, THERE, sealed.manifest)
+            assert refused.value.reason == "attachment-unknown"
+        await here.attach(sealed)
+        with pytest.raises(Refused):
+            await sent_with(third, HERE, sealed.manifest)
+        data, part = attachments.attached(
+            example("case-assistance", "request"), content("case-assistance", "request") or {}, [sealed.manifest]
+        )
+        draft = await third.prepare("case-assistance.request", envelope.new_id(), [HERE.id], data, part)
+        problems = (await third.preflight(draft)).problems
+        assert [problem["type"] for problem in problems] == ["/problems/attachment-unknown"]
+        # To have it, one sends every byte: the digest alone, or a part, is not enough.
+        status, said_so, _ = put(THIRD, digest, b"", f"bytes */{sealed.blob.stat().st_size}")
+        assert (status, said_so["received"]) == (202, 0)
+        assert call("GET", THIRD, digest)[0] == 403
+        assert put(THIRD, digest, sealed.blob.read_bytes())[0] == 201
+        assert call("GET", THIRD, digest)[0] == 200
+
+
+async def test_an_upload_goes_on_where_it_stood_after_the_hub_was_killed(tmp_path: Path) -> None:
+    with running_hub() as hub:
+        enrolled(hub, HERE, THERE)
+        _, sealed = sealed_file(tmp_path, 6_000_000)
+        blob, digest = sealed.blob.read_bytes(), sealed.manifest.attachment.removeprefix("sha-256:")
+        status, said_so, headers = put(HERE, digest, blob[:5_000_000], f"bytes 0-4999999/{len(blob)}")
+        assert (status, said_so["received"], headers["Range"]) == (202, 5_000_000, "bytes=0-4999999")
+        hub.process.kill()
+        hub.process.wait()
+        hub.start()
+        assert put(HERE, digest, b"", f"bytes */{len(blob)}")[1]["received"] == 5_000_000
+        for span in (f"bytes 0-9/{len(blob)}", f"bytes 5000001-5000010/{len(blob)}"):
+            status, problem, _ = put(HERE, digest, bytes(10), span)
+            assert (status, problem["type"], problem["received"]) == (409, "/problems/range-not-next", 5_000_000)
+        told: list[int] = []
+        async with HERE.client() as here:
+            await here.attach(sealed, lambda done, size: told.append(done))
+        assert told[0] == 5_000_000
+        assert put(HERE, digest, blob)[0] == 200
+        assert put(HERE, digest, b"", f"bytes */{len(blob)}")[0] == 200
+        assert [path.name for path in (hub.data / "attachments" / "incoming").iterdir()] == []
+        HERE.url = THERE.url = hub.url
+
+
+def test_what_does_not_fit_is_refused_by_name_and_nothing_is_kept(hub: RunningHub) -> None:
+    for who in (HERE, THERE, THIRD, ABOVE):
+        who.url = hub.url
+    body = os.urandom(1000)
+    right, wrong = hashlib.sha256(body).hexdigest(), hashlib.sha256(b"another").hexdigest()
+    expected = [
+        (put(HERE, wrong, body), 422, "attachment-mismatch"),
+        (put(HERE, wrong, b""), 422, "attachment-mismatch"),
+        (put(HERE, right, body, "bytes 0-10/1000"), 400, "request-malformed"),
+        (put(HERE, right, body, "bytes 0-999/999"), 400, "request-malformed"),
+        (put(HERE, right, body, "bytes */1000"), 400, "request-malformed"),
+        (put(HERE, right, body, "lines 0-999/1000"), 400, "request-malformed"),
+        (put(HERE, right, body, "bytes 0-999/40000001"), 413, "too-large"),
+        (put(HERE, right, body, Content_Encoding="gzip"), 400, "request-malformed"),
+        (put(HERE, right.upper(), body), 404, "not-found"),
+        (put(HERE, "x", body), 404, "not-found"),
+        (call("GET", HERE, right), 404, "not-found"),
+    ]
+    for (status, problem, _), code, name in expected:
+        assert (status, problem["type"]) == (code, f"/problems/{name}"), problem
+    assert put(HERE, wrong, b"", "bytes */1000")[1]["received"] == 0
+    assert put(HERE, right, body)[0] == 201
+
+
+def test_ranges_are_read_as_http_has_them(hub: RunningHub) -> None:
+    body = os.urandom(100_000)
+    digest = hashlib.sha256(body).hexdigest()
+    assert put(HERE, digest, body)[0] == 201
+    for header, part in {
+        "bytes=0-9": body[:10],
+        "bytes=99990-": body[99_990:],
+        "bytes=-7": body[-7:],
+        "bytes=99999-200000": body[99_999:],
+        "bytes=-200000": body,
+    }.items():
+        status, got, headers = call("GET", HERE, digest, Range=header)
+        assert (status, got) == (206, part), header
+        first = body.index(part)
+        assert headers["Content-Range"] == f"bytes {first}-{first + len(part) - 1}/100000"
+    for header in ("bytes=0-1,3-4", "lines=1-2"):
+        assert call("GET", HERE, digest, Range=header)[:2] == (200, body)
+    assert call("GET", HERE, digest, Range="bytes=100000-")[0] == 416
+
+
+def test_what_nobody_names_is_bounded(hub: RunningHub) -> None:
+    size, statuses = 30_000_000, []
+    for _ in range(3):
+        statuses.append(put(ABOVE, hashlib.sha256(os.urandom(8)).hexdigest(), b"x", f"bytes 0-0/{size}")[0])
+    assert statuses == [202, 202, 202]  # announced only
+    for _ in range(2):
+        body = os.urandom(size)
+        assert put(ABOVE, hashlib.sha256(body).hexdigest(), body)[0] == 201
+    status, problem, _ = put(ABOVE, hashlib.sha256(b"x").hexdigest(), b"x")
+    assert (status, problem["type"]) == (413, "/problems/too-large")
+
+
+async def test_what_was_altered_on_the_way_is_not_opened(hub: RunningHub, tmp_path: Path) -> None:
+    _, sealed = sealed_file(tmp_path, 2_500_000)
+    lines = sealed.blob.read_bytes().splitlines(keepends=True)
+    forgeries = {
+        "swapped": [lines[1], lines[0], lines[2]],
+        "dropped": lines[:2],
+        "doubled": [*lines, lines[2]],
+        "changed": [lines[0], lines[1][:-5] + b"AAAA\n", lines[2]],
+    }
+    async with HERE.client() as here:
+        for name, forged in forgeries.items():
+            blob = b"".join(forged)
+            digest = hashlib.sha256(blob).hexdigest()
+            assert put(HERE, digest, blob)[0] == 201
+            # Even with a digest that fits what is stored, it is not what the sender sealed.
+            manifest = msgspec.structs.replace(sealed.manifest, attachment=f"sha-256:{digest}")
+            with pytest.raises(BadSeal):
+                await here.fetch_attachment(manifest, tmp_path / name)
+            assert not list((tmp_path / name).iterdir())
+        await here.attach(sealed)
+        for change in ({"digest": "sha-256:" + "0" * 64}, {"size": 2_500_001}, {"key": "A" * 43}, {"chunks": 9}):
+            with pytest.raises(BadSeal):
+                await here.fetch_attachment(msgspec.structs.replace(sealed.manifest, **change), tmp_path / "wrong")
+        for name in ("../../../etc/passwd", "/etc/passwd", "..", "", "a\0b", "\u202e.exe", "."):
+            named = msgspec.structs.replace(sealed.manifest, name=name)
+            found = await here.fetch_attachment(named, tmp_path / "names")
+            assert found.parent == tmp_path / "names" and found.exists()
+
+
+async def test_what_no_message_names_is_collected_and_what_one_names_stays(tmp_path: Path) -> None:
+    with running_hub() as hub:
+        enrolled(hub, HERE, THERE)
+        (tmp_path / "a").mkdir()
+        (_, named), (_, unnamed) = sealed_file(tmp_path), sealed_file(tmp_path / "a")
+        async with HERE.client() as here:
+            await here.attach(named)
+            await here.attach(unnamed)
+            await sent_with(here, THERE, named.manifest)
+        kept = hub.data / "attachments" / "kept"
+        put(HERE, "0" * 64, b"x", "bytes 0-0/2")
+        async with processes.attached(hub.data, Config()) as dsn, beside.database(hub.data, Config()) as connection:
+            pool = await open_pool(dsn)
+            keeping = Attachments(pool, Directory(kept), hub.data / "attachments" / "incoming", Limits(9, 9, 14))
+            assert await keeping.collect() == 0
+            await connection.execute("UPDATE attachment SET uploaded = now() - interval '15 days'")
+            for path in keeping.incoming.iterdir():
+                os.utime(path, (0, 0))
+            assert await keeping.collect() == 1
+            await pool.close()
+        assert len([path for path in kept.rglob("*") if path.is_file()]) == 1 and not list(keeping.incoming.iterdir())
+        digests = [one.manifest.attachment.removeprefix("sha-256:") for one in (named, unnamed)]
+        assert [call("GET", THERE, digest)[0] for digest in digests] == [200, 404]
+        assert call("GET", HERE, digests[1])[0] == 404
+        assert audited(hub) == ""
+        # Gone from the store behind the hub's back: said, and not a wrong file.
+        next(path for path in kept.rglob("*") if path.is_file()).unlink()
+        assert call("GET", THERE, digests[0])[0] == 503
+
+
+def test_the_commands_attach_and_fetch(hub: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XIEBAN_PASSPHRASE", "a passphrase of this test")
+    stores = {}
+    for me in ("411005-health", "440305-health"):
+        stores[me] = ("--hub", hub.url, "--as", me, "--keys", str(tmp_path / me))
+        names = ("--json", "--organisation", me, "--name-zh", "卫健委", "--name-en", "Health")
+        hub.enrol(json.loads(hub.run("keys", "new", "--keys", str(tmp_path / me), *names).stdout))
+    here, there = stores
+    (tmp_path / "data.json").write_text(json.dumps(example("case-assistance", "request")))
+    part = {k: v for k, v in (content("case-assistance", "request") or {}).items() if k != "attachments"}
+    (tmp_path / "sealed.json").write_text(json.dumps(part))
+    file = tmp_path / "证据 1.bin"
+    file.write_bytes(os.urandom(1_200_000))
+    data = ("--data", str(tmp_path / "data.json"))
+    opening = ("case", "open", *stores[here], "--to", there, *data, "--attach", str(file), "--json")
+    without = hub.run(*opening)
+    assert without.returncode != 0 and "--sealed" in without.stderr and "Traceback" not in without.stderr
+    done = hub.run(*opening, "--sealed", str(tmp_path / "sealed.json"))
+    assert done.returncode == 0, done.stderr
+    assert not list((tmp_path / here / "attachments").iterdir())
+    case = json.loads(done.stdout)["case"]
+    got = hub.run("case", "attachments", case, *stores[there], "--into", str(tmp_path / "got"), "--json")
+    assert got.returncode == 0, got.stderr
+    (item,) = json.loads(got.stdout)["items"]
+    assert Path(item["file"]).read_bytes() == file.read_bytes() and Path(item["file"]).name == file.name
+    lost = hub.run(*opening[:-3], "--attach", str(tmp_path / "none"), "--sealed", str(tmp_path / "sealed.json"))
+    assert lost.returncode == 1 and "attachment-unreadable" in lost.stderr and "Traceback" not in lost.stderr
