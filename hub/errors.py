@@ -112,54 +112,6 @@ class Internal(Fault):
     code: ClassVar[str] = "internal"
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """One thing that does not fit: a JSON Pointer (RFC 6901) into the message, and what is wrong there."""
-
-    pointer: str
-    message: str
-
-
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One problem: its HTTP status and its texts in both languages."""
-
-    status: int
-    zh: str
-    en: str
-    retryable: bool = False
-
-
-CATALOGUE: dict[str, Entry] = msgspec.convert(
-    tomllib.loads(resources.files("hub").joinpath("problems.toml").read_text("utf-8")), dict[str, Entry]
-)
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """An RFC 9457 problem; `errors` says where with JSON Pointers, `allowed_actions` what the case takes instead."""
-
-    type: str
-    status: int
-    title: str
-    detail: str
-    retryable: bool
-    errors: list[Finding] | UnsetType = UNSET
-    allowed_actions: list[Any] | UnsetType = UNSET
-
-
-def problem(fault: Fault, language: str = "zh") -> Problem:
-    """The problem of a fault that the catalogue has; `language` is "zh" or "en"."""
-    entry = CATALOGUE[fault.code]
-    errors, actions = fault.data.get("errors"), fault.data.get("allowed_actions")
-    return Problem(
-        type=f"/problems/{fault.code}",
-        status=entry.status,
-        title=entry.en if language == "en" else entry.zh,
-        detail=fault.detail,
-        retryable=entry.retryable,
-        errors=msgspec.convert(errors, list[Finding]) if errors else UNSET,
-        allowed_actions=actions if isinstance(actions, list) else UNSET,
-    )
-
-
 class AttachmentMismatch(Fault):
     """What was uploaded is not what its digest says; nothing of it was kept."""
 
@@ -182,3 +134,58 @@ class StorageFull(Fault):
     """There is no room for attachments at present; what came so far is kept where that is possible."""
 
     code: ClassVar[str] = "storage-full"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that does not fit: a JSON Pointer (RFC 6901) into the message, and what is wrong there."""
+
+    pointer: str
+    message: str
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One problem: its HTTP status and its texts in both languages."""
+
+    status: int
+    zh: str
+    en: str
+    retryable: bool = False
+
+
+CATALOGUE: dict[str, Entry] = msgspec.convert(
+    tomllib.loads(resources.files("hub").joinpath("problems.toml").read_text("utf-8")), dict[str, Entry]
+)
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An RFC 9457 problem.
+
+    `errors` says where with JSON Pointers, `allowed_actions` what the case takes instead, `received` how many bytes
+    of an upload are here.
+    """
+
+    type: str
+    status: int
+    title: str
+    detail: str
+    retryable: bool
+    errors: list[Finding] | UnsetType = UNSET
+    allowed_actions: list[Any] | UnsetType = UNSET
+    received: int | UnsetType = UNSET
+
+
+def problem(fault: Fault, language: str = "zh") -> Problem:
+    """The problem of a fault that the catalogue has; `language` is "zh" or "en"."""
+    entry = CATALOGUE[fault.code]
+    errors, actions = fault.data.get("errors"), fault.data.get("allowed_actions")
+    received = fault.data.get("received")
+    return Problem(
+        type=f"/problems/{fault.code}",
+        status=entry.status,
+        title=entry.en if language == "en" else entry.zh,
+        detail=fault.detail,
+        retryable=entry.retryable,
+        errors=msgspec.convert(errors, list[Finding]) if errors else UNSET,
+        allowed_actions=actions if isinstance(actions, list) else UNSET,
+        received=received if isinstance(received, int) else UNSET,
+    )

@@ -43,6 +43,8 @@ class Organisation(msgspec.Struct, frozen=True):
     name: Name
     superior: str | None
     roles: list[str]
+    algorithms: list[str] = []
+    """What it may sign with; a hub of an earlier version does not say."""
 
 
 class Organisations(msgspec.Struct, frozen=True):

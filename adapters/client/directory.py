@@ -49,7 +49,7 @@ class Directory:
         return found
 
     async def listing(self) -> list[dict[str, Any]]:
-        """Every organisation: `id`, `name`, `superior`, `roles`."""
+        """Every organisation: `id`, `name`, `superior`, `roles`, `algorithms`."""
         found = answers.read(await self._connection.call(Call("GET", "/v1/organisations")), answers.Organisations)
         return [msgspec.to_builtins(one) for one in found.items]
 

@@ -35,12 +35,13 @@ class HubDocument(msgspec.Struct, frozen=True):
 
 
 class Organisation(msgspec.Struct, frozen=True):
-    """An organisation of the directory."""
+    """An organisation of the directory; `algorithms` are those it may sign with."""
 
     id: str
     name: dict[str, str]
     superior: str | None
     roles: list[str]
+    algorithms: list[str]
 
 
 class Organisations(msgspec.Struct, frozen=True):
@@ -77,7 +78,7 @@ async def organisation(request: web.Request) -> web.Response:
     """`GET /v1/organisations/{id}`."""
     hub = request.app[HUB]
     if request.match_info["id"] == hub.identity.hub:
-        return json(Organisation(hub.identity.hub, hub.name, None, ["hub"]))
+        return json(Organisation(hub.identity.hub, hub.name, None, ["hub"], ["Ed25519"]))
     return json(_organisation(await _find(request)))
 
 
@@ -109,7 +110,7 @@ async def _find(request: web.Request) -> Known:
 
 
 def _organisation(found: Known) -> Organisation:
-    return Organisation(found.id, dict(found.name), found.superior, sorted(found.roles))
+    return Organisation(found.id, dict(found.name), found.superior, sorted(found.roles), sorted(found.algorithms))
 
 
 CALLS = (

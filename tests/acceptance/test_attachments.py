@@ -186,17 +186,16 @@ def test_ranges_are_read_as_http_has_them(hub: RunningHub) -> None:
     body = os.urandom(100_000)
     digest = hashlib.sha256(body).hexdigest()
     assert put(HERE, digest, body)[0] == 201
-    for header, part in {
-        "bytes=0-9": body[:10],
-        "bytes=99990-": body[99_990:],
-        "bytes=-7": body[-7:],
-        "bytes=99999-200000": body[99_999:],
-        "bytes=-200000": body,
-    }.items():
+    for header, first, end in (
+        ("bytes=0-9", 0, 10),
+        ("bytes=99990-", 99_990, 100_000),
+        ("bytes=-7", 99_993, 100_000),
+        ("bytes=99999-200000", 99_999, 100_000),
+        ("bytes=-200000", 0, 100_000),
+    ):
         status, got, headers = call("GET", HERE, digest, Range=header)
-        assert (status, got) == (206, part), header
-        first = body.index(part)
-        assert headers["Content-Range"] == f"bytes {first}-{first + len(part) - 1}/100000"
+        assert (status, got) == (206, body[first:end]), header
+        assert headers["Content-Range"] == f"bytes {first}-{end - 1}/100000"
     for header in ("bytes=0-1,3-4", "lines=1-2"):
         assert call("GET", HERE, digest, Range=header)[:2] == (200, body)
     assert call("GET", HERE, digest, Range="bytes=100000-")[0] == 416
