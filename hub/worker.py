@@ -23,6 +23,7 @@ from hub.bulletins.duties import fulfil_for_ever
 from hub.expiry import sweep_for_ever
 from hub.identity import Identity, establish, hub_key
 from hub.service import Hub
+from hub.snapshot.publishing import publish, publish_for_ever
 from hub.store import CONNECTION_LOST, Pool, partitions
 from protocols.loading import Catalogue
 
@@ -53,6 +54,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
     pool = await open_pool(dsn)
     async with pool.acquire() as connection:
         identity: Identity = await establish(connection, config.hub.id, hub_key(data))
+        await publish(connection, identity)
     limits = Limits(config.attachments.largest, config.attachments.unnamed, config.attachments.days)
     name = {"zh": config.hub.name_zh, "en": config.hub.name_en}
     attachments = Attachments(pool, opened(config.attachments.store, data), data / "attachments" / "incoming", limits)
@@ -73,6 +75,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
             tasks.create_task(fulfil_for_ever(pool, hub.sequencer, identity, hub.catalogue)),
             tasks.create_task(_carry_out_successions(pool, identity, hub.catalogue)),
             tasks.create_task(_keep_partitions(pool)),
+            tasks.create_task(publish_for_ever(pool, identity)),
             tasks.create_task(attachments.collect_for_ever()),
         ]
         await runner.setup()

@@ -15,6 +15,7 @@ from adapters.client.faults import (
 from adapters.client.handover import Handed
 from adapters.client.messages import Draft, Item, Page, Sent
 from adapters.client.patience import Patience
+from adapters.client.pinned import PinInvalid, Pinned, SnapshotInvalid, SnapshotUnreachable
 
 __all__ = [
     "Acknowledged",
@@ -30,8 +31,12 @@ __all__ = [
     "Item",
     "Page",
     "Patience",
+    "PinInvalid",
+    "Pinned",
     "Refused",
     "Sent",
+    "SnapshotInvalid",
+    "SnapshotUnreachable",
     "Undecided",
     "Verdict",
 ]

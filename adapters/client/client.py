@@ -22,6 +22,7 @@ from adapters.client.messages import Draft, Item, Page, Sent
 from adapters.client.notary import Notary
 from adapters.client.outbox import Outbox
 from adapters.client.patience import Patience
+from adapters.client.pinned import Pinned
 from adapters.client.signatories import Signatories
 from keys import jwt
 from keys.errors import Fault
@@ -41,7 +42,8 @@ class Client:
     (it could not be asked for as long as `patience` has it), AnswerInvalid (what answered is no hub), ClientClosed.
 
     `hub_keys` are the hub's public keys by another way than the hub itself; without them it is believed about
-    its own keys. `catalogue` is what messages are composed by.
+    its own keys. `catalogue` is what messages are composed by. With a `pinned` directory the keys of organisations are
+    those of its signed snapshot, and nothing that the hub says beside it.
     """
 
     def __init__(
@@ -54,12 +56,13 @@ class Client:
         hub_keys: Sequence[VerifyingKey] | None = None,
         patience: Patience | None = None,
         catalogue: Catalogue | None = None,
+        pinned: Pinned | None = None,
     ) -> None:
         self.organisation = organisation
         self._signing, self._sealed_with = signing, list(sealed_with)
         self._connection = Connection(url, patience, self._token)
         self._notary = Notary(self._connection, hub_keys)
-        self._directory = Directory(self._connection)
+        self._directory = Directory(self._connection, pinned)
         self._outbox = Outbox(self._connection, self._notary)
         self._attachments = Attachments(self._connection)
         self._signatories = Signatories(self._connection, self._notary, self._directory)

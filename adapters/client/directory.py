@@ -1,5 +1,6 @@
 """The public keys of organisations as the hub's directory has them: kept, and asked for again when one is unknown."""
 
+import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -10,9 +11,12 @@ import msgspec
 from adapters.client import answers
 from adapters.client.connection import Call, Connection
 from adapters.client.faults import DeliveryInvalid, Refused
+from adapters.client.pinned import Pinned
 from keys.errors import BadSeal, KeyUnknown, MalformedKey
 from keys.jwk import EncryptionKey, VerifyingKey, parse_public
 
+LATER: Final = (0.3, 0.7, 1.5, 2.5)
+"""Seconds after which a pinned snapshot is looked at again for a key that it does not have yet."""
 FRESH_FOR: Final = timedelta(minutes=5)
 """How long encryption keys are used without asking again: sealing to a key that was removed is refused."""
 
@@ -20,10 +24,10 @@ Public = VerifyingKey | EncryptionKey
 
 
 class Directory:
-    """Who signs and who can open, by one hub's word."""
+    """Who signs and who can open: by the hub's word of the moment, or by its signed snapshot where one is pinned."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, pinned: Pinned | None = None) -> None:
+        self._connection, self._pinned = connection, pinned
         self._signers: dict[str, dict[str, VerifyingKey]] = {}
         self._openers: dict[str, tuple[datetime, list[EncryptionKey]]] = {}
 
@@ -31,8 +35,13 @@ class Directory:
         """The key that the organisation signs or once signed with. Raises KeyUnknown, Refused."""
         known = self._signers.get(organisation, {})
         if kid not in known:
-            keys = await self._ask(organisation, history=True)
-            known = self._signers[organisation] = {key.kid: key for key in keys if isinstance(key, VerifyingKey)}
+            known = self._signers[organisation] = await self._signing(organisation)
+            for wait in LATER if self._pinned is not None else ():
+                if kid in known:
+                    break
+                # A snapshot is published a moment after a key is added.
+                await asyncio.sleep(wait)
+                known = self._signers[organisation] = await self._signing(organisation)
         if kid is None or kid not in known:
             raise KeyUnknown(f"{organisation} has no key {kid}", organisation=organisation, kid=kid)
         return known[kid]
@@ -74,7 +83,15 @@ class Directory:
             self._openers[organisation] = now, keys
         return keys
 
+    async def _signing(self, organisation: str) -> dict[str, VerifyingKey]:
+        keys = await self._ask(organisation, history=True)
+        return {key.kid: key for key in keys if isinstance(key, VerifyingKey)}
+
     async def _ask(self, organisation: str, *, history: bool) -> list[Public]:
+        if self._pinned is not None:
+            known = await self._pinned.organisation(organisation)
+            keys = known.keys if known is not None else []
+            return understood(key.jwk for key in keys if history or key.removed is None)
         path = f"/v1/organisations/{quote(organisation, safe='')}/jwks.json"
         try:
             content = await self._connection.call(Call("GET", path, {"history": "1"} if history else None))

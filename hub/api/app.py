@@ -14,6 +14,7 @@ from hub.api import (
     openapi,
     problems,
     protocols,
+    snapshots,
     statistics,
 )
 from hub.api.calls import HUB, STREAMED, Call
@@ -23,6 +24,7 @@ MAX_BODY = 64 << 20
 CALLS: tuple[Call, ...] = (
     *directory.CALLS,
     *delegations.CALLS,
+    *snapshots.CALLS,
     *messages.CALLS,
     *mailboxes.CALLS,
     *attachments.CALLS,

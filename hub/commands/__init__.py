@@ -13,6 +13,7 @@ from hub.commands import (
     case,
     delegations,
     demonstrate,
+    directory,
     evidence,
     faults,
     keys,
@@ -48,6 +49,7 @@ app.add_typer(organisations.app, name="organisations", rich_help_panel=_RUNNING)
 app.add_typer(bulletins.app, name="bulletins", rich_help_panel=_RUNNING)
 app.add_typer(keys.app, name="keys", rich_help_panel=_WORKING)
 app.add_typer(delegations.app, name="delegations", rich_help_panel=_WORKING)
+app.add_typer(directory.app, name="directory", rich_help_panel=_WORKING)
 app.add_typer(case.app, name="case", rich_help_panel=_WORKING)
 app.command("poll", epilog=poll.EXAMPLES, rich_help_panel=_WORKING)(poll.poll)
 app.command("send", epilog=send.EXAMPLES, rich_help_panel=_WORKING)(send.send)

@@ -8,6 +8,8 @@ import typer
 HUB = "XIEBAN_HUB"
 ORGANISATION = "XIEBAN_ORGANISATION"
 KEYS = "XIEBAN_KEYS"
+DIRECTORY = "XIEBAN_DIRECTORY"
+"""A pinned directory: where it is set, keys of organisations are believed from there alone."""
 _PARTNER = "机构与枢纽 · Partner"
 
 Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="枢纽的数据目录。 The hub's data directory.")]

@@ -1,6 +1,7 @@
 """A partner at the command line: its keys unlocked, its client open."""
 
 import contextlib
+import os
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import typer
 
-from adapters.client import Client
+from adapters.client import Client, Pinned
 from adapters.client.patience import Patience
+from hub.commands.options import DIRECTORY
 from keys.keystore import KeyStore, read_passphrase
 
 
@@ -32,7 +34,11 @@ async def connected(partner: Partner, *, opening: bool = False) -> AsyncIterator
     signing = store.signing_key(passphrase, datetime.now(UTC))
     sealed_with = store.decryption_keys(passphrase) if opening else []
     patience = Patience(within=partner.patience)
-    async with Client(partner.hub, partner.organisation, signing, sealed_with, patience=patience) as client:
+    named = os.environ.get(DIRECTORY)
+    pinned = Pinned(Path(named)) if named else None
+    async with Client(
+        partner.hub, partner.organisation, signing, sealed_with, patience=patience, pinned=pinned
+    ) as client:
         yield client
 
 

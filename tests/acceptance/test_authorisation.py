@@ -25,6 +25,7 @@ OPEN = {
     "/v1/protocols/{protocol}/{version}",
     "/v1/protocols/{protocol}/{version}/{message}",
     "/v1/protocols/{protocol}/{version}/{message}/sealed",
+    "/snapshot/{path:.+}",
     "/log/checkpoint",
     "/log/cosigned",
     "/problems/{code}",

@@ -24,6 +24,7 @@ NEVER_OVER_HTTP = {
     "database-unavailable",
     "bulletin-too-large",
     "import-invalid",
+    "root-invalid",
     "succession-invalid",
     "vouching-invalid",
     "migration-mismatch",

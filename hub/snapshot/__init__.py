@@ -1,0 +1,1 @@
+"""The directory as a signed, expiring snapshot that a partner pins (The Update Framework, TUF 1.0)."""
