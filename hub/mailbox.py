@@ -21,11 +21,10 @@ from hub.store.queries import SQL
 from keys import jws, strict_json
 from keys.errors import Fault
 from keys.jws import Compact
-from protocols import entries, envelope, receipt
+from protocols import entries, envelope, mailbox_end, receipt
 from protocols.delegation import MAILBOX
 from protocols.receipt import Receipt
 
-PROOF_TYP = "xieban-mailbox+jws"
 LOOK_AT = 1_000
 """Mailboxes looked at in one statement."""
 
@@ -42,8 +41,8 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
 class Page(msgspec.Struct, frozen=True):
     """A stretch of a mailbox: `next` is the cursor after it, `behind` what is left beyond that.
 
-    `oldest` is when the first message beyond was accepted. `proof`, where asked for, is the hub's signed word
-    (a JWS over `recipient`, `position`, `checkpoint`, `iat`) that the mailbox ended at `position`.
+    `oldest` is when the first message beyond was accepted. `proof`, where asked for, is the hub's signed word where
+    the mailbox ends (`protocols.mailbox_end`).
     """
 
     items: list[Item]
@@ -183,13 +182,8 @@ async def sign_end(connection: Connection, identity: Identity, recipient: str, n
     head = await connection.fetchrow(SQL["head"])
     counter = await connection.fetchrow(SQL["mailbox_counter"], recipient)
     assert head is not None
-    said = {
-        "recipient": recipient,
-        "position": counter["last"] if counter else 0,
-        "checkpoint": head["note"],
-        "iat": int(now.timestamp()),
-    }
-    return jws.sign(msgspec.json.encode(said), identity.key, typ=PROOF_TYP).decode()
+    last = counter["last"] if counter else 0
+    return mailbox_end.sign(recipient, last, head["note"], identity.key, now)
 
 
 class Waiters:

@@ -90,7 +90,9 @@ async def _succeed(connection: Connection, identity: Identity, catalogue: Catalo
         index = ledger.append(Succeeded(old, new, row["effective"].isoformat(), ledger.at))
         cases = await _take_over(connection, ledger, catalogue, old, new)
         await store(connection, ledger, identity)
-        await connection.execute(SQL["succession_done"], old, index, ledger.size + len(ledger.leaves))
+        size = ledger.size + len(ledger.leaves)
+        await connection.execute(SQL["succession_done"], old, index, size)
+        await connection.execute(SQL["add_key_events"], [old], [index], size)
         await connection.execute(SQL["bump_key_epoch"])
     return Done(old, new, cases, index)
 

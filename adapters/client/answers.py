@@ -68,6 +68,7 @@ class MailboxPage(msgspec.Struct, frozen=True):
     items: list[MailboxItem]
     next: int
     behind: int
+    proof: str | None = None
 
 
 class Acknowledged(msgspec.Struct, frozen=True):

@@ -24,6 +24,7 @@ from adapters.client.outbox import Outbox
 from adapters.client.patience import Patience
 from adapters.client.pinned import Pinned
 from adapters.client.signatories import Signatories
+from adapters.client.words import Words
 from keys import jwt
 from keys.errors import Fault
 from keys.jwk import DecryptionKey, SigningKey, VerifyingKey
@@ -65,7 +66,8 @@ class Client:
         self._directory = Directory(self._connection, pinned)
         self._outbox = Outbox(self._connection, self._notary)
         self._attachments = Attachments(self._connection)
-        self._signatories = Signatories(self._connection, self._notary, self._directory)
+        self._words = Words(self._connection, self._notary)
+        self._signatories = Signatories(self._words, self._directory)
         self._inbox = Inbox(organisation, signing, self._connection, self._notary, self._signatories)
         self._catalogue = catalogue or loading.catalogue()
         self._cases = Cases(self._connection)
@@ -277,13 +279,18 @@ class Client:
 
     # Receiving ----------------------------------------------------------------------------------------
 
-    async def poll(self, after: int, *, limit: int = 100, wait: int = 0) -> Page:
+    async def poll(
+        self, after: int, *, limit: int = 100, wait: int = 0, of: str | None = None, prove_end: bool = False
+    ) -> Page:
         """One page after the cursor; `wait` seconds (at most 30) for something to come.
 
+        `of` is whose mailbox, where it is not one's own: that of who this organisation succeeded, or of who lets it
+        sign. With `prove_end` the page has the hub's signed word where the mailbox ends, verified.
+
         Raises what is wrong with an item, its `position` in the fault's data: DeliveryInvalid, ReceiptInvalid,
-        BadSignature, KeyUnknown.
+        BadSignature, KeyUnknown; MailboxEndInvalid.
         """
-        return await self._inbox.page(after, limit, wait)
+        return await self._inbox.page(after, limit, wait, of, prove_end)
 
     def follow(self, after: int | Cursor, *, limit: int = 100, wait: int = 30) -> AsyncGenerator[Item, None]:
         """Every message after the cursor, for ever; a hub that is away is waited for.
@@ -325,10 +332,8 @@ class Client:
         return [await self._notary.event(event) for event in found.events]
 
     async def key_events(self, organisation: str) -> list[Proven]:
-        """Every log entry on the organisation's keys and on who may sign for it, each proven to be in the log."""
-        path = f"/v1/organisations/{quote(organisation, safe='')}/keys"
-        found = answers.read(await self._connection.call(Call("GET", path)), answers.Events)
-        return [await self._notary.event(event) for event in found.events]
+        """Every log entry on an organisation's keys, on who may sign for it and on who came into its place, proven."""
+        return await self._words.ask(organisation)
 
     async def delegate(self, gateway: str, scope: Sequence[str], begins: datetime, ends: datetime) -> str:
         """Let `gateway` sign for this organisation what `scope` names, between the two (aware) moments; its id.

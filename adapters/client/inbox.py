@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import msgspec
@@ -21,11 +21,14 @@ from keys import jws
 from keys.errors import Fault
 from keys.jwk import SigningKey
 from protocols import entries, envelope, receipt
+from protocols.mailbox_end import MailboxEnd
 
 MAX_PAGE = 500
 MAX_WAIT = 30
 MAX_ITEM = 3 << 20
 """Most bytes of one item of a page: a message of 1 MiB with its receipt."""
+FRESH = timedelta(minutes=5)
+"""How far the time of a word that was asked for now may be from now; 3-wire lets clocks differ as much."""
 IDLE = 1.0
 """Seconds a follower waits at least for a page with nothing in it, even of a hub that does not make it wait."""
 
@@ -40,10 +43,19 @@ class Inbox:
     notary: Notary
     signatories: Signatories
 
-    async def page(self, after: int, limit: int, wait: int, patience: Patience | None = None) -> Page:
+    async def page(
+        self,
+        after: int,
+        limit: int,
+        wait: int,
+        of: str | None = None,
+        prove_end: bool = False,
+        patience: Patience | None = None,
+    ) -> Page:
         """One page after the cursor. Raises Refused, Undecided, AnswerInvalid, and what `item` raises."""
         limit, wait = max(1, min(limit, MAX_PAGE)), max(0, min(wait, MAX_WAIT))
         query = {"after": str(after), "limit": str(limit), "wait": str(wait)}
+        query |= ({"of": of} if of else {}) | ({"proof": "1"} if prove_end else {})
         call = Call("GET", "/v1/mailbox", query, wait=wait, at_most=MAX_ITEM * limit)
         page = answers.read(await self.connection.call(call, patience), MailboxPage)
         positions = [item.position for item in page.items]
@@ -53,14 +65,27 @@ class Inbox:
             )
         if page.behind < 0 or page.next < 0 or (positions and page.next != positions[-1]):
             raise DeliveryInvalid("the page's cursor does not fit its items", next=page.next)
-        items = [await self._verified(item) for item in page.items if not item.expired]
-        return Page(items, page.next, page.behind, tuple(item.position for item in page.items if item.expired))
+        mailbox = of or self.organisation
+        items = [await self._verified(item, mailbox) for item in page.items if not item.expired]
+        expired = tuple(item.position for item in page.items if item.expired)
+        end = await self._end(page, mailbox) if prove_end else None
+        return Page(items, page.next, page.behind, expired, end)
 
-    async def _verified(self, raw: MailboxItem) -> Item:
+    async def _end(self, page: MailboxPage, mailbox: str) -> MailboxEnd:
+        if page.proof is None:
+            raise DeliveryInvalid("the hub does not sign where the mailbox ends")
+        end = await self.notary.mailbox_end(page.proof)
+        if end.recipient != mailbox or end.position < page.next + page.behind:
+            raise DeliveryInvalid(f"the hub signed the end of {end.recipient} at {end.position}, and hands out more")
+        if abs(datetime.now(UTC) - end.at) > FRESH:
+            raise DeliveryInvalid(f"the hub signed the end of the mailbox at {envelope.rfc3339(end.at)}, not now")
+        return end
+
+    async def _verified(self, raw: MailboxItem, mailbox: str) -> Item:
         if raw.message is None or raw.receipt is None:
             raise DeliveryInvalid("a position holds neither a message with its receipt nor the mark of one expired")
         try:
-            item = await self.item(raw.message.encode(), raw.receipt)
+            item = await self.item(raw.message.encode(), raw.receipt, mailbox)
         except Fault as fault:
             raise messages.about(fault, raw.position) from None
         if item.position != raw.position:
@@ -70,14 +95,14 @@ class Inbox:
             )
         return item
 
-    async def item(self, compact: bytes, document: dict[str, object] | bytes) -> Item:
-        """A message with its receipt, both verified; the position is 0 for one's own.
+    async def item(self, compact: bytes, document: dict[str, object] | bytes, mailbox: str | None = None) -> Item:
+        """A message with its receipt, both verified; the position is 0 where it comes from no mailbox.
 
-        Raises DeliveryInvalid where it is for others, ReceiptInvalid, BadSignature, KeyUnknown, and what a
-        malformed message raises.
+        Raises DeliveryInvalid where it is for others than whose mailbox it lies in, ReceiptInvalid, BadSignature,
+        KeyUnknown, and what a malformed message raises.
         """
         decoded, event = messages.read(compact)
-        if self.organisation not in (event.source, *event.recipients):
+        if mailbox is not None and mailbox not in event.recipients:
             raise DeliveryInvalid(f"the message is for {', '.join(event.recipients)}", id=event.id)
         if event.hub != self.notary.hub:
             raise DeliveryInvalid(f"the message is for the hub {event.hub[:80]}", id=event.id)
@@ -85,14 +110,17 @@ class Inbox:
         proven = given.log.index
         key = await self.signatories.key(event, decoded.header.kid, accepted.gateway, accepted.at, proven)
         messages.check_signature(decoded, key, accepted.at)
-        position = accepted.recipients.get(self.organisation, 0)
-        return Item(position, compact, event, given, accepted.gateway)
+        position = accepted.recipients.get(mailbox, 0) if mailbox else 0
+        return Item(position, compact, event, given, accepted.gateway, mailbox)
 
     async def message(self, source: str, id: str) -> Item:
-        """A message of the past that this organisation sent or received."""
+        """A message of the past. Raises DeliveryInvalid where another is handed out, and what `item` raises."""
         path = f"/v1/messages/{quote(source, safe='')}/{quote(id, safe='')}"
         compact = await self.connection.call(Call("GET", path, expects=JOSE))
-        return await self.item(compact, await self.connection.call(Call("GET", f"{path}/receipt")))
+        item = await self.item(compact, await self.connection.call(Call("GET", f"{path}/receipt")))
+        if (item.event.source, item.event.id) != (source, id):
+            raise DeliveryInvalid(f"the hub handed out another message than {id[:80]}", id=item.event.id)
+        return item
 
     async def follow(self, after: int | Cursor, limit: int, wait: int) -> AsyncGenerator[Item, None]:
         """Every message after the cursor, for ever; see `Client.follow`."""
@@ -101,7 +129,7 @@ class Inbox:
         clock = asyncio.get_running_loop().time
         while True:
             asked = clock()
-            page = await self.page(position, limit, wait, FOR_EVER)
+            page = await self.page(position, limit, wait, patience=FOR_EVER)
             if page.next < position:
                 raise CursorInvalid(f"the mailbox ends at {page.next}, before the cursor, {position}: another hub?")
             for item in page.items:
@@ -118,10 +146,11 @@ class Inbox:
         return position
 
     async def acknowledge(self, item: Item) -> Acknowledged:
-        """Sign for everything up to and including `item`; the answer's log entry is verified."""
+        """Sign for everything up to and including `item`, in the mailbox it lies in; the log entry is verified."""
+        recipient = item.mailbox or self.organisation
         said = {
             "hub": self.notary.hub,
-            "recipient": self.organisation,
+            "recipient": recipient,
             "through": item.position,
             "digest": receipt.digest(item.compact),
             "time": envelope.rfc3339(datetime.now(UTC)),
@@ -129,7 +158,7 @@ class Inbox:
         compact = jws.sign(msgspec.json.encode(said), self.signing, typ=envelope.ACK_TYP)
         call = Call("POST", "/v1/mailbox/acknowledge", body=compact, media=JOSE[0], token=False)
         taken = answers.read(await self.connection.call(call), Acknowledged)
-        if (taken.recipient, taken.through) != (self.organisation, item.position):
+        if (taken.recipient, taken.through) != (recipient, item.position):
             raise DeliveryInvalid("the hub acknowledged something else than it was asked to")
         if taken.log is not None:
             entry = (await self.notary.entry(taken.log)).entry

@@ -13,6 +13,7 @@ from keys.jwk import DecryptionKey, SigningKey, VerifyingKey
 from protocols import envelope, sealing
 from protocols.envelope import Event
 from protocols.loading import Catalogue
+from protocols.mailbox_end import MailboxEnd
 from protocols.receipt import Receipt
 from protocols.refusals import DataInvalid
 
@@ -55,6 +56,8 @@ class Item:
     receipt: Receipt
     gateway: str | None = None
     """Who signed it for its source, by a delegation of that source; None where it signed itself."""
+    mailbox: str | None = None
+    """Whose mailbox it lies in; None where it was not read from one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +65,14 @@ class Page:
     """A page of the mailbox; `next` is the cursor to keep once its items are dealt with.
 
     `behind` is how many positions lie beyond it; `expired` are the positions of messages that nobody fetched
-    in time and that are handed out no more.
+    in time and that are handed out no more. `end`, where asked for, is the hub's signed word where the mailbox ends.
     """
 
     items: Sequence[Item]
     next: int
     behind: int
     expired: Sequence[int] = ()
+    end: MailboxEnd | None = None
 
 
 def sign(attributes: Mapping[str, Any], key: SigningKey) -> Draft:

@@ -1,18 +1,21 @@
 """The hub's word checked: what it says was logged must be in its log, under its signature."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from adapters.client import answers
 from adapters.client.connection import Call, Connection
 from adapters.client.directory import understood
 from adapters.client.faults import AnswerInvalid, DeliveryInvalid
 from keys.jwk import VerifyingKey
-from protocols import entries, receipt
+from protocols import entries, mailbox_end, receipt
 from protocols.entries import Accepted
 from protocols.envelope import Event
+from protocols.mailbox_end import MailboxEnd, MailboxEndInvalid
 from protocols.receipt import LogProof, Proven, Receipt
 from protocols.refusals import ReceiptInvalid
+
+_T = TypeVar("_T")
 
 
 class Notary:
@@ -56,11 +59,15 @@ class Notary:
             raise DeliveryInvalid("the entry is not the one that its proof is for")
         return proven
 
-    async def _proven(self, prove: Callable[[], Proven]) -> Proven:
+    async def mailbox_end(self, token: str) -> MailboxEnd:
+        """The hub's word where a mailbox ends, once it is proven to be this hub's. Raises MailboxEndInvalid."""
+        return await self._proven(lambda: mailbox_end.verify(token, self.keys, origin=self.origin))
+
+    async def _proven(self, prove: Callable[[], _T]) -> _T:
         """A hub may have a new key by now: one that is not pinned is asked for once before the proof is refused."""
         try:
             return prove()
-        except ReceiptInvalid:
+        except (ReceiptInvalid, MailboxEndInvalid):
             if self._pinned:
                 raise
             published = await self._published()

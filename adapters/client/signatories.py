@@ -1,14 +1,11 @@
 """Whose key a message may be signed with: its sender's, or that of a gateway that the sender itself lets sign."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import quote
 
-from adapters.client import answers
-from adapters.client.connection import Call, Connection
 from adapters.client.directory import Directory
 from adapters.client.faults import DeliveryInvalid
-from adapters.client.notary import Notary
+from adapters.client.words import Words
 from keys import jws
 from keys.algorithms import EVERY_ALGORITHM
 from keys.errors import Fault
@@ -17,17 +14,14 @@ from protocols import delegation
 from protocols.delegation import Delegation
 from protocols.entries import Delegated, DelegationEnded
 from protocols.envelope import Event
-from protocols.receipt import Proven
 
 
 @dataclass(frozen=True, slots=True)
 class Signatories:
     """The signers of one hub's messages: a delegation counts by its organisation's signature, not by the hub's word."""
 
-    connection: Connection
-    notary: Notary
+    words: Words
     directory: Directory
-    _words: dict[str, list[Proven]] = field(default_factory=dict, repr=False)
 
     async def key(
         self, event: Event, kid: str | None, gateway: str | None, accepted: str, index: int | None = None
@@ -39,15 +33,13 @@ class Signatories:
         if gateway is None:
             return await self.directory.signer(event.source, kid)
         if not await self._lets(event, gateway, datetime.fromisoformat(accepted), index):
-            self._words.pop(event.source, None)
+            self.words.forget(event.source)
             if not await self._lets(event, gateway, datetime.fromisoformat(accepted), index):
                 raise DeliveryInvalid(f"{event.source} never let {gateway} sign {event.type} for it", id=event.id)
         return await self.directory.signer(gateway, kid)
 
     async def _lets(self, event: Event, gateway: str, at: datetime, index: int | None) -> bool:
-        words = self._words.get(event.source)
-        if words is None:
-            words = self._words[event.source] = await self._ask(event.source)
+        words = await self.words.on(event.source)
         ended = {one.entry.id: one.index for one in words if isinstance(one.entry, DelegationEnded)}
         for one in words:
             entry = one.entry
@@ -63,7 +55,7 @@ class Signatories:
         if not isinstance(said, Delegation) or (said.organisation, said.gateway, said.hub) != (
             entry.organisation,
             entry.gateway,
-            self.notary.hub,
+            self.words.notary.hub,
         ):
             raise DeliveryInvalid("a delegation in the log says something else than its statement", id=entry.id)
         try:
@@ -72,9 +64,3 @@ class Signatories:
         except Fault as fault:
             raise DeliveryInvalid(f"a delegation is not signed by {entry.organisation}: {fault.detail}") from None
         return said
-
-    async def _ask(self, organisation: str) -> list[Proven]:
-        path = f"/v1/organisations/{quote(organisation, safe='')}/keys"
-        found = answers.read(await self.connection.call(Call("GET", path)), answers.Events)
-        proven = [await self.notary.event(event) for event in found.events]
-        return [one for one in proven if getattr(one.entry, "organisation", None) == organisation]

@@ -14,13 +14,21 @@ from keys.errors import Fault
 from keys.jwk import VerifyingKey, parse_public
 from protocols import delegation, envelope, flow, receipt, sealing
 from protocols.delegation import Delegation
-from protocols.entries import Accepted, Delegated, DelegationEnded, KeyAdded, KeyCompromised, KeyRemoved
+from protocols.entries import (
+    Accepted,
+    Delegated,
+    DelegationEnded,
+    KeyAdded,
+    KeyCompromised,
+    KeyRemoved,
+    Succeeded,
+)
 from protocols.envelope import Event
 from protocols.flow import Case, Transition
 from protocols.loading import Catalogue
 from protocols.receipt import LogProof, Proven
 
-KeyEvent = KeyAdded | KeyRemoved | KeyCompromised | Delegated | DelegationEnded
+KeyEvent = KeyAdded | KeyRemoved | KeyCompromised | Delegated | DelegationEnded | Succeeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,8 @@ class Report:
     steps: list[Step] = field(default_factory=list)
     state: str | None = None
     opened: int = 0
+    successions: list[tuple[int, Succeeded]] = field(default_factory=list)
+    """Who came into whose place while the case ran, with the log index."""
 
 
 def check(evidence: Evidence, hub_keys: Iterable[VerifyingKey], catalogue: Catalogue) -> Report:
@@ -199,7 +209,10 @@ def _play(
     """The flow again from its first message: the states and due dates follow from what was signed."""
     case: Case | None = None
     whole = not evidence.withheld
+    successions = sorted((at, word) for words in keys.values() for at, word in words if isinstance(word, Succeeded))
     for index, entry, event, piece in taken:
+        while successions and successions[0][0] < index:
+            case = _succeeded(report, case, *successions.pop(0), catalogue)
         content = _content(report, event, piece, catalogue)
         state = None
         try:
@@ -225,7 +238,19 @@ def _play(
         suspect = _suspect(entry, piece, keys)
         report.steps.append(Step(event, index, entry.at, entry.due, state, content, sealed, suspect, entry.gateway))
         report.state = state if state is not None else report.state
+    for at, word in successions:
+        case = _succeeded(report, case, at, word, catalogue)
     report.opened = sum(step.content is not None for step in report.steps)
+
+
+def _succeeded(report: Report, case: Case | None, at: int, word: Succeeded, catalogue: Catalogue) -> Case | None:
+    """The case after somebody came into the place of a party; as it was where none is, or where it is at its end."""
+    if case is None or word.organisation not in case.parties():
+        return case
+    if catalogue.protocols[case.protocol, case.version].flow.states[case.state].final:
+        return case
+    report.successions.append((at, word))
+    return case.succeeded(word.organisation, word.successor)
 
 
 def _content(report: Report, event: Event, piece: Piece, catalogue: Catalogue) -> dict[str, Any] | None:

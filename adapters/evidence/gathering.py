@@ -40,7 +40,8 @@ async def gather(
                 {"source": step["source"], "id": step["id"], "type": step["type"], "entry": step["log_index"]}
             )
             continue
-        sources[item.event.source] = None
+        # Who received it counts too: another may stand in its place by now.
+        sources.update(dict.fromkeys((item.event.source, *item.event.recipients)))
         if item.gateway is not None:
             sources[item.gateway] = None
         document = msgspec.to_builtins(item.receipt)

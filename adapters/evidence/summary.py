@@ -29,6 +29,11 @@ def page(evidence: Evidence, report: Report) -> str:
         if evidence.withheld
         else ""
     )
+    successions = "".join(
+        f"<p>{escape(one.at)} 起 {escape(one.organisation)} 由 {escape(one.successor)} 承继 · from then on "
+        f"{escape(one.successor)} in its place (日志 entry {index})</p>\n"
+        for index, one in report.successions
+    )
     rows = "\n".join(_row(number, step) for number, step in enumerate(report.steps, 1))
     return (
         '<!doctype html>\n<html lang="zh"><head><meta charset="utf-8">'
@@ -39,7 +44,7 @@ def page(evidence: Evidence, report: Report) -> str:
         f"出具 made by {escape(evidence.by)}, {escape(evidence.made)}</p>\n"
         f'<p class="{"wrong" if report.findings else ""}">{escape(verdict)}</p>\n'
         f"<p>状态 state <b>{escape(report.state or '—')}</b> · 消息 messages {len(report.steps)} · "
-        f"已开启的密封部分 sealed parts opened {report.opened}</p>\n{withheld}"
+        f"已开启的密封部分 sealed parts opened {report.opened}</p>\n{withheld}{successions}"
         "<table><tr><th></th><th>受理时间 taken</th><th>消息 message</th>"
         "<th>来自 from → 发往 to</th><th>状态 state</th>"
         f"<th>期限 due</th><th>密封 sealed</th></tr>\n{rows}\n</table>\n"

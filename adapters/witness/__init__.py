@@ -1,5 +1,7 @@
-"""A witness: follows a hub's log from outside, and signs only what never contradicts what it signed before."""
+"""A hub's log from outside: a witness signs only what never contradicts what it signed, and others ask."""
 
+from adapters.witness.fetching import Fetching, fetching
 from adapters.witness.follower import Follower, LogRewritten, Seen
+from adapters.witness.reading import LogUnreachable, Reader
 
-__all__ = ["Follower", "LogRewritten", "Seen"]
+__all__ = ["Fetching", "Follower", "LogRewritten", "LogUnreachable", "Reader", "Seen", "fetching"]

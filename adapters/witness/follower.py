@@ -8,26 +8,17 @@ from typing import ClassVar
 import aiohttp
 
 from adapters.witness.memory import Memory, Remembered
-from keys import checkpoint, cosignature, merkle, tiles
+from adapters.witness.reading import TIMEOUT, Reader
+from keys import checkpoint, cosignature, merkle
 from keys.checkpoint import Checkpoint
 from keys.errors import BadCheckpoint, Fault
 from keys.jwk import SigningKey, VerifyingKey
-from keys.merkle import Node
-
-TIMEOUT = aiohttp.ClientTimeout(total=20)
-MAX_ANSWER = 1 << 20
 
 
 class LogRewritten(Fault):
     """The log shows a history that contradicts what it showed before: both signed checkpoints are kept as evidence."""
 
     code: ClassVar[str] = "log-rewritten"
-
-
-class LogUnreachable(Fault):
-    """The log could not be read; nothing was signed, nothing was concluded."""
-
-    code: ClassVar[str] = "log-unreachable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +46,12 @@ class Follower:
         What is remembered is on disk before the signature leaves. Raises LogRewritten, BadCheckpoint (not signed by
         the log), LogUnreachable; then nothing is signed.
         """
-        note = (await self._get(session, "/log/checkpoint")).decode("utf-8", "replace")
+        reader = Reader(self.hub, session)
+        note = await reader.checkpoint()
         remembered = self.memory.load()
         head = checkpoint.verify_checkpoint(note, self.log_keys, remembered.origin if remembered else None)
         if remembered is None or head.size != remembered.size:
-            await self._hold(session, head, note, remembered)
+            await self._hold(reader, head, note, remembered)
         elif head.root != remembered.root:
             self._rewritten(remembered, note, "two roots for one size")
         self.memory.keep(Remembered(head.origin, head.size, head.root, note))
@@ -67,16 +59,14 @@ class Follower:
         await self._hand_over(session, note, line)
         return Seen(head.size, remembered is not None and head.size > remembered.size, line)
 
-    async def _hold(
-        self, session: aiohttp.ClientSession, head: Checkpoint, note: str, remembered: Remembered | None
-    ) -> None:
+    async def _hold(self, reader: Reader, head: Checkpoint, note: str, remembered: Remembered | None) -> None:
         """The new tree's own hashes make its root, and the remembered one's: it is the same log, grown."""
         if remembered is not None and head.size < remembered.size:
             self._rewritten(remembered, note, f"the log shrank from {remembered.size} to {head.size}")
         old = remembered.size if remembered else 0
         wanted = {*merkle.root_nodes(head.size), *merkle.root_nodes(old)}
         wanted |= set(merkle.consistency_nodes(old, head.size)) if 0 < old < head.size else set()
-        hashes = await self._nodes(session, wanted, head.size)
+        hashes = await reader.nodes(wanted, head.size)
         if merkle.root(head.size, lambda level, index: hashes[level, index]) != head.root:
             raise BadCheckpoint("the log's tiles do not make the root of its checkpoint", size=head.size)
         if remembered is None or not old > 0:
@@ -90,32 +80,6 @@ class Follower:
     def _rewritten(self, remembered: Remembered, note: str, why: str) -> None:
         where = self.memory.accuse(remembered.note, note)
         raise LogRewritten(f"{remembered.origin}: {why}; both signed checkpoints are in {where}", evidence=str(where))
-
-    async def _nodes(self, session: aiohttp.ClientSession, wanted: set[Node], size: int) -> dict[Node, bytes]:
-        found: dict[Node, bytes] = {}
-        read: dict[tuple[int, int], bytes] = {}
-        for level, index in sorted(wanted):
-            place = tiles.tile_of_node(level, index)
-            key = place.tile_level, place.tile_index
-            if key not in read:
-                filled = size >> (tiles.TILE_HEIGHT * place.tile_level)
-                width = min(tiles.TILE_WIDTH, filled - place.tile_index * tiles.TILE_WIDTH)
-                body = await self._get(session, "/log/" + tiles.tile_path(*key, width))
-                if len(body) != width * 32:
-                    raise BadCheckpoint("a tile has not as many hashes as it says", tile=key)
-                read[key] = body
-            found[level, index] = tiles.inner_node(read[key], place.row, place.position)
-        return found
-
-    async def _get(self, session: aiohttp.ClientSession, path: str) -> bytes:
-        try:
-            async with session.get(self.hub.rstrip("/") + path, timeout=TIMEOUT) as answer:
-                body = await answer.content.read(MAX_ANSWER)
-                if answer.status != 200:
-                    raise LogUnreachable(f"{path}: status {answer.status}", status=answer.status)
-                return body
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise LogUnreachable(f"{path}: {type(error).__name__}") from None
 
     async def _hand_over(self, session: aiohttp.ClientSession, note: str, line: str) -> None:
         """Give the hub the cosignature; one that takes none is no reason to stop looking."""

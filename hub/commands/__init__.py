@@ -16,6 +16,7 @@ from hub.commands import (
     directory,
     evidence,
     faults,
+    fetched,
     keys,
     organisations,
     poll,
@@ -54,6 +55,8 @@ app.add_typer(case.app, name="case", rich_help_panel=_WORKING)
 app.command("poll", epilog=poll.EXAMPLES, rich_help_panel=_WORKING)(poll.poll)
 app.command("send", epilog=send.EXAMPLES, rich_help_panel=_WORKING)(send.send)
 app.command("verify", epilog=verify.EXAMPLES, rich_help_panel=_WORKING)(verify.verify)
+app.command("verify-end", epilog=verify.END_EXAMPLES, rich_help_panel=_WORKING)(verify.verify_end)
+app.command("fetched", epilog=fetched.EXAMPLES, rich_help_panel=_WORKING)(fetched.fetched)
 app.command("evidence", epilog=evidence.EXAMPLES, rich_help_panel=_WORKING)(evidence.evidence)
 app.command("verify-evidence", epilog=evidence.VERIFY_EXAMPLES, rich_help_panel=_WORKING)(evidence.verify_evidence)
 app.command("witness", epilog=witness.EXAMPLES, rich_help_panel=_WORKING)(witness.witness)

@@ -23,7 +23,7 @@ from keys.jwk import DecryptionKey, EncryptionKey, SigningKey, VerifyingKey
 from keys.keystore import KeyStore
 from protocols import delegation, vouching
 from protocols.departments import parse_organisation_id
-from protocols.entries import Delegated, DelegationEnded, Entry, KeyAdded, KeyRemoved
+from protocols.entries import Delegated, DelegationEnded, Entry, KeyAdded, KeyRemoved, Succeeded
 from protocols.receipt import Proven
 from protocols.vouching import Constraints, Described
 
@@ -304,6 +304,8 @@ def _watched(index: int, entry: Entry, own: set[str]) -> dict[str, Any] | None:
             kid, event = delegation.read(statement)[0].header.kid or "", f"lets {gateway} sign"
         case DelegationEnded(statement=statement):
             kid, event = delegation.read(statement)[0].header.kid or "", "delegation ended"
+        case Succeeded(successor=successor):
+            kid, event = "", f"{successor} in its place"
         case _:
             return None
     return {"kid": kid, "event": event, "at": entry.at, "entry": index, "ours": kid in own}

@@ -1,14 +1,16 @@
 """What a command says: JSON for machines, tables for people, both on standard output; remarks on standard error."""
 
+import contextlib
 import json
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -51,6 +53,15 @@ def say(text: str) -> None:
 def remark(text: str) -> None:
     """A line on standard error, where it is in nobody's way."""
     typer.echo(clean(text), err=True)
+
+
+@contextlib.contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error while it lasts; it is told how much is done, of how much."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, size: bar.update(task, completed=done, total=size)
 
 
 def clean(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ EXAMPLES = examples(
     "xieban poll --open --acknowledge",
     "xieban poll --after 42 --json | jq .items",
     "xieban poll --follow --cursor ~/xieban.cursor --open --json",
+    "xieban poll --after 42 --prove-end end.jose",
     "xieban poll --save inbox && xieban verify inbox/1.receipt.json --message inbox/1.jose --key hub.jwks",
 )
 SEALED = ("sealed", "sealed_digest")
@@ -49,6 +51,22 @@ def poll(
     open: Annotated[bool, typer.Option("--open", help="打开密封内容。 Open what is sealed.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=500, help="一次最多几条。 Most items at once.")] = 100,
     wait: Annotated[int, typer.Option(min=0, max=30, help="没有消息时等几秒。 Seconds to wait for something.")] = 0,
+    of: Annotated[
+        str | None,
+        typer.Option(
+            "--of",
+            metavar="ORGANISATION",
+            help="读所承继或所代理机构的收件箱。 The mailbox of who you succeeded, or of who lets you sign.",
+        ),
+    ] = None,
+    prove_end: Annotated[
+        Path | None,
+        typer.Option(
+            "--prove-end",
+            metavar="FILE",
+            help="存下枢纽签名的“到此为止”，见 verify-end。 Keep the hub's signed word where the mailbox ends.",
+        ),
+    ] = None,
     save: Annotated[
         Path | None,
         typer.Option("--save", metavar="DIR", help="保存原始消息与回执。 Keep each message and its receipt in files."),
@@ -65,6 +83,8 @@ def poll(
     """
     if after is not None and cursor is not None:
         raise UsageFault("--after and --cursor both say where to begin; give one")
+    if follow and (of or prove_end):
+        raise UsageFault("--of and --prove-end are for one page: not with --follow")
     partner = Partner(hub, organisation, keys, passphrase_file, patience)
     reader = Reader(open, acknowledge, save)
     start: int | Cursor = Cursor(cursor) if cursor else after or 0
@@ -76,7 +96,7 @@ def poll(
             if follow:
                 await _follow(client, reader, start, limit, json)
             else:
-                await _page(client, reader, start, limit, wait, json)
+                await _page(client, reader, start, Asked(limit, wait, of, prove_end), json)
 
     try:
         asyncio.run(work())
@@ -84,6 +104,16 @@ def poll(
         if not follow:
             raise
         raise typer.Exit(130) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What page is asked for; see `Client.poll`."""
+
+    limit: int
+    wait: int
+    of: str | None
+    prove_end: Path | None
 
 
 class Reader:
@@ -106,9 +136,14 @@ class Reader:
         return shown
 
 
-async def _page(client: Client, reader: Reader, start: int | Cursor, limit: int, wait: int, json: bool) -> None:
-    after = start.load(client.hub, client.organisation) if isinstance(start, Cursor) else start
-    page = await client.poll(after, limit=limit, wait=wait)
+async def _page(client: Client, reader: Reader, start: int | Cursor, asked: Asked, json: bool) -> None:
+    mailbox = asked.of or client.organisation
+    after = start.load(client.hub, mailbox) if isinstance(start, Cursor) else start
+    proving = asked.prove_end is not None
+    page = await client.poll(after, limit=asked.limit, wait=asked.wait, of=asked.of, prove_end=proving)
+    if asked.prove_end is not None and page.end is not None:
+        files.keep(asked.prove_end, page.end.token.encode())
+        remark(f"收件箱到 {page.end.position} 为止 · the mailbox ends there, signed: {asked.prove_end}")
     shown = [reader.read(client, item) for item in page.items]
     if json:
         as_json({"items": shown, "next": page.next, "behind": page.behind})
@@ -120,7 +155,7 @@ async def _page(client: Client, reader: Reader, start: int | Cursor, limit: int,
         await client.acknowledge(page.items[-1])
         remark(f"已签收至 · signed for up to {page.items[-1].position}")
     if isinstance(start, Cursor):
-        start.save(client.hub, client.organisation, page.next)
+        start.save(client.hub, mailbox, page.next)
 
 
 async def _follow(client: Client, reader: Reader, start: int | Cursor, limit: int, json: bool) -> None:

@@ -4,15 +4,19 @@ import asyncio
 import json
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from adapters import evidence as evidences
 from adapters.client import DeliveryInvalid, Item, Refused
+from hub.identity import hub_key
 from keys import base64url, jwe, jws, jwt
 from keys.errors import BadSeal, BadSignature
 from protocols import deadlines, envelope
+from protocols.loading import catalogue
 from tests.acceptance.bureaus import Bureau, audited, content, enrolled, example, mailbox, opened, said, until, view
 from tests.conftest import RunningHub
 
@@ -460,6 +464,15 @@ async def test_a_successor_takes_over_open_cases_and_the_mailbox(hub: RunningHub
     ]
     again = hub.run(*arguments)
     assert again.returncode == 1 and "already" in again.stderr
+    trusted = [hub_key(hub.data).public]
+    for bureau in (HERE, NEW):
+        async with bureau.client() as client:
+            evidence = await evidences.gather(client, running.case)
+        report = evidences.check(evidence, trusted, catalogue())
+        assert report.findings == [] and f"{NEW.id} in its place" in evidence.summary
+        assert [(word.organisation, word.successor) for _, word in report.successions] == [(OLD.id, NEW.id)]
+        silent = replace(evidence, keys={**evidence.keys, OLD.id: evidence.keys[OLD.id][:-1]})
+        assert evidences.check(silent, trusted, catalogue()).findings
 
 
 def sent_by_old(case: str) -> str:

@@ -20,6 +20,7 @@ from adapters.client.connection import Connection
 from adapters.client.directory import Directory
 from adapters.client.notary import Notary
 from adapters.client.signatories import Signatories
+from adapters.client.words import Words
 from hub.identity import hub_key
 from keys import jwk
 from keys.jwk import SigningKey
@@ -215,7 +216,7 @@ async def test_a_client_believes_no_hub_that_names_a_gateway_without_a_delegatio
         item = await there.message(GATEWAY.id, sent.id)
         notary = Notary(connection)
         await notary.introduce()
-        signatories = Signatories(connection, notary, Directory(connection))
+        signatories = Signatories(Words(connection, notary), Directory(connection))
         event = msgspec.structs.replace(item.event, source=HERE.id)
         log = item.receipt.log
         with pytest.raises(DeliveryInvalid, match="never let"):
