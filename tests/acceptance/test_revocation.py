@@ -1,14 +1,18 @@
-"""A key revoked in an emergency: at once for all workers, what it signed marked, what was before still verifiable."""
+"""A key revoked in an emergency: at once on all workers and nodes, what it signed is marked."""
 
 import json
+import shutil
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from adapters import evidence as evidences
 from adapters.client import Refused
 from hub.identity import hub_key
+from hub.store import embedded
 from keys import jwk
 from protocols.entries import KeyCompromised
 from protocols.loading import catalogue
@@ -25,26 +29,39 @@ def hub() -> Iterator[RunningHub]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def other(hub: RunningHub) -> Iterator[RunningHub]:
+    """A second node of the same hub: its key, its database, a machine of its own."""
+    with tempfile.TemporaryDirectory(prefix="node-") as folder:
+        data = Path(folder)
+        shutil.copytree(hub.data / "keys", data / "keys")
+        for name in hub.data.glob("passphrase*"):
+            shutil.copy2(name, data / name.name)
+        (data / "config.toml").write_text(f'[database]\nurl = "{embedded.dsn(hub.data)}"\n')
+        with running_hub("--config", str(data / "config.toml"), data=data) as running:
+            yield running
+
+
 def revoked(hub: RunningHub, kid: str, *options: str) -> dict[str, object]:
     done = hub.run("organisations", "revoke", HERE.id, kid, "--data", str(hub.data), "--json", *options)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
 
 
-async def test_a_leaked_key_is_refused_at_once_and_what_it_signed_is_marked(hub: RunningHub) -> None:
+async def test_a_leaked_key_is_refused_at_once_and_what_it_signed_is_marked(hub: RunningHub, other: RunningHub) -> None:
     before = await opened(HERE, "case-assistance", "request", [THERE.id])
     since = datetime.now(UTC)
     after = await opened(HERE, "case-assistance", "request", [THERE.id])
     leaked = HERE.signing
+    async with HERE.client(other.url) as here:
+        assert (await here.case(after.case))["id"] == after.case
     assert revoked(hub, leaked.kid, "--compromised-since", since.isoformat())["revoked"] is True
-    for _ in range(8):  # whichever worker is asked
-        async with THERE.client() as there:
-            draft = await there.prepare_reply(after.case, "accept", {})
+    for turn in range(12):  # whichever worker of whichever node is asked
+        url = other.url if turn % 2 else hub.url
         with pytest.raises(Refused) as refused:
-            async with HERE.client(hub_keys=[hub_key(hub.data).public]) as here:
+            async with HERE.client(url) as here:
                 await here.case(before.case)
         assert refused.value.reason == "token-invalid"
-        assert draft.id
     HERE.signing = jwk.generate_signing()
     hub.enrol([HERE.record()])
     assert [step["suspect"] for step in (await view(HERE, before.case))["timeline"]] == [False]
