@@ -94,9 +94,10 @@ def running_hub(*options: str, data: Path | None = None) -> Iterator[RunningHub]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The length of the fault campaign; its short form runs with all other tests."""
+    """The length of the long campaigns; their short forms run with all other tests."""
     parser.addoption("--sends", type=int, default=1000, help="messages sent while processes are killed")
     parser.addoption("--kills", type=int, default=6, help="how many processes are killed meanwhile")
+    parser.addoption("--attachment-mib", type=int, default=64, help="size of the large attachment, in MiB")
     parser.addoption("--fault-seed", type=int, default=2026, help="seed of the moments of the kills")
 
 

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import subprocess
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -26,7 +28,7 @@ from keys.errors import BadSeal
 from protocols import attachments, envelope
 from protocols.attachments import Manifest
 from tests.acceptance.bureaus import Bureau, audited, content, enrolled, example, mailbox, said
-from tests.conftest import RunningHub, running_hub
+from tests.conftest import XIEBAN, RunningHub, running_hub
 
 HERE, THERE, THIRD = Bureau("411002-health"), Bureau("440306-health"), Bureau("440307-health")
 ABOVE = Bureau("411000-supervision", roles=("supervisor",))
@@ -272,17 +274,23 @@ async def test_what_no_message_names_is_collected_and_what_one_names_stays(tmp_p
         assert call("GET", THERE, digests[0])[0] == 503
 
 
-def test_the_commands_attach_and_fetch(hub: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def stores(hub: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, ...]]:
+    """Two organisations with key stores, and what a request of the first holds: the options of their commands."""
     monkeypatch.setenv("XIEBAN_PASSPHRASE", "a passphrase of this test")
-    stores = {}
+    found: dict[str, tuple[str, ...]] = {}
     for me in ("411005-health", "440305-health"):
-        stores[me] = ("--hub", hub.url, "--as", me, "--keys", str(tmp_path / me))
+        found[me] = ("--hub", hub.url, "--as", me, "--keys", str(tmp_path / me))
         names = ("--json", "--organisation", me, "--name-zh", "卫健委", "--name-en", "Health")
         hub.enrol(json.loads(hub.run("keys", "new", "--keys", str(tmp_path / me), *names).stdout))
-    here, there = stores
     (tmp_path / "data.json").write_text(json.dumps(example("case-assistance", "request")))
     part = {k: v for k, v in (content("case-assistance", "request") or {}).items() if k != "attachments"}
     (tmp_path / "sealed.json").write_text(json.dumps(part))
+    return found
+
+
+def test_the_commands_attach_and_fetch(hub: RunningHub, tmp_path: Path, stores: dict[str, tuple[str, ...]]) -> None:
+    here, there = stores
     file = tmp_path / "证据 1.bin"
     file.write_bytes(os.urandom(1_200_000))
     data = ("--data", str(tmp_path / "data.json"))
@@ -299,3 +307,59 @@ def test_the_commands_attach_and_fetch(hub: RunningHub, tmp_path: Path, monkeypa
     assert Path(item["file"]).read_bytes() == file.read_bytes() and Path(item["file"]).name == file.name
     lost = hub.run(*opening[:-3], "--attach", str(tmp_path / "none"), "--sealed", str(tmp_path / "sealed.json"))
     assert lost.returncode == 1 and "attachment-unreadable" in lost.stderr and "Traceback" not in lost.stderr
+
+
+def peak(pid: int) -> int:
+    """The most memory a process has held, in bytes, since `forget_peak`."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) << 10
+
+
+def forget_peak(pid: int) -> None:
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def workers(parent: int) -> list[int]:
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(pid) for pid in children if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def ran(*arguments: str) -> tuple[int, str]:
+    """Run a command to its end: the most memory it held, and what it said."""
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen([*XIEBAN, *arguments], stdout=said, env=os.environ | {"PYTHONPATH": os.getcwd()})
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        assert process.returncode == 0
+        return usage.ru_maxrss << 10, said.read().decode()
+
+
+def test_a_large_file_passes_through_little_memory(
+    pytestconfig: pytest.Config, tmp_path: Path, stores: dict[str, tuple[str, ...]]
+) -> None:
+    """With `--attachment-mib 2048` it is the 2 GiB of the promise; memory grows with the file in neither form."""
+    size = pytestconfig.getoption("--attachment-mib") << 20
+    (here, there), file = stores, tmp_path / "large.bin"
+    with running_hub() as hub:
+        names = ("--name-zh", "卫健委", "--name-en", "Health", "--json")
+        for me in stores:
+            shown = hub.run("keys", "show", "--keys", str(tmp_path / me), "--organisation", me, *names)
+            hub.enrol(json.loads(shown.stdout))
+        who = {me: ("--hub", hub.url, *stores[me][2:]) for me in stores}
+        with file.open("wb") as into:
+            for _ in range(size >> 20):
+                into.write(os.urandom(1 << 20))
+        (worker,) = workers(hub.process.pid)
+        forget_peak(worker)
+        before = peak(worker)
+        parts = ("--data", str(tmp_path / "data.json"), "--sealed", str(tmp_path / "sealed.json"))
+        sender, said = ran("case", "open", *who[here], "--to", there, *parts, "--attach", str(file), "--json")
+        case = json.loads(said)["case"]
+        receiver, said = ran("case", "attachments", case, *who[there], "--into", str(tmp_path / "got"), "--json")
+        ((item,), grown) = json.loads(said)["items"], peak(worker) - before
+    with file.open("rb") as one, Path(item["file"]).open("rb") as other:
+        assert hashlib.file_digest(one, "sha256").digest() == hashlib.file_digest(other, "sha256").digest()
+    print(f"\n{size >> 20} MiB: hub +{grown >> 20}, sender {sender >> 20}, receiver {receiver >> 20} MiB at most")
+    assert max(before + grown, sender, receiver) < 512 << 20
+    assert grown < 32 << 20 and max(sender, receiver) < 256 << 20

@@ -29,28 +29,16 @@ from hub.commands.demo.turn import next_message
 from keys import jwk
 from protocols import legal_basis, loading, notions
 from protocols.refusals import ReceiptInvalid
+from tests.acceptance.pages import ROOT, blocks, environment, in_shell
 from tests.conftest import XIEBAN, RunningHub, running_hub
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-BIN = Path(sys.executable).parent
-
-
-def blocks(language: str) -> list[str]:
-    """The README's blocks of code in a language, in order."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def environment(**more: str) -> dict[str, str]:
-    """The tests' environment with the commands on the path, and without a passphrase of somebody else's."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("XIEBAN_")}
-    return kept | {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)} | more
 
 
 def processes_on(folder: Path) -> list[tuple[int, str]]:
@@ -354,24 +342,10 @@ def test_whom_a_case_was_forwarded_to_accepts_and_answers_it() -> None:
 # The README's own commands, lines and claims ------------------------------------------------------------
 
 
-def in_shell(script: str, folder: Path, hub: RunningHub, **more: str) -> str:
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script.replace("http://127.0.0.1:8420", hub.url)],
-        cwd=folder,
-        env=environment(**more),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, (script, done.stderr)
-    return done.stdout
-
-
 def test_a_case_is_worked_by_the_readmes_commands_and_lines_as_they_stand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, keys, operator, opening, seeing, writing = blocks("sh")
+    _, keys, operator, opening, seeing, writing = blocks(README, "sh")
     serve, *imports = operator.strip().splitlines()
     assert serve == "xieban serve --data hub --port 8420 &"
     *looking, audit = seeing.strip().splitlines()
@@ -382,7 +356,7 @@ def test_a_case_is_worked_by_the_readmes_commands_and_lines_as_they_stand(
         in_shell(keys, tmp_path, hub, **secret)
         in_shell("\n".join(imports), tmp_path, hub, **secret)
         assert "有效 · valid" in in_shell(opening, tmp_path, hub, **secret)
-        (example,) = blocks("python")
+        (example,) = blocks(README, "python")
         (tmp_path / "weidu.py").write_text(example.replace("http://127.0.0.1:8420", hub.url), "utf-8")
         said = in_shell(f"{shlex.quote(sys.executable)} weidu.py", tmp_path, hub, **secret)
         assert said.startswith("case-assistance.request ")
@@ -394,13 +368,13 @@ def test_a_case_is_worked_by_the_readmes_commands_and_lines_as_they_stand(
 
 
 def test_the_lines_of_sdk_are_few() -> None:
-    (example,) = blocks("python")
+    (example,) = blocks(README, "python")
     lines = [line for line in example.splitlines() if line.strip() and not line.startswith(("import", "from"))]
     assert len(lines) <= 10
 
 
 def test_the_readmes_two_commands_are_those_of_make_and_of_ci() -> None:
-    commands = [line.split("#")[0].strip() for line in blocks("sh")[0].strip().splitlines()]
+    commands = [line.split("#")[0].strip() for line in blocks(README, "sh")[0].strip().splitlines()]
     assert commands == ["make demo", "make test"]
     makefile, ci = (ROOT / "Makefile").read_text("utf-8"), (ROOT / ".ci/run").read_text("utf-8")
     for command in commands:
