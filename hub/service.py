@@ -29,6 +29,8 @@ from hub.organisations import Directory, Organisation
 from hub.signatories import signatory
 from hub.store import Connection, Pool
 from hub.store.queries import SQL
+from hub.supervision.clocks import CaseClock, case_clock
+from hub.supervision.figures import contributions, figures
 from keys import jwt
 from keys.cosignature import Witness
 from keys.errors import Fault, TokenInvalid
@@ -39,6 +41,7 @@ from protocols.envelope import Event
 from protocols.flow import Case, Transition
 from protocols.loading import Catalogue, Protocol
 from protocols.receipt import LogProof, Receipt
+from protocols.scorecard import Asked, By, Contributions, Figures
 
 logger = structlog.get_logger()
 BREATH = 32
@@ -282,6 +285,25 @@ class Hub:
         shown = found if day is None else on(found, day)
         return Holders(id, row["protocol"], row["version"], purpose, looked.proof.index, shown)
 
+    async def clock(self, caller: Organisation, id: str) -> CaseClock:
+        """Where the time of a case went, each boundary with its log entry. Raises NotFound, Forbidden."""
+        sight = await self._sight(caller)
+        async with self.pool.acquire() as connection:
+            await cases.require_sight(connection, sight, id)
+            return await case_clock(connection, self.catalogue, self.identity.origin, id, datetime.now(UTC))
+
+    async def figures(self, caller: Organisation, asked: Asked, by: By) -> Figures:
+        """What the cases come to that count for `caller`."""
+        sight = await self._counted(caller)
+        async with self.pool.acquire() as connection:
+            return await figures(connection, asked, by, sight, datetime.now(UTC))
+
+    async def contributions(self, caller: Organisation, asked: Asked, after: str | None, limit: int) -> Contributions:
+        """The cases behind such a figure."""
+        sight = await self._counted(caller)
+        async with self.pool.acquire() as connection:
+            return await contributions(connection, asked, sight, after, limit)
+
     async def bulletins(self, caller: Organisation, lead: str, period: str) -> Standing:
         """Who reported to `lead` for the month. Raises NotFound, Forbidden."""
         directory = await self.directory()
@@ -297,6 +319,12 @@ class Hub:
         """Whose cases the caller sees: its own, and as a supervisor those below it."""
         directory = await self.directory()
         return directory.subtree(caller.id) if "supervisor" in caller.roles else directory.lineage(caller.id)
+
+    async def _counted(self, caller: Organisation) -> list[str]:
+        """Whose cases count in the caller's figures: an auditor, who reads every entry, may check every figure."""
+        if "auditor" in caller.roles:
+            return list((await self.directory()).organisations)
+        return await self._sight(caller)
 
     # Who is who ---------------------------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ MAX_ENTRY = 65_535
 class Accepted(msgspec.Struct, frozen=True, tag_field="kind", tag="accepted", omit_defaults=True):
     """A message was taken: who says so to whom, at which mailbox positions, and what is due by then.
 
-    `gateway` is there only where a gateway signed it for its source, by a delegation.
+    `gateway` is there only where a gateway signed it for its source, by a delegation; `version` where the protocol's is
+    not 1.0; `assigned` where the message gave a role to one of the case's parties.
     """
 
     id: str
@@ -28,6 +29,8 @@ class Accepted(msgspec.Struct, frozen=True, tag_field="kind", tag="accepted", om
     at: str
     due: str | None
     gateway: str | None = None
+    version: str = "1.0"
+    assigned: str | None = None
 
 
 class Fetched(msgspec.Struct, frozen=True, tag_field="kind", tag="fetched"):

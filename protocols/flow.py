@@ -23,7 +23,7 @@ from protocols.table import BACK, HUB, OPENER, PARTICIPANT, RESPONDER, Assigns, 
 
 __all__ = [
     "OPENER", "PARTICIPANT", "RESPONDER", "Case", "Clock", "Flow", "Move", "Position", "Refusal", "Role", "Transition",
-    "Undo", "advance", "allowed_actions", "awaited", "current_due", "hub_acts_on",
+    "Undo", "advance", "allowed_actions", "assigned", "awaited", "current_due", "hub_acts_on",
     "subject_case",
 ]  # fmt: skip
 
@@ -57,6 +57,16 @@ def subject_case(flow: Flow, message: Event) -> str | None:
     """The id of the other case that `message` opens a case about, if any."""
     move = flow.opening.get(message.message)
     return None if move is None or move.links is None else str(message.data.get(move.links.field))
+
+
+def assigned(flow: Flow, case: Case | None, message: Event) -> str | None:
+    """The party of `case` to which `message` gives a role; None where it gives none, or brings somebody in."""
+    role = case.role(message.source) if case is not None else None
+    move = flow.table.get((case.state, role), {}).get(message.message) if case is not None and role else None
+    if case is None or move is None or move.assigns is None:
+        return None
+    named = str(message.data.get(move.assigns.source))
+    return named if named in case.parties() else None
 
 
 def allowed_actions(flow: Flow, case: Case, organisation: str) -> list[str]:

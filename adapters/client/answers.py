@@ -1,11 +1,14 @@
 """What a hub's answers look like, as far as this SDK reads them: what it does not know it lets pass."""
 
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from adapters.client.faults import AnswerInvalid
 from protocols.receipt import LogProof
+from protocols.turnaround import Spent, Stage
 
 _T = TypeVar("_T")
 
@@ -122,6 +125,18 @@ class LoggedEvent(msgspec.Struct, frozen=True):
 class Events(msgspec.Struct, frozen=True):
     """`GET /v1/messages/{source}/{id}/events`."""
 
+    events: list[LoggedEvent]
+
+
+class CaseClock(msgspec.Struct, frozen=True):
+    """`GET /v1/cases/{id}/clock`."""
+
+    protocol: str
+    version: str
+    at: Annotated[datetime, Meta(tz=True)]
+    stages: tuple[Stage, ...]
+    calendar: Spent
+    working: Spent
     events: list[LoggedEvent]
 
 

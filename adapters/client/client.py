@@ -28,11 +28,12 @@ from adapters.client.words import Words
 from keys import jwt
 from keys.errors import Fault
 from keys.jwk import DecryptionKey, SigningKey, VerifyingKey
-from protocols import delegation, envelope, loading
+from protocols import delegation, envelope, loading, turnaround
 from protocols.attachments import ATTACHMENTS, Manifest
 from protocols.entries import Accepted, Succeeded
 from protocols.loading import BASE, Catalogue
 from protocols.receipt import Proven
+from protocols.scorecard import Asked, By, Contribution, Contributions, Figures
 
 
 class Client:
@@ -382,6 +383,50 @@ class Client:
                 raise DeliveryInvalid("the log entry of a stretch is about something else", index=one.log.index)
         return found
 
+    async def clock(self, case: str) -> dict[str, Any]:
+        """Where the time of a case went: `stages`, and seconds by kind of time, `calendar` and `working`.
+
+        Every log entry it follows from is proven, and the clock worked out from them again. Raises Refused,
+        DeliveryInvalid where it comes out differently, or the catalogue at hand lacks the case's protocol.
+        """
+        path = f"/v1/cases/{quote(case, safe='')}/clock"
+        found = answers.read(await self._connection.call(Call("GET", path)), dict[str, Any])
+        said = answers.convert(found, answers.CaseClock)
+        proven = [await self._notary.event(event) for event in said.events]
+        protocol = self._catalogue.protocols.get((said.protocol, said.version))
+        if protocol is None:
+            raise DeliveryInvalid(f"the catalogue at hand has no {said.protocol[:80]} {said.version[:80]}")
+        if any(isinstance(one.entry, Accepted) and one.entry.subject != case for one in proven):
+            raise DeliveryInvalid("an entry of another case is among those of the clock")
+        events = [turnaround.Event(one.index, one.entry) for one in sorted(proven, key=lambda one: one.index)]
+        own = turnaround.clock(protocol.flow, events, said.at)
+        if (own.stages, own.calendar, own.working) != (said.stages, said.calendar, said.working):
+            raise DeliveryInvalid("the log's entries make another clock than the hub says")
+        return found
+
+    async def figures(self, asked: Asked, by: By = "all") -> Figures:
+        """What the cases come to that count for this organisation, as the hub publishes it. Raises Refused."""
+        call = Call("GET", "/v1/statistics/turnaround", {**_query(asked), "by": by})
+        return answers.read(await self._connection.call(call), Figures)
+
+    async def contributions(self, asked: Asked) -> AsyncIterator[Contribution]:
+        """Every case behind such a figure, with what it contributes. Raises Refused."""
+        query = {**_query(asked), "limit": "1000"}
+        while True:
+            call = Call("GET", "/v1/statistics/turnaround/cases", query)
+            page = answers.read(await self._connection.call(call), Contributions)
+            for one in page.items:
+                yield one
+            if page.next is None:
+                return
+            query["after"] = page.next
+
     def cases(self, *, state: str | None = None) -> AsyncIterator[dict[str, Any]]:
         """All cases this organisation may see, the newest first; only those in `state` where given."""
         return self._cases.all(state)
+
+
+def _query(asked: Asked) -> dict[str, str]:
+    named = {"protocol": asked.protocol, "opener": asked.opener, "responder": asked.responder}
+    period = {"from": asked.first.isoformat(), "to": asked.last.isoformat()}
+    return period | {name: value for name, value in named.items() if value is not None}

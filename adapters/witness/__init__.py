@@ -3,5 +3,6 @@
 from adapters.witness.fetching import Fetching, fetching
 from adapters.witness.follower import Follower, LogRewritten, Seen
 from adapters.witness.reading import LogUnreachable, Reader
+from adapters.witness.recomputing import recompute
 
-__all__ = ["Fetching", "Follower", "LogRewritten", "LogUnreachable", "Reader", "Seen", "fetching"]
+__all__ = ["Fetching", "Follower", "LogRewritten", "LogUnreachable", "Reader", "Seen", "fetching", "recompute"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -73,6 +74,18 @@ def number(request: web.Request, name: str, default: int, most: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise RequestMalformed(f"{name} is a whole number")
     return min(int(text), most)
+
+
+def day(request: web.Request, name: str, default: date) -> date:
+    """A day from the query, `2026-10-12`. Raises RequestMalformed."""
+    text = request.query.get(name)
+    try:
+        found = default if text is None else date.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or len(text or "2026-10-12") != 10 or not 2000 <= found.year <= 2100:
+        raise RequestMalformed(f"{name} is a day, e.g. 2026-10-12")
+    return found
 
 
 def flag(request: web.Request, name: str) -> bool:

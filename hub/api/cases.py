@@ -9,6 +9,7 @@ from hub.api.calls import HUB, Answer, Call, Query, caller, json, number
 from hub.cases import Listing, View
 from hub.errors import NotFound, RequestMalformed
 from hub.holders import Holders, Purpose
+from hub.supervision.clocks import CaseClock
 from protocols import envelope
 
 PURPOSES: tuple[str, ...] = get_args(Purpose)
@@ -47,6 +48,14 @@ async def holders(request: web.Request) -> web.Response:
     except ValueError:
         raise RequestMalformed("on is a day, e.g. 2026-10-12") from None
     return json(await request.app[HUB].holders(who, id, cast(Purpose, purpose), day))
+
+
+async def clock(request: web.Request) -> web.Response:
+    """`GET /v1/cases/{id}/clock`."""
+    who, id = await caller(request), request.match_info["id"]
+    if not envelope.is_id(id):
+        raise NotFound()
+    return json(await request.app[HUB].clock(who, id))
 
 
 CALLS = (
@@ -93,6 +102,16 @@ CALLS = (
             Query("purpose", "查看目的 · what for", {"enum": list(PURPOSES)}),
             Query("on", "只看这一天 · only this day", {"type": "string", "format": "date"}),
         ),
+        token=True,
+        tags=("cases",),
+    ),
+    Call(
+        "GET",
+        "/v1/cases/{id}/clock",
+        clock,
+        "办理时长的构成：在途、未读、协办方、等发起方；附全部日志条目，任何人可据以重算。"
+        " Where the case's time went, with every log entry that it follows from.",
+        {200: Answer("办理时长 · the clock", CaseClock)},
         token=True,
         tags=("cases",),
     ),

@@ -55,12 +55,15 @@ class Cases:
         if entry.source == self._hub and not any(move.message == message.name for move in protocol.flow.moves):
             return []
         about = self._cases.get(flow.subject_case(protocol.flow, event) or "")
-        outcome = flow.advance(protocol.flow, self._cases.get(event.subject), event, page.moment(index), about)
+        before = self._cases.get(event.subject)
+        outcome = flow.advance(protocol.flow, before, event, page.moment(index), about)
         if not isinstance(outcome, Transition):
             return [f"entry {index}: {event.type} was not allowed then: {outcome.detail}"]
         self._cases[event.subject] = outcome.case
         due = outcome.due.date.isoformat() if outcome.due else None
-        return [] if due == entry.due else [f"entry {index}: due {entry.due} where the flow says {due}"]
+        found = [] if due == entry.due else [f"entry {index}: due {entry.due} where the flow says {due}"]
+        told, logged = (protocol.version, flow.assigned(protocol.flow, before, event)), (entry.version, entry.assigned)
+        return found if told == logged else [*found, f"entry {index}: {logged} where the message says {told}"]
 
     def _succeed(self, entry: Succeeded) -> None:
         for id, case in self._cases.items():

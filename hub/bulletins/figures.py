@@ -7,11 +7,8 @@ from typing import Any
 
 from hub.bulletins.history import History
 from protocols import deadlines
-
-ACCEPT_WITHIN = 7
-"""Calendar days in which a case should be taken up."""
-ACKNOWLEDGE_WITHIN = 2
-"""Working days in which a message should be acknowledged."""
+from protocols.course import ACCEPT_WITHIN, ACKNOWLEDGE_WITHIN
+from protocols.scorecard import rating
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,7 @@ def assessment(histories: Sequence[History], sides: Sequence[str], period: Perio
                 "indicator": indicator,
                 "met": total,
                 "of": len(judged),
-                "rating": _rating(indicator, value),
+                "rating": rating(indicator, value),
                 "cases": list(judged),
             }
             items.append(item | ({} if value is None else {"value": value}) | ({} if days else {"missed": missed}))
@@ -148,14 +145,3 @@ _INDICATORS: dict[str, Callable[[History, Period], bool | int | None]] = {
     "answered-by-date": _by_date,
     "reopened": _reopened,
 }
-
-
-def _rating(indicator: str, value: float | None) -> str:
-    """Green, amber or red by the published thresholds of the EU's Internal Market Information system."""
-    if value is None:
-        return "none"
-    if indicator == "days-to-answer":
-        return "green" if value < 16 else "amber" if value <= 25 else "red"
-    if indicator == "reopened":
-        return "green" if value < 5 else "amber" if value < 10 else "red"
-    return "green" if value >= 80 else "amber" if value >= 60 else "red"

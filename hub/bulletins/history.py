@@ -9,6 +9,7 @@ import msgspec
 from hub.store import Connection
 from hub.store.queries import SQL
 from protocols import deadlines, entries
+from protocols.course import Step
 from protocols.entries import Accepted, Acknowledged
 from protocols.flow import Case, Flow
 from protocols.loading import Catalogue
@@ -17,18 +18,6 @@ BETWEEN_PARTIES = frozenset(
     {"case-assistance", "errand", "document-verification", "service-handover", "tip-off-referral"}
 )
 """The protocols in which two sides work for each other: what bulletins between them are about."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A message that moved a case or left it where it was; days are those of Asia/Shanghai."""
-
-    message: str
-    source: str
-    before: str | None
-    after: str
-    due: date | None
-    day: date
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from hub.commands import (
     organisations,
     poll,
     protocols,
+    recompute,
     send,
     serve,
     verify,
@@ -45,6 +46,7 @@ app = typer.Typer(
 _RUNNING, _WORKING = "枢纽 · Run a hub", "办案 · Work with a hub"
 app.command("serve", epilog=serve.EXAMPLES, rich_help_panel=_RUNNING)(serve.serve)
 app.command("audit", epilog=audit.EXAMPLES, rich_help_panel=_RUNNING)(audit.audit)
+app.command("recompute", epilog=recompute.EXAMPLES, rich_help_panel=_RUNNING)(recompute.recompute)
 app.command("demo", epilog=demonstrate.EXAMPLES, rich_help_panel=_RUNNING)(demonstrate.demonstrate)
 app.add_typer(organisations.app, name="organisations", rich_help_panel=_RUNNING)
 app.add_typer(bulletins.app, name="bulletins", rich_help_panel=_RUNNING)

@@ -30,6 +30,12 @@ from hub.commands.output import as_json, say, table
 from hub.commands.partner import Partner, connected
 from protocols import envelope
 
+KINDS = {
+    "transit": "在途 in transit",
+    "unread": "未读 unread",
+    "responder": "协办方 with the responder",
+    "opener": "等发起方 waiting on the opener",
+}
 app = typer.Typer(no_args_is_help=True, help="案件：发起、答复、查看。 Cases: open, reply, look at.")
 CaseId = Annotated[str, typer.Argument(metavar="CASE", help="案件编号。 The case's id.")]
 
@@ -231,6 +237,50 @@ def holders(
         ),
     )
     say(f"本次查看已记入日志 · this look is log entry {found['viewed']}")
+
+
+@app.command(epilog=examples("xieban case clock CASE", "xieban case clock CASE --json | jq .working"))
+def clock(
+    hub: Hub,
+    organisation: As,
+    keys: Keys,
+    case: CaseId,
+    passphrase_file: Passphrase = None,
+    patience: Patience = DEFAULT_PATIENCE,
+    json: Json = False,
+) -> None:
+    """办理时长花在哪里、是谁的，由日志条目重算核对。 Where a case's time went, and whose, worked out from the log.
+
+    在途：已受理未取走；未读：已取走未签收；协办方；等发起方。每段的起止都是日志条目。
+
+    In transit: accepted, not fetched. Unread: fetched, not signed for. Then with the responder, or waiting on the
+    opener. Each boundary is an entry of the log.
+    """
+
+    async def work() -> dict[str, Any]:
+        async with connected(Partner(hub, organisation, keys, passphrase_file, patience)) as client:
+            return await client.clock(case)
+
+    found = asyncio.run(work())
+    if json:
+        as_json(found)
+        return
+    columns = ("自 from", "至 until", "时长 kind", "机构 whose", "状态 state", "日志 entry")
+    stages = found["stages"]
+    table(
+        columns,
+        (
+            (s["begins"], s["ends"] or "—", KINDS[s["kind"]], ", ".join(s["organisations"]), s["state"], s["entry"])
+            for s in stages
+        ),
+    )
+    calendar, working = found["calendar"], found["working"]
+    sums = ((KINDS[kind], _hours(calendar[kind]), _hours(working[kind])) for kind in KINDS)
+    table(("合计 in all", "自然时 calendar h", "工作日内 on working days h"), sums)
+
+
+def _hours(seconds: int) -> str:
+    return f"{seconds / 3600:.1f}"
 
 
 @app.command("list", epilog=examples("xieban case list --state requested", "xieban case list --limit 20 --json"))

@@ -108,7 +108,8 @@ def settle(
     outcome = flow.advance(protocol.flow, before, event, ledger.now, about)
     if not isinstance(outcome, Transition):
         return outcome
-    taken = enter(ledger, event, token, signing_digest, outcome.case, outcome.before, outcome.due, gateway)
+    taken = enter(ledger, event, token, signing_digest, outcome.case, outcome.before, outcome.due, gateway,
+                  flow.assigned(protocol.flow, before, event))  # fmt: skip
     if protocol.flow.hub_acts and (before is None or before.state != outcome.case.state):
         ledger.duties[event.subject] = (taken.index, flow.hub_acts_on(protocol.flow, outcome.case))
     return taken
@@ -130,6 +131,7 @@ def enter(
     before: str | None,
     due: Due | None,
     gateway: str | None = None,
+    assigned: str | None = None,
 ) -> Taken:
     """Enter a message that leaves `case` as it is given: log entry, positions, step, parties."""
     digest = hashlib.sha256(token).digest()
@@ -147,6 +149,8 @@ def enter(
             at=ledger.at,
             due=day.isoformat() if day else None,
             gateway=gateway,
+            version=case.version,
+            assigned=assigned,
         )
     )
     provisional = due.provisional if due else False

@@ -1,12 +1,16 @@
 """Organisations with keys and the SDK, for tests that are about what they do and not about how they send it."""
 
 import asyncio
+import json
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from adapters.client import Client, Item, Sent
-from keys import jwk
+from keys import jwk, jwt
 from keys.jwk import DecryptionKey, SigningKey
 from protocols import envelope
 from protocols.loading import catalogue
@@ -107,3 +111,14 @@ def audited(hub: RunningHub) -> str:
     """The audit's own words; empty where everything holds."""
     done = hub.run("audit", "--data", str(hub.data))
     return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def get(bureau: Bureau, path: str) -> tuple[int, Any]:
+    """What a call of the bureau's own answers: the status, and the JSON."""
+    token = jwt.bearer(bureau.id, "410000-hub", bureau.signing, datetime.now(UTC))
+    request = urllib.request.Request(bureau.url + path, headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return response.status, json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())

@@ -13,11 +13,23 @@ import pytest
 from adapters import evidence as evidences
 from adapters.client import DeliveryInvalid, Item, Refused
 from hub.identity import hub_key
-from keys import base64url, jwe, jws, jwt
+from keys import base64url, jwe, jws
 from keys.errors import BadSeal, BadSignature
 from protocols import deadlines, envelope
 from protocols.loading import catalogue
-from tests.acceptance.bureaus import Bureau, audited, content, enrolled, example, mailbox, opened, said, until, view
+from tests.acceptance.bureaus import (
+    Bureau,
+    audited,
+    content,
+    enrolled,
+    example,
+    get,
+    mailbox,
+    opened,
+    said,
+    until,
+    view,
+)
 from tests.conftest import RunningHub
 
 HERE, THERE, THIRD = Bureau("411002-health"), Bureau("440306-health"), Bureau("320583-health")
@@ -34,16 +46,6 @@ def everybody(hub: RunningHub) -> None:
     HERE.superior = THERE.superior = PROVINCE.id
     PROVINCE.superior = NATION.id
     enrolled(hub, NATION, HERE, THERE, THIRD, POLICE, CIVIL, COUNTY, PROVINCE, ELSEWHERE, OLD, NEW)
-
-
-def get(bureau: Bureau, path: str) -> tuple[int, Any]:
-    token = jwt.bearer(bureau.id, "410000-hub", bureau.signing, datetime.now(UTC))
-    request = urllib.request.Request(bureau.url + path, headers={"Authorization": f"Bearer {token}"})
-    try:
-        with urllib.request.urlopen(request, timeout=20) as response:
-            return response.status, json.loads(response.read())
-    except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read())
 
 
 # Tip-off referral: who gave the tip-off ------------------------------------------------------------------

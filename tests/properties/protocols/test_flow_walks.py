@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from keys.errors import Fault
-from protocols import clocks, deadlines, flow
+from protocols import clocks, deadlines, flow, standing
 from protocols.calendar import is_working_day
 from protocols.deadlines import Due
-from protocols.envelope import Event
+from protocols.entries import Accepted
+from protocols.envelope import Event, rfc3339
 from protocols.flow import Case, Flow, Move, Transition
 from protocols.loading import Protocol, catalogue
 from protocols.refusals import CaseExists, CaseUnknown, NotAllowedNow, NotAParty, RoleNotAllowed
+from protocols.standing import Standing
 from protocols.table import BACK, HUB
 from tests import simulator
 
@@ -52,6 +54,7 @@ class Walk(RuleBasedStateMachine):
         self.case: Case | None = None
         self.earlier: Case | None = None
         self.last: Move | None = None
+        self.logged: Standing | None = None
         self.take(event)
 
     @rule(days=st.sampled_from([0, 1, 2, 3, 7, 20, 60, 400]), hours=st.integers(0, 23))
@@ -71,6 +74,8 @@ class Walk(RuleBasedStateMachine):
         before = self.case
         self.case = before.succeeded(old, new)
         self.earlier = self.earlier.succeeded(old, new) if self.earlier else None
+        assert self.logged is not None
+        self.logged = self.logged.succeeded(old, new)
         assert self.case.role(new) == before.role(old) and self.case.role(old) is None
         assert stored(self.case) == self.case
         assert flow.allowed_actions(self.flow, self.case, new) == flow.allowed_actions(self.flow, before, old)
@@ -145,7 +150,19 @@ class Walk(RuleBasedStateMachine):
             self.clocks(before, after, move)
             self.undoing(before, after, move)
         self.fresh_clocks(before, after, move)
+        self.logged = followed = standing.follow(self.flow, self.logged, self.entry(event))
+        assert followed is not None
+        assert (followed.state, followed.parties()) == (after.state, after.parties())
+        assert list(followed.awaited(self.flow)) == flow.awaited(self.flow, after)
         self.earlier, self.case, self.last = before, after, move
+
+    def entry(self, event: Event) -> Accepted:
+        """The log entry of a message: who said what kind of thing to whom, and nothing that it holds."""
+        return Accepted(
+            id=event.id, digest="", source=event.source, type=event.type, subject=event.subject, causationid=None,
+            recipients=dict.fromkeys(event.recipients, 1), at=rfc3339(self.now), due=None, version=self.flow.version,
+            assigned=flow.assigned(self.flow, self.case, event),
+        )  # fmt: skip
 
     def standing(self, case: Case, due: Due | None) -> None:
         """Somebody acts next, by a day, or the case is at its end."""

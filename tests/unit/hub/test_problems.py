@@ -16,6 +16,7 @@ NEVER_OVER_HTTP = {
     "proof-invalid",
     "checkpoint-invalid",
     "receipt-invalid",
+    "mailbox-end-invalid",
     "keystore-fault",
     # Raised at start or by commands.
     "catalogue-invalid",

@@ -1,0 +1,53 @@
+"""A case's provable clock as the hub shows it: the stages, and every entry that they follow from, with its proof."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from hub import log
+from hub.errors import NotFound
+from hub.store import Connection
+from hub.store.queries import SQL
+from hub.supervision.following import logged, played_through
+from protocols import entries, envelope
+from protocols.loading import Catalogue
+from protocols.receipt import LogProof
+from protocols.turnaround import Spent, Stage, summed
+
+
+class Boundary(msgspec.Struct, frozen=True):
+    """An entry of the log that bears on the case, with its proof."""
+
+    entry: Mapping[str, Any]
+    log: LogProof
+
+
+class CaseClock(msgspec.Struct, frozen=True):
+    """A case's clock at the moment `at`: seconds by kind of time, and the entries that anybody can work it out from."""
+
+    case: str
+    protocol: str
+    version: str
+    at: str
+    stages: Sequence[Stage]
+    calendar: Spent
+    working: Spent
+    events: Sequence[Boundary]
+
+
+async def case_clock(connection: Connection, catalogue: Catalogue, origin: str, id: str, at: datetime) -> CaseClock:
+    """The clock of a case. Raises NotFound."""
+    size = await connection.fetchval(SQL["size"])
+    read = (await logged(connection, [id], size))[id]
+    played = played_through(catalogue, read)
+    if played is None:
+        raise NotFound()
+    clock = summed(played.keeper.stages(), at)
+    proven = await log.prove(connection, origin, [one.place for one in read])
+    events = [Boundary(entries.as_object(one.leaf), one.proof) for one in proven]
+    flow = played.flow
+    return CaseClock(
+        id, flow.protocol, flow.version, envelope.rfc3339(at), clock.stages, clock.calendar, clock.working, events
+    )
