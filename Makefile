@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench check documents format lock lock-check node
+.PHONY: help setup demo test bench check documents format lock lock-check node browser
 
 PYTHON ?= python3
 UV ?= uv
@@ -19,7 +19,7 @@ setup: .venv/installed ## 建立 .venv 并安装锁定的依赖 · create .venv 
 demo: setup ## 在内置数据库上演示主要功能 (ARGS="--exit") · show the main job on the embedded database
 	@.venv/bin/xieban demo $(ARGS)
 
-test: setup node ## 运行全部测试 (ARGS="-k …") · run all tests
+test: setup node browser ## 运行全部测试 (ARGS="-k …") · run all tests
 	@.venv/bin/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
 bench: setup ## 测量受理与投递的速度 (ARGS="--scale 0.1") · measure intake and delivery beside the floor
@@ -63,3 +63,8 @@ node:
 	  || echo "未找到 node 与 npm, 跳过与 npm jose 的互通测试 · no node and npm: the tests with npm jose are skipped"
 	@if command -v npm >/dev/null && [ ! $(NODE_TESTS)/node_modules/.package-lock.json -nt $(NODE_TESTS)/package-lock.json ]; then \
 	  npm ci --prefix $(NODE_TESTS) --no-audit --no-fund --silent && touch $(NODE_TESTS)/node_modules/.package-lock.json; fi
+
+# The console is tested in a real browser, with letters for Chinese.
+browser:
+	@command -v chromium >/dev/null || { $(AS_DEBIAN_ROOT) && $(APT_INSTALL) chromium fonts-wqy-microhei; } \
+	  || echo "未找到 chromium, 跳过浏览器测试 · no chromium: the tests in a browser are skipped"

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -79,6 +79,12 @@ class AttachmentsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     store: str | None = None
 
 
+class ConsoleSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The address that browsers have of this hub, `https://hub.example`: passkeys are bound to it."""
+
+    origin: Annotated[str, msgspec.Meta(pattern=r"^(https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)?$")] = ""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -90,6 +96,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log: LogSection = LogSection()
     trust: TrustSection = TrustSection()
     attachments: AttachmentsSection = AttachmentsSection()
+    console: ConsoleSection = ConsoleSection()
 
     def witnesses(self) -> list[Witness]:
         """The witnesses whose cosignatures are kept. Raises MalformedKey."""

@@ -20,6 +20,7 @@ from hub.api.app import application
 from hub.attachments.keeping import Attachments, Limits
 from hub.attachments.store import opened
 from hub.bulletins.duties import fulfil_for_ever
+from hub.console.app import console
 from hub.expiry import sweep_for_ever
 from hub.identity import Identity, establish, hub_key
 from hub.service import Hub
@@ -66,7 +67,9 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
         loop.add_signal_handler(number, stop.set)
     loop.add_reader(sys.stdin.fileno(), stop.set)
     settle_memory()
-    runner = web.AppRunner(application(hub), access_log=None, shutdown_timeout=5)
+    served = application(hub)
+    served.add_subapp("/console", console(config.console.origin))
+    runner = web.AppRunner(served, access_log=None, shutdown_timeout=5)
     async with asyncio.TaskGroup() as tasks:
         writer = tasks.create_task(hub.sequencer.run())
         background = [

@@ -19,6 +19,7 @@ from hub.commands import (
     fetched,
     keys,
     organisations,
+    people,
     poll,
     protocols,
     recompute,
@@ -49,6 +50,7 @@ app.command("audit", epilog=audit.EXAMPLES, rich_help_panel=_RUNNING)(audit.audi
 app.command("recompute", epilog=recompute.EXAMPLES, rich_help_panel=_RUNNING)(recompute.recompute)
 app.command("demo", epilog=demonstrate.EXAMPLES, rich_help_panel=_RUNNING)(demonstrate.demonstrate)
 app.add_typer(organisations.app, name="organisations", rich_help_panel=_RUNNING)
+app.add_typer(people.app, name="people", rich_help_panel=_RUNNING)
 app.add_typer(bulletins.app, name="bulletins", rich_help_panel=_RUNNING)
 app.add_typer(keys.app, name="keys", rich_help_panel=_WORKING)
 app.add_typer(delegations.app, name="delegations", rich_help_panel=_WORKING)

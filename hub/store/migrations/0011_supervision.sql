@@ -36,10 +36,11 @@ CREATE TABLE case_course (
     stage_since timestamptz,
     stage_entry bigint
 );
-CREATE INDEX case_course_opened ON case_course (opened_on);
+CREATE INDEX case_course_opened ON case_course (opened_on, case_id);
 CREATE INDEX case_course_due ON case_course (due) WHERE NOT final;
 CREATE INDEX case_course_responder ON case_course (responder, opened_on);
 CREATE INDEX case_course_opener ON case_course (opener, opened_on);
+CREATE INDEX case_course_unread ON case_course (stage_since) WHERE stage IN ('transit', 'unread');
 -- How far the log has been followed; the row that whoever follows it locks.
 CREATE TABLE supervision_head (one boolean PRIMARY KEY DEFAULT true CHECK (one), through bigint NOT NULL);
 INSERT INTO supervision_head (through) VALUES (0);

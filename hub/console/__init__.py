@@ -1,0 +1,1 @@
+"""The console: what supervisors see of their subtree, in a browser, rendered on the server."""
