@@ -95,6 +95,8 @@ async def _grow(connection: asyncpg.Connection, data: Path, size: int) -> None:
     note = checkpoint.sign_checkpoint(Checkpoint(origin, size, top), hub_key(data))
     await connection.execute("INSERT INTO log_checkpoint VALUES ($1, $2)", size, note)
     await connection.execute("UPDATE log_head SET size = $1, root = $2, note = $3", size, top, note)
+    # The leaves are no entries that a case could be followed by.
+    await connection.execute("UPDATE supervision_head SET through = $1", size)
     await connection.execute(
         "INSERT INTO mailbox_counter SELECT recipient, max(position) FROM mailbox GROUP BY recipient"
         " ON CONFLICT (recipient) DO UPDATE SET last = excluded.last"

@@ -1,4 +1,4 @@
-"""The parent process: holds the data directory, the database and the workers, and starts again what dies."""
+"""The parent process: holds the data directory, the database, the workers and the follower; starts again what dies."""
 
 import asyncio
 import contextlib
@@ -56,7 +56,8 @@ async def supervise(
         await prepare(data, dsn, config)
         _empty(data / METRICS)
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(_worker(data, dsn, port, config_path)) for _ in range(workers)]
+            modules = ["hub.worker"] * workers + ["hub.supervision"]
+            running = [tasks.create_task(_child(module, data, dsn, port, config_path)) for module in modules]
             announcing = tasks.create_task(_announce(config.server.host, port, on_ready))
             keeping = tasks.create_task(keep()) if keep is not None else None
             await stop.wait()
@@ -100,15 +101,15 @@ async def _offer(connection: asyncpg.Connection, config: configuration.Config) -
     await connection.execute(SQL["offer_protocols"], *columns)
 
 
-async def _worker(data: Path, dsn: str, port: int, config_path: Path | None) -> None:
+async def _child(module: str, data: Path, dsn: str, port: int, config_path: Path | None) -> None:
     arguments = [str(data), str(port)] + ([str(config_path)] if config_path else [])
     delay = 0.1
     while True:
-        # The worker's standard input is a pipe that only this process holds: it ends when we do.
+        # Its standard input is a pipe that only this process holds: it ends when we do.
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "hub.worker",
+            module,
             *arguments,
             stdin=asyncio.subprocess.PIPE,
             env=os.environ | {"XIEBAN_DSN": dsn, metrics.FOLDER: str(data / METRICS)},
@@ -125,7 +126,7 @@ async def _worker(data: Path, dsn: str, port: int, config_path: Path | None) -> 
             raise
         delay = 0.1 if asyncio.get_running_loop().time() - started > 10 else min(2 * delay, 5.0)
         metrics.forget(process.pid, data / METRICS)
-        logger.error("worker-died", status=status, restart_in=delay)
+        logger.error("worker-died", module=module, status=status, restart_in=delay)
         await asyncio.sleep(delay)
 
 

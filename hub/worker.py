@@ -26,7 +26,6 @@ from hub.identity import Identity, establish, hub_key
 from hub.service import Hub
 from hub.snapshot.publishing import publish, publish_for_ever
 from hub.store import CONNECTION_LOST, Pool, partitions
-from hub.supervision.following import follow_for_ever
 from protocols.loading import Catalogue
 
 logger = structlog.get_logger()
@@ -81,7 +80,6 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
             tasks.create_task(_keep_partitions(pool)),
             tasks.create_task(publish_for_ever(pool, identity)),
             tasks.create_task(attachments.collect_for_ever()),
-            tasks.create_task(follow_for_ever(pool, hub.catalogue)),
         ]
         await runner.setup()
         await web.TCPSite(runner, config.server.host, port, reuse_port=True, backlog=BACKLOG).start()

@@ -4,7 +4,6 @@ What is stored is derived; nothing is read for it but entries of the log, so it 
 """
 
 import asyncio
-import contextlib
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -23,6 +22,8 @@ logger = structlog.get_logger()
 PAGE = 400
 """Entries followed in one transaction: short, so that nobody waits for it."""
 EVERY = 0.5
+STANDS_STILL = 30.0
+"""Seconds until what could not be followed is tried again."""
 
 
 class Logged(NamedTuple):
@@ -33,13 +34,21 @@ class Logged(NamedTuple):
 
 
 async def follow_for_ever(pool: Pool, catalogue: Catalogue) -> None:
-    """Follow the log as it grows. Any process may; who holds the head's row is the one that does."""
+    """Follow the log as it grows. Any process may; who holds the head's row is the one that does.
+
+    What can't be followed, such as an entry that a newer version made, leaves the figures where they are: no more.
+    """
     while True:
-        moved = 0
-        with contextlib.suppress(*CONNECTION_LOST):
+        moved, pause = 0, EVERY
+        try:
             async with pool.acquire() as connection:
                 moved = await follow(connection, catalogue)
-        await asyncio.sleep(EVERY if moved < PAGE else 0)
+        except CONNECTION_LOST:
+            pass
+        except Exception as error:
+            pause = STANDS_STILL
+            logger.error("supervision-stands-still", why=f"{type(error).__name__}: {str(error)[:500]}")
+        await asyncio.sleep(pause if moved < PAGE else 0)
 
 
 async def follow(connection: Connection, catalogue: Catalogue, page: int = PAGE) -> int:

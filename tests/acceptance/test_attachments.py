@@ -47,6 +47,13 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
         assert audited(running) == ""
 
 
+@pytest.fixture(autouse=True)
+def at_this_hub(hub: RunningHub) -> None:
+    """Whatever hub of its own the test before had."""
+    for bureau in (HERE, THERE, THIRD, ABOVE):
+        bureau.url = hub.url
+
+
 def sealed_file(folder: Path, size: int = 3_000_000, name: str = "工资表.pdf") -> tuple[Path, Sealed]:
     file = folder / name
     file.write_bytes(os.urandom(size))
