@@ -1,9 +1,13 @@
 """Charts as SVG, drawn on the server; in shades that are told apart in black and white, each beside its table."""
 
+import sys
 from collections.abc import Mapping, Sequence
 
 import pygal
 from pygal.style import Style
+
+# pygal leaves an import hook of a protocol behind that Python dropped in 3.12: others trip over it.
+sys.meta_path[:] = [finder for finder in sys.meta_path if hasattr(finder, "find_spec")]
 
 _STYLE = Style(
     background="#ffffff",

@@ -6,6 +6,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import ClassVar, Final
 
 import pyotp
@@ -28,7 +29,6 @@ MOST_FAILURES = {"name": 10, "address": 60}
 """Failed log-ins in a quarter of an hour, for one account and for one address."""
 _NAME = re.compile(r"[a-z][a-z0-9._-]{2,39}")
 _HASHER = PasswordHasher()
-_NOBODY = _HASHER.hash(secrets.token_urlsafe())
 
 
 class PersonInvalid(Fault):
@@ -120,7 +120,7 @@ async def login(connection: Connection, name: str, password: str, code: str, add
             raise LoginsTooMany()
     row = await connection.fetchrow(SQL["person"], name)
     known = row is not None and row["password"] is not None and not row["disabled"]
-    fits = await asyncio.to_thread(_fits, row["password"] if known and row else _NOBODY, password)
+    fits = await asyncio.to_thread(_fits, row["password"] if known and row else None, password)
     step = _step(row["totp"], code) if row is not None else None
     if known and fits and step is not None and await connection.fetchval(SQL["use_totp"], name, step):
         await connection.execute(SQL["forgive"], keys[0])
@@ -167,9 +167,15 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 
-def _fits(hashed: str, password: str) -> bool:
+@lru_cache(maxsize=1)
+def _nobody() -> str:
+    """A password that is nobody's: who has no account is not told so by a quicker answer."""
+    return _HASHER.hash(secrets.token_urlsafe())
+
+
+def _fits(hashed: str | None, password: str) -> bool:
     try:
-        return _HASHER.verify(hashed, password)
+        return _HASHER.verify(hashed or _nobody(), password) and hashed is not None
     except (VerificationError, InvalidHashError):
         return False
 

@@ -3,11 +3,8 @@
 import csv
 import io
 import json
-import os
 import re
-import shutil
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,14 +16,13 @@ import asyncpg
 import pyotp
 import pytest
 from openpyxl import load_workbook
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import ConsoleMessage, Page
 
 from hub.store import embedded
+from tests.acceptance.browsing import browser, screenshots
 from tests.acceptance.bureaus import Bureau, enrolled, opened
 from tests.conftest import RunningHub, running_hub
 
-CHROMIUM = shutil.which("chromium")
-SHOTS = Path(os.environ.get("XIEBAN_SCREENSHOTS", "build/screenshots"))
 AXE = Path(__file__).parent / "node/node_modules/axe-core/axe.min.js"
 PASSWORD = "correct horse battery"
 PROVINCE = Bureau("410000-supervision", roles=("supervisor",))
@@ -42,18 +38,6 @@ def hub() -> Iterator[RunningHub]:
     with running_hub("--workers", "2") as running:
         enrolled(running, PROVINCE, OTHER, HERE, THERE, FAR)
         yield running
-
-
-@asynccontextmanager
-async def browser() -> AsyncIterator[Browser]:
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]  # fmt: skip
-    if CHROMIUM is None:
-        pytest.skip("no chromium; `make test` installs it where it may")
-    async with async_playwright() as playwright:
-        running = await playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield running
-        await running.close()
 
 
 def invited(hub: RunningHub, name: str, organisation: str = PROVINCE.id, role: str = "viewer") -> str:
@@ -104,7 +88,6 @@ async def accessible(page: Page) -> None:
 
 async def test_a_supervisor_finds_the_overdue_case_reads_its_clock_and_takes_it_along(hub: RunningHub) -> None:
     case = await late_case(hub)
-    SHOTS.mkdir(parents=True, exist_ok=True)
     async with browser() as chromium:
         for width, kind in ((1280, "desktop"), (390, "phone")):
             context = await chromium.new_context(viewport={"width": width, "height": 900}, locale="zh-CN")
@@ -114,7 +97,7 @@ async def test_a_supervisor_finds_the_overdue_case_reads_its_clock_and_takes_it_
             await joined(page, invited(hub, f"zhang.{kind}"))
             assert "超期 1 件" in await page.locator("h2").first.inner_text()
             await accessible(page)
-            await page.screenshot(path=SHOTS / f"today-{kind}.png", full_page=True)
+            await page.screenshot(path=screenshots() / f"today-{kind}.png", full_page=True)
             await page.locator(f"a[href='/console/cases/{case}']").first.click()
             await page.wait_for_url(f"**/console/cases/{case}")
             await page.get_by_role("heading", name="经过").wait_for()
@@ -122,7 +105,7 @@ async def test_a_supervisor_finds_the_overdue_case_reads_its_clock_and_takes_it_
             assert "在途" in await page.locator("main").inner_text()
             await page.locator("img.chart").evaluate("image => image.decode()")
             await accessible(page)
-            await page.screenshot(path=SHOTS / f"case-{kind}.png", full_page=True)
+            await page.screenshot(path=screenshots() / f"case-{kind}.png", full_page=True)
             async with page.expect_download() as download:
                 await page.locator("a[href*='export=csv'][href*='table=stages']").click()
             rows = list(csv.reader(io.StringIO((await (await download.value).path()).read_text("utf-8-sig"))))

@@ -1,5 +1,6 @@
 """What the README says is run, word for word: its commands, its lines of SDK, its calls, and the demo."""
 
+import asyncio
 import contextlib
 import dataclasses
 import json
@@ -29,6 +30,7 @@ from hub.commands.demo.turn import next_message
 from keys import jwk
 from protocols import legal_basis, loading, notions
 from protocols.refusals import ReceiptInvalid
+from tests.acceptance.browsing import browser, screenshots
 from tests.acceptance.pages import ROOT, blocks, environment, in_shell
 from tests.conftest import XIEBAN, RunningHub, running_hub
 
@@ -165,16 +167,18 @@ def lines_until(process: subprocess.Popen[str], words: str, more: int = 0) -> li
     raise AssertionError("\n".join(said))
 
 
-def test_the_three_commands_that_the_demo_offers_work_as_printed(tmp_path: Path) -> None:
+def test_what_the_demo_offers_works_as_printed(tmp_path: Path) -> None:
     data, port = tmp_path / "data", str(free_port())
-    with demo_running("--cases", "2", "--port", port, "--data", str(data)) as running:
+    with demo_running("--cases", "16", "--port", port, "--data", str(data)) as running:
         said = lines_until(running, "接下来可以试", 3)
+        (link,) = re.findall(r"http\S+/console/enter/\S+", "\n".join(said))
+        asyncio.run(pictured(link))
         outputs = []
         for command in said[-3:]:
             done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
             assert done.returncode == 0, (command, done.stderr)
             outputs.append(done.stdout)
-        assert len(re.findall(r"\d{6}-health", outputs[0])) == 4
+        assert len(re.findall(r"\d{6}-health", outputs[0])) == 2 * 16
         assert "有效 · valid" in outputs[1]
         assert "everything holds" in outputs[2]
         (url,) = re.findall(r"goes on running: (\S+)", "\n".join(said))
@@ -183,6 +187,20 @@ def test_the_three_commands_that_the_demo_offers_work_as_printed(tmp_path: Path)
         running.send_signal(signal.SIGINT)
         assert running.wait(60) == 0
     assert processes_on(data) == []
+
+
+async def pictured(link: str) -> None:
+    """The supervisor's first look by the demo's link; the README's picture is one of these."""
+    async with browser() as chromium:
+        page = await chromium.new_page(viewport={"width": 1180, "height": 820}, locale="zh-CN")
+        await page.goto(link)
+        await page.get_by_role("button", name="进入").click()
+        await page.get_by_role("heading", name="今日").first.wait_for()
+        for name in ("turnaround", "scorecards"):
+            await page.goto(f"{link.partition('/enter/')[0]}/{name}")
+            await page.locator("table").first.wait_for()
+            await page.screenshot(path=screenshots() / f"demo-{name}.png")
+        assert await page.locator("tbody tr").count() >= 5
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

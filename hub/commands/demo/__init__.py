@@ -31,6 +31,7 @@ from keys.keystore import KeyStore
 PATIENCE = Patience(within=120.0, longest=1.0)
 """A bureau goes on asking while the hub is away; it is away for some seconds only."""
 SEED = 2026
+LOOKS_ON = "demo.supervisor"
 FACE = "411002-health"
 """The bureau whose address is shown at the end."""
 
@@ -230,8 +231,10 @@ async def _stay(screen: Screen, hub: HubProcess, belongings: Belongings) -> None
         ["verify", f"{kept}/receipt.json", "--message", f"{kept}/message.jose", "--key", f"{kept}/hub.jwks"],
         ["audit", "--data", data],
     )
+    link = await _console_link(hub)
     screen.say(
         f"枢纽仍在运行 · the hub goes on running: {hub.url}/v1/organisations/{FACE}\n"
+        f"督导台（一次性登录链接） · the console, by a link good once: {link}\n"
         "按 Ctrl-C 停止。接下来可以试 · Ctrl-C stops it; try next:",
         record=False,
     )
@@ -239,6 +242,17 @@ async def _stay(screen: Screen, hub: HubProcess, belongings: Belongings) -> None
         screen.say("  " + shlex.join([xieban, *command]), record=False)
     with contextlib.suppress(asyncio.CancelledError):
         await _unexpected_end(hub)
+
+
+async def _console_link(hub: HubProcess) -> str:
+    """A link by which the supervisor of the demo's home enters the console; its account is made the first time."""
+    where, who = (
+        ("--data", str(hub.data), "--url", hub.url),
+        ("--organisation", SUPERVISOR, "--full-name", "演示督导员"),
+    )
+    with contextlib.suppress(HubNotRunning):  # an earlier demo on this directory made it
+        await hub.run("people", "invite", LOOKS_ON, *who, *where)
+    return (await hub.run("people", "link", LOOKS_ON, *where)).strip()
 
 
 def _short(path: Path) -> str:

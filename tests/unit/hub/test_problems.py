@@ -31,6 +31,10 @@ NEVER_OVER_HTTP = {
     "migration-mismatch",
     "port-in-use",
     "protocol-name-unfit",
+    # Told on a page of the console, in its own words.
+    "login-refused",
+    "logins-too-many",
+    "person-invalid",
     "revocation-invalid",
     # Registers that no call looks anything up in yet; ids in messages are judged by schema and directory.
     "department-unknown",
