@@ -175,9 +175,10 @@ def _nobody() -> str:
 
 def _fits(hashed: str | None, password: str) -> bool:
     try:
-        return _HASHER.verify(hashed or _nobody(), password) and hashed is not None
+        _HASHER.verify(hashed or _nobody(), password)
     except (VerificationError, InvalidHashError):
         return False
+    return hashed is not None
 
 
 def _step(secret: str, code: str) -> int | None:
