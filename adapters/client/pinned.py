@@ -10,15 +10,16 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
-from tuf.api.exceptions import DownloadError, RepositoryError
-from tuf.api.metadata import Metadata, Timestamp
-from tuf.ngclient import Updater
 
 from keys.errors import Fault
 from protocols.departments import parse_organisation_id
+
+# TUF is loaded where a directory is pinned: it takes as long as all else of the client.
+if TYPE_CHECKING:
+    from tuf.ngclient import Updater
 
 PROVINCE = 2
 SOURCE = "hub.url"
@@ -120,14 +121,18 @@ class Pinned:
             (self._folder / SOURCE).write_text(url + "\n", "utf-8")
         return until
 
-    def _refreshed(self, url: str, root: bytes | None) -> Updater:
+    def _refreshed(self, url: str, root: bytes | None) -> "Updater":
+        from tuf.ngclient import Updater
+
         base = f"{url}/snapshot/"
         with _named(self._folder):
             updater = Updater(str(self._metadata), base, str(self._files), base, bootstrap=root)
             updater.refresh()
             return updater
 
-    def _until(self, _: Updater) -> datetime:
+    def _until(self, _: "Updater") -> datetime:
+        from tuf.api.metadata import Metadata, Timestamp
+
         return Metadata[Timestamp].from_file(str(self._metadata / "timestamp.json")).signed.expires
 
     def _province(self, code: str) -> Mapping[str, SnapshotOrganisation]:
@@ -149,6 +154,8 @@ class Pinned:
 @contextlib.contextmanager
 def _named(folder: Path) -> Iterator[None]:
     """What goes wrong with a snapshot, in our own words."""
+    from tuf.api.exceptions import DownloadError, RepositoryError
+
     try:
         yield
     except RepositoryError as error:

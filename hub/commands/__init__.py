@@ -1,38 +1,97 @@
-"""The command `xieban`: one file a command, put together here; the one place that sees everything."""
+"""The command `xieban`: one file a command, put together here; the one place that sees everything.
 
+A command's file is loaded when the command is called, or listed: all of them take a second.
+"""
+
+import importlib
 import io
 import sys
-from typing import Annotated
+from collections import UserDict
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperGroup
 
 from hub import __version__
-from hub.commands import (
-    audit,
-    bulletins,
-    case,
-    delegations,
-    demonstrate,
-    directory,
-    evidence,
-    faults,
-    fetched,
-    keys,
-    organisations,
-    people,
-    poll,
-    protocols,
-    recompute,
-    send,
-    serve,
-    verify,
-    witness,
-)
 from hub.commands.help_text import examples, install
+
+_RUNNING, _WORKING = "枢纽 · Run a hub", "办案 · Work with a hub"
+
+
+class Place(NamedTuple):
+    """Where a command is: its file, the function in it with its examples, or else the group of commands `app`."""
+
+    panel: str
+    module: str
+    function: str = "app"
+    examples: str = "EXAMPLES"
+
+
+COMMANDS: Mapping[str, Place] = {
+    "serve": Place(_RUNNING, "serve", "serve"),
+    "audit": Place(_RUNNING, "audit", "audit"),
+    "recompute": Place(_RUNNING, "recompute", "recompute"),
+    "demo": Place(_RUNNING, "demonstrate", "demonstrate"),
+    "organisations": Place(_RUNNING, "organisations"),
+    "people": Place(_RUNNING, "people"),
+    "bulletins": Place(_RUNNING, "bulletins"),
+    "keys": Place(_WORKING, "keys"),
+    "delegations": Place(_WORKING, "delegations"),
+    "directory": Place(_WORKING, "directory"),
+    "case": Place(_WORKING, "case"),
+    "poll": Place(_WORKING, "poll", "poll"),
+    "send": Place(_WORKING, "send", "send"),
+    "verify": Place(_WORKING, "verify", "verify"),
+    "verify-end": Place(_WORKING, "verify", "verify_end", "END_EXAMPLES"),
+    "fetched": Place(_WORKING, "fetched", "fetched"),
+    "evidence": Place(_WORKING, "evidence", "evidence"),
+    "verify-evidence": Place(_WORKING, "evidence", "verify_evidence", "VERIFY_EXAMPLES"),
+    "witness": Place(_WORKING, "witness", "witness"),
+    "protocols": Place(_WORKING, "protocols"),
+}
+
+
+class _Loaded(UserDict[str, Any]):
+    """The commands by their names, each loaded when it is looked up."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __contains__(self, name: object) -> bool:
+        return name in COMMANDS
+
+    def __missing__(self, name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        self.data[name] = _load(name, COMMANDS[name])
+        return self.data[name]
+
+
+def _load(name: str, place: Place) -> Any:
+    module = importlib.import_module(f"hub.commands.{place.module}")
+    found = getattr(module, place.function)
+    group = typer.Typer(rich_markup_mode="rich")
+    if isinstance(found, typer.Typer):
+        group.add_typer(found, name=name, rich_help_panel=place.panel)
+    else:
+        group.command(name, epilog=getattr(module, place.examples), rich_help_panel=place.panel)(found)
+        group.callback()(lambda: None)
+    return typer.main.get_group(group).commands[name]
+
+
+class Commands(TyperGroup):
+    """The commands of `xieban`."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Loaded()
+
 
 install()
 app = typer.Typer(
     name="xieban",
+    cls=Commands,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -44,27 +103,6 @@ app = typer.Typer(
         "xieban poll --open",
     ),
 )
-_RUNNING, _WORKING = "枢纽 · Run a hub", "办案 · Work with a hub"
-app.command("serve", epilog=serve.EXAMPLES, rich_help_panel=_RUNNING)(serve.serve)
-app.command("audit", epilog=audit.EXAMPLES, rich_help_panel=_RUNNING)(audit.audit)
-app.command("recompute", epilog=recompute.EXAMPLES, rich_help_panel=_RUNNING)(recompute.recompute)
-app.command("demo", epilog=demonstrate.EXAMPLES, rich_help_panel=_RUNNING)(demonstrate.demonstrate)
-app.add_typer(organisations.app, name="organisations", rich_help_panel=_RUNNING)
-app.add_typer(people.app, name="people", rich_help_panel=_RUNNING)
-app.add_typer(bulletins.app, name="bulletins", rich_help_panel=_RUNNING)
-app.add_typer(keys.app, name="keys", rich_help_panel=_WORKING)
-app.add_typer(delegations.app, name="delegations", rich_help_panel=_WORKING)
-app.add_typer(directory.app, name="directory", rich_help_panel=_WORKING)
-app.add_typer(case.app, name="case", rich_help_panel=_WORKING)
-app.command("poll", epilog=poll.EXAMPLES, rich_help_panel=_WORKING)(poll.poll)
-app.command("send", epilog=send.EXAMPLES, rich_help_panel=_WORKING)(send.send)
-app.command("verify", epilog=verify.EXAMPLES, rich_help_panel=_WORKING)(verify.verify)
-app.command("verify-end", epilog=verify.END_EXAMPLES, rich_help_panel=_WORKING)(verify.verify_end)
-app.command("fetched", epilog=fetched.EXAMPLES, rich_help_panel=_WORKING)(fetched.fetched)
-app.command("evidence", epilog=evidence.EXAMPLES, rich_help_panel=_WORKING)(evidence.evidence)
-app.command("verify-evidence", epilog=evidence.VERIFY_EXAMPLES, rich_help_panel=_WORKING)(evidence.verify_evidence)
-app.command("witness", epilog=witness.EXAMPLES, rich_help_panel=_WORKING)(witness.witness)
-app.add_typer(protocols.app, name="protocols", rich_help_panel=_WORKING)
 
 
 def _version(wanted: bool) -> None:
@@ -90,5 +128,7 @@ def main() -> None:
     try:
         app()
     except (Exception, KeyboardInterrupt) as error:
-        typer.echo(faults.line(error), err=True)
+        from hub.commands.explaining import line
+
+        typer.echo(line(error), err=True)
         sys.exit(1)

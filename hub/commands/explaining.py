@@ -1,0 +1,103 @@
+"""Whatever goes wrong in a command, as one line that says what to do next; loaded when something does."""
+
+import os
+import traceback
+
+import aiohttp
+import asyncpg
+
+from adapters.client import Refused
+from hub.commands.output import clean
+from hub.errors import CATALOGUE
+from keys.errors import Fault
+
+TRACEBACK = "XIEBAN_TRACEBACK"
+# What the catalogue of problems has no words for: it happens on this side of the wire.
+_WORDS = {
+    "undecided": "枢纽没有应答，请核对 --hub 地址、确认枢纽在运行；重发同样的消息不会重复受理",
+    "answer-invalid": "应答的不是枢纽，请核对 --hub 地址及中间的代理",
+    "hub-address-invalid": "枢纽地址有误，应为 https://… 形式",
+    "delivery-invalid": "枢纽交付的消息不可信，请联系枢纽运行方",
+    "receipt-invalid": "回执无效",
+    "mailbox-end-invalid": "这不是枢纽关于收件箱到此为止的签名",
+    "log-unreachable": "日志读不到，请核对 --hub；条目只对审计方开放",
+    "checkpoint-invalid": "日志与其签名不符，请保存证据并联系枢纽运行方",
+    "cursor-invalid": "游标文件不能使用",
+    "keystore-fault": "密钥库不能使用，xieban keys list 查看，keys new 新建",
+    "seal-invalid": "密封部分不能处理",
+    "config-invalid": "配置文件有误",
+    "import-invalid": "机构文件有误，未导入任何机构",
+    "port-in-use": "端口已被占用，请换一个 --port",
+    "data-directory-busy": "数据目录正被另一个枢纽使用，请先停止它，或换一个 --data",
+    "data-directory-absent": "该目录没有枢纽数据，请先 xieban serve --data DIR",
+    "database-unavailable": "数据库不可用，请查看数据目录中的 postgres.log",
+    "catalogue-invalid": "协议目录有误",
+    "input-unreadable": "输入不能读取",
+    "usage": "参数有误，见 --help",
+}
+
+
+def line(error: BaseException) -> str:
+    """The one line for `error`, and below it one for each finding where it has several.
+
+    With XIEBAN_TRACEBACK set, where it happened as well.
+    """
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    text = "xieban: " + _one_line(_words(error))
+    problems = error.data.get("problems") if isinstance(error, Fault) else None
+    if isinstance(error, Fault) and isinstance(problems, list) and len(problems) > 1:
+        lines = [f"xieban: {_chinese(error.code)} · {error.code}, {len(problems)} 处 findings:", *map(str, problems)]
+        text = "\n  ".join(map(_one_line, lines))
+    if os.environ.get(TRACEBACK):
+        text += "\n" + "".join(traceback.format_exception(error))
+    return text
+
+
+def _one_line(text: str) -> str:
+    return " ".join(clean(text).split())
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, Refused):
+        return _refused(error)
+    if isinstance(error, Fault):
+        return f"{_chinese(error.code)} · {error.code}: {error.detail}{_passing_over(error)}"
+    if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
+        return f"数据库出错，请查看 postgres.log 或配置的数据库 · database: {error}"
+    if isinstance(error, aiohttp.ClientError):
+        return f"网络出错，请核对 --hub · network: {str(error) or type(error).__name__}"
+    if isinstance(error, OSError):
+        return _system(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "已中断 · interrupted"
+    where = f"设 {TRACEBACK}=1 再试可见详情 · set {TRACEBACK}=1 to see where"
+    return f"内部错误 · internal error: {type(error).__name__}: {error}; {where}"
+
+
+def _refused(refusal: Refused) -> str:
+    problem = refusal.data.get("problem")
+    code = refusal.reason
+    detail = refusal.detail if not isinstance(problem, dict) else str(problem.get("detail", refusal.detail))
+    if refusal.detail != f"/problems/{code}: {detail}":
+        detail = refusal.detail
+    actions = problem.get("allowed_actions") if isinstance(problem, dict) else None
+    named = [str(action.get("message")) for action in actions if isinstance(action, dict)] if actions else []
+    allowed = f"; 现在可发 · allowed now: {', '.join(named)}" if named else ""
+    return f"枢纽拒绝：{_chinese(code) or '见详情'} · refused, {code}: {detail}{allowed}"
+
+
+def _passing_over(fault: Fault) -> str:
+    """How to read on behind a message that can't be read."""
+    at = fault.data.get("position")
+    return f" (位置 position {at}; 越过它 · read on with --after {at})" if isinstance(at, int) else ""
+
+
+def _chinese(code: str) -> str:
+    entry = CATALOGUE.get(code)
+    return _WORDS.get(code) or (entry.zh if entry else "出错")
+
+
+def _system(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"系统拒绝，请核对路径与权限 · {where}{error.strerror or str(error) or type(error).__name__}"
