@@ -7,11 +7,14 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from hub.arrangements.reading import loaded
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys.jwk import EncryptionKey, VerifyingKey, parse_public
 from keys.trust import KeyRing
 from protocols import delegation
+from protocols.arrangements import Arrangements
+from protocols.calendar import Calendar
 from protocols.delegation import Delegation
 
 
@@ -58,10 +61,12 @@ class Organisation:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """All organisations as of a key epoch; `epoch` moves with every change of a key or organisation."""
+    """All organisations as of a key epoch; `epoch` moves with every change of a key, organisation or arrangement."""
 
     epoch: int
     organisations: Mapping[str, Organisation]
+    arrangements: Arrangements = field(default_factory=Arrangements)
+    """What due dates are counted by as of then."""
     _predecessors: Mapping[str, Sequence[str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,6 +75,11 @@ class Directory:
             if organisation.successor is not None:
                 predecessors.setdefault(organisation.successor, []).append(organisation.id)
         object.__setattr__(self, "_predecessors", predecessors)
+
+    @property
+    def calendar(self) -> Calendar:
+        """Which days are worked."""
+        return self.arrangements.calendar
 
     def get(self, organisation: str) -> Organisation | None:
         """The organisation, or None."""
@@ -142,7 +152,7 @@ async def load(connection: Connection) -> Directory:
     for row in rows:
         id = row["id"]
         found[id] = _organisation(row, keys.get(id, []), successors.get(id), delegations.get(id, []))
-    return Directory(epoch, found)
+    return Directory(epoch, found, await loaded(connection))
 
 
 # The directory is read whole when one key changes; what is ready of all the others is kept.

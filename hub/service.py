@@ -180,7 +180,7 @@ class Hub:
         problems += await self._attachment_problems(event, directory)
         known = await self._cases([event.subject, flow.subject_case(protocol.flow, event)])
         about = subject_case(protocol, event, directory, known)
-        outcome = flow.advance(protocol.flow, known.get(event.subject), event, now, about)
+        outcome = flow.advance(protocol.flow, known.get(event.subject), event, now, about, directory.calendar)
         if not isinstance(outcome, Transition):
             return Preflight([*problems, explained(outcome, protocol)])
         due = outcome.due.date.isoformat() if outcome.due else None

@@ -1,13 +1,15 @@
 """The course of one case by the log's entries alone: its steps in days, and what the indicators are worked out from."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import msgspec
 
 from protocols import deadlines
-from protocols.entries import Accepted, Acknowledged, Succeeded
+from protocols.arrangements import changed_due
+from protocols.calendar import STATUTORY, Calendar
+from protocols.entries import Accepted, Acknowledged, DueChanged, Succeeded
 from protocols.table import Flow
 from protocols.turnaround import Event, Spent, Stage, Timekeeper, summed
 
@@ -91,6 +93,8 @@ class Course:
             position = self._first.get(entry.recipient)
             if position is not None and entry.from_ <= position <= entry.through:
                 self._signed[entry.recipient] = deadlines.local_date(datetime.fromisoformat(entry.at))
+        elif isinstance(entry, DueChanged) and self.steps:
+            self.steps[-1] = replace(self.steps[-1], due=changed_due(entry))
         elif isinstance(entry, Succeeded) and after is not before:
             self._reads = {
                 box: entry.successor if who == entry.organisation else who for box, who in self._reads.items()
@@ -110,8 +114,8 @@ class Course:
         finals = (step for step in reversed(self.steps) if not (step.before and self.flow.states[step.before].final))
         return next(finals).day
 
-    def facts(self) -> Facts | None:
-        """What the case contributes to figures; None before its opening message."""
+    def facts(self, calendar: Calendar = STATUTORY) -> Facts | None:
+        """What the case contributes to figures, by the log's calendar as of now; None before its opening message."""
         standing, steps, states = self.keeper.standing, self.steps, self.flow.states
         if standing is None or self._opened is None:
             return None
@@ -122,7 +126,7 @@ class Course:
         again = any(step.before and states[step.before].final for step in steps[ended[0] + 1 :]) if ended else None
         stages = self.keeper.stages()
         lasting = stages[-1] if stages and stages[-1].ends is None else None
-        over = summed(stages[:-1] if lasting else stages, self._opened)
+        over = summed(stages[:-1] if lasting else stages, self._opened, calendar)
         return Facts(
             protocol=self.flow.protocol,
             version=self.flow.version,
@@ -133,7 +137,7 @@ class Course:
             opened=self._opened,
             opened_on=steps[0].day,
             due=steps[-1].due,
-            acknowledge_by=deadlines.due_date(steps[0].day, ACKNOWLEDGE_WITHIN, "working").date,
+            acknowledge_by=deadlines.due_date(steps[0].day, ACKNOWLEDGE_WITHIN, "working", calendar).date,
             acknowledged_on=self.acknowledged(),
             accept_by=steps[0].day + timedelta(days=ACCEPT_WITHIN),
             accepted_on=moved.day if moved and moved.source == standing.responder else None,

@@ -1,11 +1,14 @@
-"""Due dates: counted in working or calendar days, never on a rest day, ending at 24:00 in China."""
+"""Due dates: counted in working or calendar days, never on a rest day, ending at 24:00 in China.
+
+`calendar` says which days are worked; by default what every hub knows from the start (`protocols/calendar.py`).
+"""
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from functools import lru_cache
 from typing import Literal
 
-from protocols.calendar import is_published, is_working_day
+from protocols.calendar import STATUTORY, Calendar
 
 Unit = Literal["working", "calendar"]
 
@@ -25,7 +28,7 @@ class Due:
 
 
 @lru_cache(maxsize=16384)
-def due_date(start: date, days: int, unit: Unit) -> Due:
+def due_date(start: date, days: int, unit: Unit, calendar: Calendar = STATUTORY) -> Due:
     """The due date `days` days after `start`, the day after `start` being day 1.
 
     Working days count working days only; a calendar deadline that falls on a rest day ends on the next
@@ -35,18 +38,18 @@ def due_date(start: date, days: int, unit: Unit) -> Due:
     if days < 0:
         raise ValueError("a deadline has no negative days")
     if unit == "calendar" or days == 0:
-        end = _next_working_day(start + days * _DAY)
+        end = _next_working_day(start + days * _DAY, calendar)
     else:
-        end = _after_working_days(start, days)
-    return Due(end, _provisional(start if days == 0 else start + _DAY, end))
+        end = _after_working_days(start, days, calendar)
+    return Due(end, _provisional(start if days == 0 else start + _DAY, end, calendar))
 
 
-def postponed(day: date) -> Due:
+def postponed(day: date, calendar: Calendar = STATUTORY) -> Due:
     """`day`, or the next working day when `day` is a rest day."""
-    return due_date(day, 0, "calendar")
+    return due_date(day, 0, "calendar", calendar)
 
 
-def days_left(day: date, due: Due, unit: Unit) -> int:
+def days_left(day: date, due: Due, unit: Unit, calendar: Calendar = STATUTORY) -> int:
     """How many days of `unit` follow `day` up to and including the due date.
 
     0 on the due date itself (the deadline stands until 24:00), negative when overdue.
@@ -54,11 +57,11 @@ def days_left(day: date, due: Due, unit: Unit) -> int:
     if unit == "calendar":
         return (due.date - day).days
     if day <= due.date:
-        return _working_days_between(day, due.date)
-    return -_working_days_between(due.date, day)
+        return working_days(day, due.date, calendar)
+    return -working_days(due.date, day, calendar)
 
 
-def resumed(due: Due, paused_on: date, resumed_on: date, unit: Unit) -> Due:
+def resumed(due: Due, paused_on: date, resumed_on: date, unit: Unit, calendar: Calendar = STATUTORY) -> Due:
     """The due date after a pause: the days left at the pause are left at the resumption.
 
     A deadline already missed when the clock was paused stays missed, and none gets earlier. Raises ValueError
@@ -66,10 +69,10 @@ def resumed(due: Due, paused_on: date, resumed_on: date, unit: Unit) -> Due:
     """
     if resumed_on < paused_on:
         raise ValueError("a clock is resumed after it was paused")
-    left = days_left(paused_on, due, unit)
+    left = days_left(paused_on, due, unit, calendar)
     if due.date < paused_on:
         return due
-    return later(due, due_date(resumed_on, left, unit))
+    return later(due, due_date(resumed_on, left, unit, calendar))
 
 
 def later(a: Due, b: Due) -> Due:
@@ -105,22 +108,31 @@ def end_of(day: date) -> datetime:
     return datetime.combine(day + _DAY, time(), SHANGHAI)
 
 
-def _next_working_day(day: date) -> date:
-    while not is_working_day(day):
+def working_days(after: date, through: date, calendar: Calendar = STATUTORY) -> int:
+    """How many working days follow `after` up to and including `through`; 0 where `through` is not later."""
+    return sum(calendar.is_working_day(after + n * _DAY) for n in range(1, (through - after).days + 1))
+
+
+def working_days_before(day: date, count: int, calendar: Calendar = STATUTORY) -> date:
+    """The day `count` working days before `day`; `day` itself for none."""
+    while count:
+        day -= _DAY
+        count -= calendar.is_working_day(day)
+    return day
+
+
+def _next_working_day(day: date, calendar: Calendar) -> date:
+    while not calendar.is_working_day(day):
         day += _DAY
     return day
 
 
-def _after_working_days(day: date, count: int) -> date:
+def _after_working_days(day: date, count: int, calendar: Calendar) -> date:
     while count:
         day += _DAY
-        count -= is_working_day(day)
+        count -= calendar.is_working_day(day)
     return day
 
 
-def _working_days_between(after: date, through: date) -> int:
-    return sum(is_working_day(after + n * _DAY) for n in range(1, (through - after).days + 1))
-
-
-def _provisional(first: date, last: date) -> bool:
-    return not all(is_published(year) for year in range(first.year, last.year + 1))
+def _provisional(first: date, last: date, calendar: Calendar) -> bool:
+    return not all(calendar.is_published(year) for year in range(first.year, last.year + 1))

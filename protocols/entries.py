@@ -141,6 +141,46 @@ class DelegationEnded(msgspec.Struct, frozen=True, tag_field="kind", tag="delega
     at: str
 
 
+class CalendarPublished(msgspec.Struct, frozen=True, tag_field="kind", tag="calendar"):
+    """From here on due dates are counted by the State Council's arrangement of `year`, in the place of an earlier one.
+
+    `holidays` are its days of rest, `workdays` the weekend days that are worked. What was provisional is counted again
+    in `due-changed` entries that follow.
+    """
+
+    year: int
+    holidays: list[str]
+    workdays: list[str]
+    at: str
+
+
+class Outage(msgspec.Struct, frozen=True, tag_field="kind", tag="outage"):
+    """The hub's own word that it could not be reached from `from` until `until`.
+
+    What falls due on one of `days` is due on the day `to` instead, case by case in `due-changed` entries that follow.
+    """
+
+    from_: str = msgspec.field(name="from")
+    until: str
+    days: list[str]
+    to: str
+    at: str
+
+
+class DueChanged(msgspec.Struct, frozen=True, tag_field="kind", tag="due-changed"):
+    """A case's due dates moved without a message: the `calendar` or `outage` entry at index `cause` says why.
+
+    `due` is that of the case's next step from here on, `was` what it was before.
+    """
+
+    subject: str
+    due: str | None
+    was: str | None
+    provisional: bool
+    cause: int
+    at: str
+
+
 Entry = (
     Accepted
     | Fetched
@@ -154,6 +194,9 @@ Entry = (
     | Vouched
     | Delegated
     | DelegationEnded
+    | CalendarPublished
+    | Outage
+    | DueChanged
 )
 _decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 

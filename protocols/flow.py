@@ -6,6 +6,7 @@ import msgspec
 
 from keys.errors import Fault
 from protocols import clocks, deadlines, legal_basis
+from protocols.calendar import STATUTORY, Calendar
 from protocols.cases import Case, Clock, Position, Transition, Undo
 from protocols.deadlines import Due
 from protocols.departments import is_hub
@@ -34,21 +35,26 @@ MAX_PARTIES = MAX_RECIPIENTS + 1
 
 
 def advance(
-    flow: Flow, case: Case | None, message: Event, now: datetime, about: Case | None = None
+    flow: Flow,
+    case: Case | None,
+    message: Event,
+    now: datetime,
+    about: Case | None = None,
+    calendar: Calendar = STATUTORY,
 ) -> Transition | Refusal:
     """What `message`, accepted at `now`, makes of `case` (None: there is no case with this id).
 
     The message's data fits its schema already. `about` is the case that `subject_case` names, where the
-    sender may see it. Returns a Transition, or the Refusal: CaseExists, CaseUnknown,
-    NotAParty, RoleNotAllowed and NotAllowedNow (with `allowed`), RecipientsInvalid, DataInvalid, or a fault of the
-    legal basis. Raises ValueError when `now` has no offset.
+    sender may see it; `calendar` says which days are worked, as the log has it at `now`. Returns a Transition, or the
+    Refusal: CaseExists, CaseUnknown, NotAParty, RoleNotAllowed and NotAllowedNow (with `allowed`), RecipientsInvalid,
+    DataInvalid, or a fault of the legal basis. Raises ValueError when `now` has no offset.
     """
     try:
         if message.message in flow.opening:
-            return _open(flow, case, message, now, about)
+            return _open(flow, case, message, now, about, calendar)
         if case is None:
             raise CaseUnknown()
-        return _continue(flow, case, message, now)
+        return _continue(flow, case, message, now, calendar)
     except Fault as refusal:
         return refusal
 
@@ -110,7 +116,9 @@ def current_due(flow: Flow, case: Case) -> Due | None:
 # The two ways a message is taken ----------------------------------------------------------------------
 
 
-def _open(flow: Flow, case: Case | None, message: Event, now: datetime, about: Case | None) -> Transition:
+def _open(
+    flow: Flow, case: Case | None, message: Event, now: datetime, about: Case | None, calendar: Calendar
+) -> Transition:
     move = flow.opening[message.message]
     if case is not None:
         raise CaseExists()
@@ -138,11 +146,11 @@ def _open(flow: Flow, case: Case | None, message: Event, now: datetime, about: C
         terms=terms,
         about=about.id if about is not None and move.links is not None else None,
     )
-    opened = msgspec.structs.replace(opened, position=clocks.enter(flow, opened, move.to, today))
+    opened = msgspec.structs.replace(opened, position=clocks.enter(flow, opened, move.to, today, calendar))
     return _finish(flow, opened, move, message, before=None)
 
 
-def _continue(flow: Flow, case: Case, message: Event, now: datetime) -> Transition:
+def _continue(flow: Flow, case: Case, message: Event, now: datetime, calendar: Calendar) -> Transition:
     move = _move(flow, case, message)
     _check_recipients(case, move, message)
     missing = [name for name in move.requires if name not in message.data]
@@ -154,7 +162,7 @@ def _continue(flow: Flow, case: Case, message: Event, now: datetime) -> Transiti
         return _finish(flow, after, move, message, before=case)
     today = deadlines.local_date(now)
     basis = _basis(move, message, today) or case.basis
-    position = _apply(flow, case, move, message, today)
+    position = _apply(flow, case, move, message, today, calendar)
     former = case.former
     if case.position.responder not in (position.responder, *position.participants):
         former = (*former, case.position.responder)
@@ -298,7 +306,7 @@ def _basis(move: Move, message: Event, today: date) -> str | None:
 # What changes -----------------------------------------------------------------------------------------
 
 
-def _apply(flow: Flow, case: Case, move: Move, message: Event, today: date) -> Position:
+def _apply(flow: Flow, case: Case, move: Move, message: Event, today: date, calendar: Calendar) -> Position:
     position = case.position
     if move.assigns is not None:
         position = _assign(position, move.assigns, str(message.data[move.assigns.source]))
@@ -309,16 +317,16 @@ def _apply(flow: Flow, case: Case, move: Move, message: Event, today: date) -> P
     if move.proposes is not None:
         position = _propose(position, move.proposes, message, today)
     if move.settles is not None:
-        position = _settle(position, move.settles, message, today)
+        position = _settle(position, move.settles, message, today, calendar)
     moved = msgspec.structs.replace(case, position=position)
     if move.each and (waiting := _silent(case, move) - {message.source}):
         heard = (*position.said, message.source)
         assert waiting.isdisjoint(heard)
         position = msgspec.structs.replace(position, said=heard)
     elif move.to is not None:
-        position = clocks.enter(flow, moved, move.to, today)
+        position = clocks.enter(flow, moved, move.to, today, calendar)
     if move.at_least is not None:
-        position = clocks.leave_at_least(position, move.at_least, today)
+        position = clocks.leave_at_least(position, move.at_least, today, calendar)
     return position
 
 
@@ -343,7 +351,7 @@ def _propose(position: Position, proposes: Proposes, message: Event, today: date
     return msgspec.structs.replace(position, proposal=proposal)
 
 
-def _settle(position: Position, settles: Settles, message: Event, today: date) -> Position:
+def _settle(position: Position, settles: Settles, message: Event, today: date, calendar: Calendar) -> Position:
     answered = msgspec.structs.replace(position, proposal=None)
     if not message.data[settles.agreed]:
         return answered
@@ -353,7 +361,7 @@ def _settle(position: Position, settles: Settles, message: Event, today: date) -
         if repeated is not None and date.fromisoformat(repeated) != position.proposal:
             text = f"the date proposed is {position.proposal}; who wants another does not agree"
             raise DataInvalid([{"pointer": f"/data/{settles.date}", "message": text}])
-    agreed = clocks.clock(position.proposal, 0, "calendar")
+    agreed = clocks.clock(position.proposal, 0, "calendar", calendar)
     if agreed.due < today:
         text = f"the date proposed, {position.proposal}, has passed"
         raise DataInvalid([{"pointer": f"/data/{settles.agreed}", "message": text}])

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from protocols import deadlines
+from protocols.arrangements import Arrangements
 from protocols.course import Course, Facts
-from protocols.entries import Accepted, Acknowledged, Entry, Fetched, Succeeded
+from protocols.entries import Accepted, Acknowledged, DueChanged, Entry, Fetched, Succeeded
 from protocols.loading import Catalogue
 from protocols.scorecard import Figures, Row, rows
 from protocols.turnaround import Event
@@ -76,9 +77,11 @@ class Recomputation:
         self._catalogue, self._wanted = catalogue, wanted
         self._courses: dict[str, Course | None] = {}
         self._boxes: dict[str, list[tuple[int, str]]] = {}
+        self._arrangements = Arrangements()
 
     def take(self, index: int, entry: Entry) -> None:
         """The next entry."""
+        self._arrangements.take(index, entry)
         match entry:
             case Accepted(subject=case):
                 course = self._course(case, entry)
@@ -86,6 +89,9 @@ class Recomputation:
                     course.take(Event(index, entry))
                     for name, position in entry.recipients.items():
                         self._boxes.setdefault(name, []).append((position, case))
+            case DueChanged(subject=case):
+                if (course := self._courses.get(case)) is not None:
+                    course.take(Event(index, entry))
             case Fetched(recipient=box, from_=first, through=through):
                 self._mark(index, entry, box, first, through)
             case Acknowledged(recipient=box, from_=first, through=through):
@@ -97,14 +103,15 @@ class Recomputation:
 
     def facts(self) -> dict[str, Facts]:
         """What each case comes to, by its id."""
-        found = {case: course.facts() for case, course in self._courses.items() if course is not None}
+        calendar = self._arrangements.calendar
+        found = {case: course.facts(calendar) for case, course in self._courses.items() if course is not None}
         return {case: facts for case, facts in found.items() if facts is not None}
 
     def against(self, published: Figures, stored: Mapping[str, Facts], entries: int, rooted: bool) -> Recomputed:
         """What is published, and of each case stored, beside what the entries taken so far come to."""
         asked = published.asked
         found = {case: facts for case, facts in self.facts().items() if asked.holds(facts)}
-        redone = rows(found.values(), published.by, published.day, published.at)
+        redone = rows(found.values(), published.by, published.day, published.at, self._arrangements.calendar)
         return Recomputed(published, redone, found, differences(stored, found), entries, rooted)
 
     def _course(self, case: str, entry: Accepted) -> Course | None:

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from protocols import deadlines
+from protocols.calendar import STATUTORY, Calendar
 from protocols.course import Facts
 from protocols.turnaround import KINDS, Spent, worked
 
@@ -106,21 +107,21 @@ class Contributions(msgspec.Struct, frozen=True):
     next: str | None
 
 
-def rows(facts: Iterable[Facts], by: By, last: date, now: datetime) -> list[Row]:
-    """The figure of each group of these cases."""
+def rows(facts: Iterable[Facts], by: By, last: date, now: datetime, calendar: Calendar = STATUTORY) -> list[Row]:
+    """The figure of each group of these cases; `calendar` says which days are worked."""
     groups: dict[tuple[str | None, ...], list[Facts]] = {}
     for one in facts:
         opener = one.opener if by in ("pair", "opener") else None
         responder = one.responder if by in ("pair", "responder") else None
         month = f"{one.opened_on:%Y-%m}" if by == "month" else None
         groups.setdefault((opener, responder, month, one.protocol if by == "protocol" else None), []).append(one)
-    return [Row(figure(ones, last, now), *of) for of, ones in groups.items()]
+    return [Row(figure(ones, last, now, calendar), *of) for of, ones in groups.items()]
 
 
-def figure(facts: Iterable[Facts], last: date, now: datetime) -> Figure:
+def figure(facts: Iterable[Facts], last: date, now: datetime, calendar: Calendar = STATUTORY) -> Figure:
     """The figure of these cases at the end of the day `last`, and at the moment `now` for what lasts."""
     cases = list(facts)
-    judged = [judge(one, last) for one in cases]
+    judged, times = [judge(one, last) for one in cases], [spent(one, now, calendar) for one in cases]
     indicators = {}
     for name in (IN_TIME, ACCEPTED, DAYS, BY_DATE, REOPENED):
         values = [int(found[name]) for found in judged if found[name] is not None]  # type: ignore[arg-type]
@@ -131,8 +132,8 @@ def figure(facts: Iterable[Facts], last: date, now: datetime) -> Figure:
         overdue=sum(overdue(one, last) for one in cases),
         answered=sum(one.answered_on is not None for one in cases),
         indicators=indicators,
-        calendar=_summed(spent(one, now)[0] for one in cases),
-        working=_summed(spent(one, now)[1] for one in cases),
+        calendar=_summed(all_days for all_days, _ in times),
+        working=_summed(working for _, working in times),
     )
 
 
@@ -152,17 +153,17 @@ def overdue(facts: Facts, last: date) -> bool:
     return not facts.final and facts.due is not None and facts.due < last
 
 
-def spent(facts: Facts, now: datetime) -> tuple[Spent, Spent]:
+def spent(facts: Facts, now: datetime, calendar: Calendar = STATUTORY) -> tuple[Spent, Spent]:
     """Calendar and working seconds by kind of time, the stage that lasts counted until `now`."""
     stage = facts.stage
     if stage is None or now <= stage.begins:
         return facts.calendar, facts.working
-    lasting = int((now - stage.begins).total_seconds()), int(worked(stage.begins, now).total_seconds())
-    calendar, working = (
+    lasting = int((now - stage.begins).total_seconds()), int(worked(stage.begins, now, calendar).total_seconds())
+    all_days, working = (
         msgspec.structs.replace(over, **{stage.kind: getattr(over, stage.kind) + seconds})
         for over, seconds in zip((facts.calendar, facts.working), lasting, strict=True)
     )
-    return calendar, working
+    return all_days, working
 
 
 def indicator(name: str, met: int, of: int) -> Indicator:

@@ -12,7 +12,8 @@ from typing import Literal
 import msgspec
 
 from protocols import deadlines
-from protocols.calendar import is_working_day
+from protocols.arrangements import Arrangements
+from protocols.calendar import STATUTORY, Calendar
 from protocols.entries import Accepted, Acknowledged, Entry, Fetched, Succeeded
 from protocols.standing import Standing, follow
 from protocols.table import OPENER, Flow
@@ -171,31 +172,35 @@ class Timekeeper:
 
 
 def clock(flow: Flow, events: Iterable[Event], now: datetime) -> Clock:
-    """The clock of one case from the entries that bear on it, in the log's order; `now` (aware) ends what lasts."""
-    keeper = Timekeeper(flow)
+    """The clock of one case from the entries that bear on it, in the log's order; `now` (aware) ends what lasts.
+
+    Arrangements of holidays among the entries say which days are worked.
+    """
+    keeper, arrangements = Timekeeper(flow), Arrangements()
     for event in events:
         keeper.take(event.index, event.entry)
-    return summed(keeper.stages(), now)
+        arrangements.take(event.index, event.entry)
+    return summed(keeper.stages(), now, arrangements.calendar)
 
 
-def summed(stages: tuple[Stage, ...], now: datetime) -> Clock:
+def summed(stages: tuple[Stage, ...], now: datetime, calendar: Calendar = STATUTORY) -> Clock:
     """The stages with their sums; the one that lasts is counted until `now` (aware)."""
-    calendar, working = dict.fromkeys(KINDS, timedelta()), dict.fromkeys(KINDS, timedelta())
+    all_days, working = dict.fromkeys(KINDS, timedelta()), dict.fromkeys(KINDS, timedelta())
     for stage in stages:
         ends = max(stage.ends or now, stage.begins)
-        calendar[stage.kind] += ends - stage.begins
-        working[stage.kind] += worked(stage.begins, ends)
-    return Clock(stages, _spent(calendar), _spent(working))
+        all_days[stage.kind] += ends - stage.begins
+        working[stage.kind] += worked(stage.begins, ends, calendar)
+    return Clock(stages, _spent(all_days), _spent(working))
 
 
-def worked(begins: datetime, ends: datetime) -> timedelta:
+def worked(begins: datetime, ends: datetime, calendar: Calendar = STATUTORY) -> timedelta:
     """How much of the time between two (aware) moments lies on working days, from 0:00 to 24:00 in China.
 
     Deadlines end at 24:00, so hours of the day do not count differently. Zero where `ends` is not later.
     """
     total, day = timedelta(), deadlines.local_date(begins)
     while (start := deadlines.start_of(day)) < ends:
-        if is_working_day(day):
+        if calendar.is_working_day(day):
             total += max(min(ends, deadlines.end_of(day)) - max(begins, start), timedelta())
         day = deadlines.next_day(day)
     return total

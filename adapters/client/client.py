@@ -30,7 +30,7 @@ from keys.errors import Fault
 from keys.jwk import DecryptionKey, SigningKey, VerifyingKey
 from protocols import delegation, envelope, loading, turnaround
 from protocols.attachments import ATTACHMENTS, Manifest
-from protocols.entries import Accepted, Succeeded
+from protocols.entries import Accepted, CalendarPublished, DueChanged, Outage, Succeeded
 from protocols.loading import BASE, Catalogue
 from protocols.receipt import Proven
 from protocols.scorecard import Asked, By, Contribution, Contributions, Figures
@@ -396,13 +396,20 @@ class Client:
         protocol = self._catalogue.protocols.get((said.protocol, said.version))
         if protocol is None:
             raise DeliveryInvalid(f"the catalogue at hand has no {said.protocol[:80]} {said.version[:80]}")
-        if any(isinstance(one.entry, Accepted) and one.entry.subject != case for one in proven):
+        if any(isinstance(one.entry, Accepted | DueChanged) and one.entry.subject != case for one in proven):
             raise DeliveryInvalid("an entry of another case is among those of the clock")
         events = [turnaround.Event(one.index, one.entry) for one in sorted(proven, key=lambda one: one.index)]
         own = turnaround.clock(protocol.flow, events, said.at)
         if (own.stages, own.calendar, own.working) != (said.stages, said.calendar, said.working):
             raise DeliveryInvalid("the log's entries make another clock than the hub says")
         return found
+
+    async def arrangements(self, case: str) -> list[Proven]:
+        """What the due dates of a case were counted by, and what moved them, beside its messages. Raises Refused."""
+        path = f"/v1/cases/{quote(case, safe='')}/clock"
+        said = answers.read(await self._connection.call(Call("GET", path)), answers.CaseClock)
+        proven = [await self._notary.event(event) for event in said.events]
+        return [one for one in proven if isinstance(one.entry, CalendarPublished | Outage | DueChanged)]
 
     async def figures(self, asked: Asked, by: By = "all") -> Figures:
         """What the cases come to that count for this organisation, as the hub publishes it. Raises Refused."""

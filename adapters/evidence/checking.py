@@ -13,14 +13,18 @@ from keys.algorithms import EVERY_ALGORITHM
 from keys.errors import Fault
 from keys.jwk import VerifyingKey, parse_public
 from protocols import delegation, envelope, flow, receipt, sealing
+from protocols.arrangements import Arrangements
 from protocols.delegation import Delegation
 from protocols.entries import (
     Accepted,
+    CalendarPublished,
     Delegated,
     DelegationEnded,
+    DueChanged,
     KeyAdded,
     KeyCompromised,
     KeyRemoved,
+    Outage,
     Succeeded,
 )
 from protocols.envelope import Event
@@ -28,6 +32,7 @@ from protocols.flow import Case, Transition
 from protocols.loading import Catalogue
 from protocols.receipt import LogProof, Proven
 
+Deadline = CalendarPublished | Outage | DueChanged
 KeyEvent = KeyAdded | KeyRemoved | KeyCompromised | Delegated | DelegationEnded | Succeeded
 
 
@@ -58,6 +63,8 @@ class Report:
     opened: int = 0
     successions: list[tuple[int, Succeeded]] = field(default_factory=list)
     """Who came into whose place while the case ran, with the log index."""
+    moves: list[tuple[int, DueChanged]] = field(default_factory=list)
+    """What moved its due dates without a message, with the log index."""
 
 
 def check(evidence: Evidence, hub_keys: Iterable[VerifyingKey], catalogue: Catalogue) -> Report:
@@ -76,8 +83,26 @@ def check(evidence: Evidence, hub_keys: Iterable[VerifyingKey], catalogue: Catal
         report.findings.append("a message is there twice")
     if not taken:
         report.findings.append("there is no message in it that can be verified")
-    _play(report, taken, evidence, catalogue, keys)
+    words: list[tuple[int, Succeeded | Deadline]] = _deadlines(report, evidence, trusted)
+    words += [(at, word) for events in keys.values() for at, word in events if isinstance(word, Succeeded)]
+    _play(report, taken, evidence, catalogue, keys, sorted(words, key=lambda one: one[0]))
     return report
+
+
+def _deadlines(
+    report: Report, evidence: Evidence, trusted: list[VerifyingKey]
+) -> list[tuple[int, Succeeded | Deadline]]:
+    found: list[tuple[int, Succeeded | Deadline]] = []
+    for number, event in enumerate(evidence.deadlines, 1):
+        try:
+            proven = _proven(event, evidence, trusted)
+            entry = proven.entry
+            if not isinstance(entry, Deadline) or (isinstance(entry, DueChanged) and entry.subject != evidence.case):
+                raise ValueError("is no word on the due dates of this case")
+            found.append((proven.index, entry))
+        except (Fault, ValueError, AttributeError) as fault:
+            report.findings.append(f"entry {number} on due dates: {_words(fault)}")
+    return found
 
 
 def _key_events(
@@ -205,14 +230,15 @@ def _play(
     evidence: Evidence,
     catalogue: Catalogue,
     keys: Mapping[str, Sequence[tuple[int, KeyEvent]]],
+    words: list[tuple[int, Succeeded | Deadline]],
 ) -> None:
     """The flow again from its first message: the states and due dates follow from what was signed."""
     case: Case | None = None
     whole = not evidence.withheld
-    successions = sorted((at, word) for words in keys.values() for at, word in words if isinstance(word, Succeeded))
+    arrangements = Arrangements()
     for index, entry, event, piece in taken:
-        while successions and successions[0][0] < index:
-            case = _succeeded(report, case, *successions.pop(0), catalogue)
+        while words and words[0][0] < index:
+            case = _changed(report, case, *words.pop(0), arrangements, catalogue)
         content = _content(report, event, piece, catalogue)
         state = None
         try:
@@ -223,7 +249,8 @@ def _play(
         else:
             moved = any(move.message == message.name for move in protocol.flow.moves)
             if whole and moved and flow.subject_case(protocol.flow, event) is None:
-                outcome = flow.advance(protocol.flow, case, event, datetime.fromisoformat(entry.at))
+                at, calendar = datetime.fromisoformat(entry.at), arrangements.calendar
+                outcome = flow.advance(protocol.flow, case, event, at, None, calendar)
                 if isinstance(outcome, Transition):
                     case, state = outcome.case, outcome.case.state
                     due = outcome.due.date.isoformat() if outcome.due else None
@@ -238,9 +265,35 @@ def _play(
         suspect = _suspect(entry, piece, keys)
         report.steps.append(Step(event, index, entry.at, entry.due, state, content, sealed, suspect, entry.gateway))
         report.state = state if state is not None else report.state
-    for at, word in successions:
-        case = _succeeded(report, case, at, word, catalogue)
+    for number, word in words:
+        case = _changed(report, case, number, word, arrangements, catalogue)
     report.opened = sum(step.content is not None for step in report.steps)
+
+
+def _changed(
+    report: Report,
+    case: Case | None,
+    index: int,
+    word: Succeeded | Deadline,
+    arrangements: Arrangements,
+    catalogue: Catalogue,
+) -> Case | None:
+    """The case after an entry that is no message of it."""
+    if isinstance(word, Succeeded):
+        return _succeeded(report, case, index, word, catalogue)
+    try:
+        arrangements.take(index, word)
+        if not isinstance(word, DueChanged) or case is None:
+            return case
+        moved = arrangements.moved(case, word.cause)
+    except (Fault, ValueError) as fault:
+        report.findings.append(f"entry {index}: {_words(fault)}")
+        return case
+    due = flow.current_due(catalogue.protocols[moved.protocol, moved.version].flow, moved)
+    if word.due != (due.date.isoformat() if due else None):
+        report.findings.append(f"entry {index}: due {word.due} where its cause makes {due and due.date}")
+    report.moves.append((index, word))
+    return moved
 
 
 def _succeeded(report: Report, case: Case | None, at: int, word: Succeeded, catalogue: Catalogue) -> Case | None:

@@ -18,7 +18,7 @@ MAX_TOTAL = 256 << 20
 """Most bytes that a file may hold when unpacked: more is no evidence of one case."""
 MAX_PIECES = 5_000
 _NAME = re.compile(
-    r"evidence\.json|hub\.jwks|summary\.html|keys/[0-9a-z-]{1,60}\.json|messages/[0-9]{4}\.(jose|json|sealed)"
+    r"evidence\.json|hub\.jwks|deadlines\.json|summary\.html|keys/[0-9a-z-]{1,60}\.json|messages/[0-9]{4}\.(jose|json|sealed)"
 )
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -53,6 +53,8 @@ class Evidence:
     keys: Mapping[str, Sequence[Mapping[str, Any]]]
     withheld: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     summary: str = ""
+    deadlines: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    """Log entries that due dates were counted by, and that moved those of the case."""
 
 
 def write(evidence: Evidence) -> bytes:
@@ -73,6 +75,8 @@ def write(evidence: Evidence) -> bytes:
     }
     for name, events in sorted(evidence.keys.items()):
         parts[f"keys/{name}.json"] = _json([dict(event) for event in events])
+    if evidence.deadlines:
+        parts["deadlines.json"] = _json([dict(event) for event in evidence.deadlines])
     for number, piece in enumerate(evidence.pieces, 1):
         place = f"messages/{number:04d}"
         parts[f"{place}.jose"] = piece.compact
@@ -117,6 +121,7 @@ def read(content: bytes) -> Evidence:
         keys=keys,
         withheld=_typed(about, "withheld", list),
         summary=parts.get(SUMMARY, b"").decode("utf-8", "replace"),
+        deadlines=_document(parts, "deadlines.json", list) if "deadlines.json" in parts else (),
     )
 
 

@@ -57,6 +57,7 @@ async def gather(
         pieces=pieces,
         keys=keys,
         withheld=withheld,
+        deadlines=_logged(await client.arrangements(case)),
     )
     report = check(evidence, client.hub_keys, known or catalogue())
     return replace(evidence, summary=summary.page(evidence, report))

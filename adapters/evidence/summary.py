@@ -33,6 +33,10 @@ def page(evidence: Evidence, report: Report) -> str:
         f"<p>{escape(one.at)} 起 {escape(one.organisation)} 由 {escape(one.successor)} 承继 · from then on "
         f"{escape(one.successor)} in its place (日志 entry {index})</p>\n"
         for index, one in report.successions
+    ) + "".join(
+        f"<p>{escape(one.at)} 期限由 {escape(one.was or '—')} 改为 {escape(one.due or '—')} · due date moved "
+        f"(日志 entry {index}, 原因 cause {one.cause})</p>\n"
+        for index, one in report.moves
     )
     rows = "\n".join(_row(number, step) for number, step in enumerate(report.steps, 1))
     return (

@@ -7,7 +7,8 @@ from hub.store import Connection
 from hub.store.queries import SQL
 from keys.errors import Fault
 from protocols import flow
-from protocols.entries import Accepted, Succeeded
+from protocols.arrangements import Arrangements
+from protocols.entries import Accepted, DueChanged, Succeeded
 from protocols.envelope import Event
 from protocols.flow import Case, Transition
 from protocols.loading import Catalogue
@@ -22,6 +23,8 @@ class Cases:
         self._hub, self._catalogue = hub, catalogue
         self._cases: dict[str, Case] = {}
         self._steps = 0
+        self._arrangements = Arrangements()
+        self._changes = 0
 
     async def page(self, connection: Connection, page: Page) -> list[str]:
         """Play the messages of a stretch."""
@@ -29,8 +32,14 @@ class Cases:
         accepted = page.accepted()
         self._steps += len(accepted)
         for index, entry in page.entries.items():
+            try:
+                self._arrangements.take(index, entry)
+            except (Fault, ValueError) as fault:
+                found.append(f"entry {index}: {fault.detail if isinstance(fault, Fault) else fault}")
             if isinstance(entry, Accepted) and index in page.messages:
                 found += self._play(page, index, entry, page.messages[index][1])
+            elif isinstance(entry, DueChanged):
+                found += self._move(index, entry)
             elif isinstance(entry, Succeeded):
                 self._succeed(entry)
         columns = [entry.subject for entry in accepted.values()], list(accepted)
@@ -56,7 +65,8 @@ class Cases:
             return []
         about = self._cases.get(flow.subject_case(protocol.flow, event) or "")
         before = self._cases.get(event.subject)
-        outcome = flow.advance(protocol.flow, before, event, page.moment(index), about)
+        moment, calendar = page.moment(index), self._arrangements.calendar
+        outcome = flow.advance(protocol.flow, before, event, moment, about, calendar)
         if not isinstance(outcome, Transition):
             return [f"entry {index}: {event.type} was not allowed then: {outcome.detail}"]
         self._cases[event.subject] = outcome.case
@@ -64,6 +74,22 @@ class Cases:
         found = [] if due == entry.due else [f"entry {index}: due {entry.due} where the flow says {due}"]
         told, logged = (protocol.version, flow.assigned(protocol.flow, before, event)), (entry.version, entry.assigned)
         return found if told == logged else [*found, f"entry {index}: {logged} where the message says {told}"]
+
+    def _move(self, index: int, entry: DueChanged) -> list[str]:
+        self._changes += 1
+        case = self._cases.get(entry.subject)
+        if case is None:
+            return [f"entry {index}: moves the due date of a case that is not there"]
+        rules = self._catalogue.protocols[case.protocol, case.version].flow
+        try:
+            moved = self._arrangements.moved(case, entry.cause)
+        except ValueError as error:
+            return [f"entry {index}: {error}"]
+        self._cases[entry.subject] = moved
+        was, due = flow.current_due(rules, case), flow.current_due(rules, moved)
+        comes_to = was and was.date.isoformat(), due and due.date.isoformat(), bool(due and due.provisional)
+        said = entry.was, entry.due, entry.provisional
+        return [] if said == comes_to else [f"entry {index}: due {said} where its cause makes {comes_to}"]
 
     def _succeed(self, entry: Succeeded) -> None:
         for id, case in self._cases.items():
@@ -83,6 +109,9 @@ class Cases:
             after = rows[-1]["case_id"]
         found += [f"case {id} is gone" for id in sorted(self._cases)]
         steps = await connection.fetchval(SQL["step_total"])
+        changes = await connection.fetchval(SQL["due_change_total"])
+        if changes != self._changes:
+            found.append(f"{changes} due dates moved where the log has {self._changes}")
         if steps != self._steps:
             found.append(f"{steps} steps of cases where the log has {self._steps}")
         return found

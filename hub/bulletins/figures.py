@@ -6,8 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from hub.bulletins.history import History
-from protocols import deadlines
-from protocols.course import ACCEPT_WITHIN, ACKNOWLEDGE_WITHIN
+from protocols.course import ACCEPT_WITHIN
 from protocols.scorecard import rating
 
 
@@ -98,7 +97,7 @@ _PROGRESS: dict[str, Callable[[History, Period], bool]] = {
 
 
 def _acknowledged_in_time(history: History, period: Period) -> bool | None:
-    limit = deadlines.due_date(history.opened, ACKNOWLEDGE_WITHIN, "working").date
+    limit = history.acknowledge_by
     if history.acknowledged is None:
         return False if limit < period.last else None
     return history.acknowledged <= limit

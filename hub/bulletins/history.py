@@ -1,16 +1,18 @@
 """The cases between two organisations as the log has them, up to one of its sizes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import msgspec
 
+from hub.arrangements.reading import loaded
 from hub.store import Connection
 from hub.store.queries import SQL
 from protocols import deadlines, entries
-from protocols.course import Step
-from protocols.entries import Accepted, Acknowledged
+from protocols.arrangements import changed_due
+from protocols.course import ACKNOWLEDGE_WITHIN, Step
+from protocols.entries import Accepted, Acknowledged, DueChanged
 from protocols.flow import Case, Flow
 from protocols.loading import Catalogue
 
@@ -22,7 +24,7 @@ BETWEEN_PARTIES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """One case: who opened it to whom, its steps in order, and the day its opening message was acknowledged."""
+    """One case: who opened it to whom, its steps in order; when its first message was acknowledged, and by when due."""
 
     id: str
     flow: Flow
@@ -30,6 +32,7 @@ class History:
     responder: str
     steps: Sequence[Step]
     acknowledged: date | None
+    acknowledge_by: date
 
     @property
     def protocol(self) -> str:
@@ -56,10 +59,14 @@ async def between(connection: Connection, catalogue: Catalogue, sides: Sequence[
     ids = [row["case_id"] for row in await connection.fetch(SQL["cases_between"], *sides)]
     steps: dict[str, list[Step]] = {}
     openings: dict[int, str] = {}
+    moved = await _moved(connection, ids, size)
+    calendar = (await loaded(connection, size)).calendar
     for row in await connection.fetch(SQL["case_histories"], ids, size):
         case = str(row["case_id"])
         if case not in steps:
             openings[row["log_index"]] = case
+        for index in [index for index in moved.get(case, ()) if index < row["log_index"]]:
+            steps[case][-1] = replace(steps[case][-1], due=moved[case].pop(index))
         steps.setdefault(case, []).append(
             Step(
                 row["type"].partition(".")[2],
@@ -70,6 +77,9 @@ async def between(connection: Connection, catalogue: Catalogue, sides: Sequence[
                 deadlines.local_date(row["accepted"]),
             )
         )
+    for case, changes in moved.items():
+        for due in changes.values():
+            steps[case][-1] = replace(steps[case][-1], due=due)
     acknowledged = await _acknowledged(connection, openings, size)
     found = []
     for row in await connection.fetch(SQL["cases"], ids):
@@ -78,8 +88,22 @@ async def between(connection: Connection, catalogue: Catalogue, sides: Sequence[
             flow = catalogue.protocols[file.protocol, file.version].flow
             responder = file.position.responder
             day = acknowledged.get((file.id, responder))
-            found.append(History(file.id, flow, file.opener, responder, steps[file.id], day))
+            limit = deadlines.due_date(steps[file.id][0].day, ACKNOWLEDGE_WITHIN, "working", calendar).date
+            found.append(History(file.id, flow, file.opener, responder, steps[file.id], day, limit))
     return sorted(found, key=lambda history: history.id)
+
+
+async def _moved(connection: Connection, ids: Sequence[str], size: int) -> dict[str, dict[int, date | None]]:
+    """The due dates that entries without a message left, by case and by the entry's index."""
+    rows = await connection.fetch(SQL["due_changes"], ids, size)
+    leaves = await connection.fetch(SQL["entries"], [row["log_index"] for row in rows])
+    read = {row["index"]: entries.decode(row["leaf"]) for row in leaves}
+    found: dict[str, dict[int, date | None]] = {}
+    for row in rows:
+        entry = read[row["log_index"]]
+        assert isinstance(entry, DueChanged)
+        found.setdefault(entry.subject, {})[row["log_index"]] = changed_due(entry)
+    return found
 
 
 async def _acknowledged(connection: Connection, openings: dict[int, str], size: int) -> dict[tuple[str, str], date]:

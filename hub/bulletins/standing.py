@@ -45,7 +45,7 @@ async def standing(
     protocol = catalogue.latest(INFORMATION)
     assert protocol is not None
     (deadline,) = [one for one in protocol.flow.deadlines.values() if one.after is not None]
-    due = deadlines.due_date(deadlines.end_of_month(period), deadline.days, deadline.unit)
+    due = deadlines.due_date(deadlines.end_of_month(period), deadline.days, deadline.unit, directory.calendar)
     rows: dict[str, Record] = {}
     for row in await connection.fetch(SQL["bulletins"], lead, [period]):
         if row["state"] != "withdrawn":

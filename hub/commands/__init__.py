@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, Place] = {
     "demo": Place(_RUNNING, "demonstrate", "demonstrate"),
     "organisations": Place(_RUNNING, "organisations"),
     "people": Place(_RUNNING, "people"),
+    "calendar": Place(_RUNNING, "calendar"),
     "bulletins": Place(_RUNNING, "bulletins"),
     "keys": Place(_WORKING, "keys"),
     "delegations": Place(_WORKING, "delegations"),

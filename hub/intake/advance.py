@@ -105,7 +105,7 @@ def settle(
     if before is not None and not opening and (before.protocol, before.version) != (protocol.name, protocol.version):
         return SchemaMismatch(f"the case follows {before.protocol} {before.version}")
     about = subject_case(protocol, event, ledger.directory, ledger.cases)
-    outcome = flow.advance(protocol.flow, before, event, ledger.now, about)
+    outcome = flow.advance(protocol.flow, before, event, ledger.now, about, ledger.directory.calendar)
     if not isinstance(outcome, Transition):
         return outcome
     taken = enter(ledger, event, token, signing_digest, outcome.case, outcome.before, outcome.due, gateway,

@@ -121,6 +121,8 @@ class Ledger:
     """Who may read an attachment, by its digest; what this batch gives out is in it."""
     uses: list[tuple[bytes, str, int]] = field(default_factory=list)
     grants: list[tuple[bytes, str]] = field(default_factory=list)
+    due_changes: list[tuple[str, int]] = field(default_factory=list)
+    """Cases whose due dates moved without a message, and by which entry."""
     duties: dict[str, tuple[int, date | None]] = field(default_factory=dict)
     """Cases whose state changed where the hub may act: by which entry, and on which day it is to look (None: never)."""
     at: str = field(init=False)

@@ -34,7 +34,7 @@ async def store(
     size, root = grown.size, grown.root()
     note = checkpoint.sign_checkpoint(Checkpoint(identity.origin, size, root), identity.key)
     await _messages(connection, ledger, size)
-    await _cases(connection, ledger)
+    await _cases(connection, ledger, size)
     await _mailboxes(connection, ledger, size)
     if ledger.uses:
         await connection.execute(SQL["add_uses"], *_columns(ledger.uses), *_columns(ledger.grants))
@@ -58,7 +58,7 @@ async def _messages(connection: Connection, ledger: Ledger, size: int) -> None:
         await connection.execute(SQL["add_messages"], *columns, size, ledger.now)
 
 
-async def _cases(connection: Connection, ledger: Ledger) -> None:
+async def _cases(connection: Connection, ledger: Ledger, size: int) -> None:
     if not ledger.changed_cases:
         return
     rows = [
@@ -83,6 +83,8 @@ async def _cases(connection: Connection, ledger: Ledger) -> None:
         await connection.execute(
             SQL["end_duties"], [case for case, (_, ready) in ledger.duties.items() if ready is None]
         )
+    if ledger.due_changes:
+        await connection.execute(SQL["add_due_changes"], *_columns(ledger.due_changes), size)
     if ledger.links:
         await connection.execute(SQL["add_links"], *_columns(ledger.links))
 

@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 
 from hub import log
+from hub.arrangements.reading import loaded
 from hub.errors import NotFound
+from hub.log import Placed
 from hub.store import Connection
 from hub.store.queries import SQL
 from hub.supervision.following import logged, played_through
@@ -18,7 +20,7 @@ from protocols.turnaround import Spent, Stage, summed
 
 
 class Boundary(msgspec.Struct, frozen=True):
-    """An entry of the log that bears on the case, with its proof."""
+    """An entry of the log that bears on the case, or arranges holidays for all of them, with its proof."""
 
     entry: Mapping[str, Any]
     log: LogProof
@@ -44,8 +46,14 @@ async def case_clock(connection: Connection, catalogue: Catalogue, origin: str, 
     played = played_through(catalogue, read)
     if played is None:
         raise NotFound()
-    clock = summed(played.keeper.stages(), at)
-    proven = await log.prove(connection, origin, [one.place for one in read])
+    arranged = await loaded(connection, size)
+    clock = summed(played.keeper.stages(), at, arranged.calendar)
+    places = [one.place for one in read] + [
+        Placed(row["log_index"], row["tree_size"])
+        for row in await connection.fetch(SQL["arrangements"])
+        if row["log_index"] < size
+    ]
+    proven = await log.prove(connection, origin, sorted(places, key=lambda place: place.index))
     events = [Boundary(entries.as_object(one.leaf), one.proof) for one in proven]
     flow = played.flow
     return CaseClock(

@@ -7,10 +7,11 @@ from functools import lru_cache
 
 from asyncpg import Record
 
+from hub.arrangements.reading import loaded
 from hub.store import Connection
 from hub.store.queries import SQL
 from protocols import deadlines, scorecard
-from protocols.calendar import is_working_day
+from protocols.calendar import Calendar
 from protocols.course import Facts
 from protocols.scorecard import (
     ACCEPTED,
@@ -40,7 +41,8 @@ _EARLIEST = date(2010, 1, 1)
 
 async def figures(connection: Connection, asked: Asked, by: By, sight: Sequence[str], at: datetime) -> Figures:
     """What the cases come to in which one of `sight` is opener or responder, each group by itself."""
-    days, before, works = _calendar(deadlines.local_date(at))
+    through = await connection.fetchval(SQL["course_head"])
+    days, before, works = _calendar(deadlines.local_date(at), (await loaded(connection, through)).calendar)
     today = deadlines.local_date(at)
     passed = (at - deadlines.start_of(today)) // timedelta(microseconds=1) if works[-1] else 0
     until = before[-1] + Decimal(passed) / 1_000_000
@@ -48,7 +50,6 @@ async def figures(connection: Connection, asked: Asked, by: By, sight: Sequence[
     rows = await connection.fetch(
         SQL["figures"], *period, days, before, works, until, _EARLIEST, asked.opener, asked.responder
     )
-    through = await connection.fetchval(SQL["course_head"])
     return Figures(asked, by, at, through, [_row(row) for row in rows])
 
 
@@ -94,10 +95,10 @@ def _spent(row: Record, of: str) -> Spent:
 
 
 @lru_cache(maxsize=2)
-def _calendar(today: date) -> tuple[list[date], list[int], list[bool]]:
+def _calendar(today: date, calendar: Calendar) -> tuple[list[date], list[int], list[bool]]:
     """Every day until `today`: how many working seconds lie before it, and whether it is a working day."""
     days = [_EARLIEST + timedelta(days=n) for n in range((today - _EARLIEST).days + 1)]
-    works = [is_working_day(day) for day in days]
+    works = [calendar.is_working_day(day) for day in days]
     before, total = [], 0
     for one in works:
         before.append(total)

@@ -5,22 +5,26 @@ What is stored is derived; nothing is read for it but entries of the log, so it 
 
 import asyncio
 from collections.abc import Collection, Sequence
+from datetime import date
 from typing import NamedTuple
 
 import structlog
 
+from hub.arrangements.reading import loaded
 from hub.log import Placed
 from hub.store import CONNECTION_LOST, Connection, Pool
 from hub.store.queries import SQL
 from protocols import entries
 from protocols.course import Course, Facts, course
-from protocols.entries import Accepted, Acknowledged, Entry, Fetched, Succeeded
+from protocols.entries import Accepted, Acknowledged, CalendarPublished, DueChanged, Entry, Fetched, Succeeded
 from protocols.loading import Catalogue
 from protocols.turnaround import KINDS, Event
 
 logger = structlog.get_logger()
 PAGE = 400
 """Entries followed in one transaction: short, so that nobody waits for it."""
+CASES = 2_000
+"""Cases worked out at once: a year's arrangement of holidays bears on every one that is open."""
 EVERY = 0.5
 STANDS_STILL = 30.0
 """Seconds until what could not be followed is tried again."""
@@ -62,15 +66,18 @@ async def follow(connection: Connection, catalogue: Catalogue, page: int = PAGE)
             return 0
         end = rows[-1]["index"] + 1
         cases = await _touched(connection, [entries.decode(row["leaf"]) for row in rows])
-        found = await facts(connection, catalogue, cases, end)
-        await keep(connection, found)
+        ordered = sorted(cases)
+        for first in range(0, len(ordered), CASES):
+            await keep(connection, await facts(connection, catalogue, ordered[first : first + CASES], end))
         await connection.execute(SQL["move_course_head"], end)
     return len(rows)
 
 
 async def _touched(connection: Connection, read: Sequence[Entry]) -> set[str]:
     """The cases that these entries bear on."""
-    cases = {entry.subject for entry in read if isinstance(entry, Accepted)}
+    cases = {entry.subject for entry in read if isinstance(entry, Accepted | DueChanged)}
+    for year in {entry.year for entry in read if isinstance(entry, CalendarPublished)}:
+        cases |= {str(row["case_id"]) for row in await connection.fetch(SQL["cases_in_year"], date(year, 1, 1))}
     marks = [entry for entry in read if isinstance(entry, Fetched | Acknowledged)]
     columns = [e.recipient for e in marks], [e.from_ for e in marks], [e.through for e in marks]
     cases |= {str(row["case_id"]) for row in await connection.fetch(SQL["cases_at_positions"], *columns)}
@@ -80,7 +87,10 @@ async def _touched(connection: Connection, read: Sequence[Entry]) -> set[str]:
 
 
 async def logged(connection: Connection, cases: Collection[str], size: int) -> dict[str, list[Logged]]:
-    """Every entry among the first `size` of the log that bears on each of the cases, in the log's order."""
+    """Every entry among the first `size` of the log that bears on each of the cases, in the log's order.
+
+    Arrangements of holidays bear on all of them, and are left out.
+    """
     steps = await connection.fetch(SQL["case_entries"], list(cases), size)
     places = {row["log_index"]: Placed(row["log_index"], row["tree_size"]) for row in steps}
     leaves = await _leaves(connection, places)
@@ -97,6 +107,11 @@ async def logged(connection: Connection, cases: Collection[str], size: int) -> d
     for row in marks:
         place = Placed(row["log_index"], row["tree_size"])
         found[boxes[row["recipient"], row["position"]]].append(Logged(place, signed[place.index]))
+    moves = await connection.fetch(SQL["due_changes"], list(cases), size)
+    moved = await _leaves(connection, [row["log_index"] for row in moves])
+    for row in moves:
+        place = Placed(row["log_index"], row["tree_size"])
+        found[str(row["case_id"])].append(Logged(place, moved[place.index]))
     for row in await connection.fetch(SQL["successions"]):
         if row["log_index"] is not None and row["log_index"] < size:
             place = Placed(row["log_index"], row["tree_size"])
@@ -119,9 +134,10 @@ async def _leaves(connection: Connection, indexes: Collection[int]) -> dict[int,
 async def facts(connection: Connection, catalogue: Catalogue, cases: Collection[str], size: int) -> dict[str, Facts]:
     """What each case contributes to figures, by the first `size` entries of the log."""
     found = {}
+    calendar = (await loaded(connection, size)).calendar
     for case, read in (await logged(connection, cases, size)).items():
         played = played_through(catalogue, read)
-        known = played.facts() if played is not None else None
+        known = played.facts(calendar) if played is not None else None
         if known is not None:
             found[case] = known
     return found

@@ -10,7 +10,7 @@ from hub.console.tables import Cell, Link, Table
 from hub.console.words import STAGES, T
 from hub.store.queries import SQL
 from protocols import deadlines
-from protocols.calendar import is_working_day
+from protocols.calendar import Calendar
 
 SOON = 7
 """Days ahead that count as soon."""
@@ -29,7 +29,8 @@ async def view(visit: Visit) -> Page:
         late = await connection.fetch(SQL["due_cases"], visit.sight, _LONG_AGO, day, SHOWN)
         next_ones = await connection.fetch(SQL["due_cases"], visit.sight, day, soon + timedelta(days=1), SHOWN)
         waiting = await connection.fetch(SQL["unfetched"], visit.sight, SHOWN)
-        silent = await connection.fetch(SQL["silent"], visit.sight, _working_days_ago(day), SHOWN)
+        since = _working_days_ago(day, visit.directory.calendar)
+        silent = await connection.fetch(SQL["silent"], visit.sight, since, SHOWN)
     quiet: list[list[Cell]] = [
         ["、".join(map(visit.name, row["stage_of"].split())), row["stage_of"], row["cases"], _moment(row["since"])]
         for row in silent
@@ -126,11 +127,11 @@ def _many(rows: Sequence[Record]) -> int:
     return int(rows[0]["many"]) if rows else 0
 
 
-def _working_days_ago(day: date) -> datetime:
+def _working_days_ago(day: date, calendar: Calendar) -> datetime:
     """The end of the day after which more than `SILENT_AFTER` working days have passed."""
     passed = 0
     while passed <= SILENT_AFTER:
-        passed += is_working_day(day)
+        passed += calendar.is_working_day(day)
         day -= timedelta(days=1)
     return deadlines.end_of(day)
 

@@ -4,6 +4,9 @@ SELECT hub, origin, size, root, note, at, key_epoch FROM log_head;
 -- name: lock_head
 SELECT size, root, note, at, key_epoch, greatest(clock_timestamp(), at) AS now FROM log_head FOR UPDATE;
 
+-- name: hub
+SELECT hub FROM log_head;
+
 -- name: size
 SELECT size FROM log_head;
 

@@ -11,6 +11,9 @@ UPDATE supervision_head SET through = $1;
 SELECT DISTINCT box.case_id FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS wanted (recipient, first, through)
 JOIN mailbox AS box ON box.recipient = wanted.recipient AND box.position BETWEEN wanted.first AND wanted.through;
 
+-- name: cases_in_year
+SELECT case_id FROM case_course WHERE NOT final OR ended_on >= $1 OR acknowledge_by >= $1;
+
 -- name: case_entries
 SELECT step.case_id, step.log_index, key.tree_size FROM case_step AS step
 JOIN message_key AS key ON (key.source, key.id) = (step.source, step.id)

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.calendar import is_published, is_working_day
+from protocols.calendar import STATUTORY
 from protocols.deadlines import Due, Unit, days_left, due_date, end_of, later, local_date, postponed, resumed
 
 DAYS = st.dates(min_value=date(2003, 1, 1), max_value=date(2035, 12, 31))
@@ -17,7 +17,7 @@ PAUSES = st.integers(min_value=0, max_value=60)
 @given(DAYS, COUNTS, UNITS)
 def test_a_due_date_is_never_a_rest_day_and_never_before_its_start(start: date, days: int, unit: Unit) -> None:
     due = due_date(start, days, unit)
-    assert is_working_day(due.date)
+    assert STATUTORY.is_working_day(due.date)
     assert due.date >= start + timedelta(days=days)
 
 
@@ -35,7 +35,7 @@ def test_a_later_start_is_never_due_earlier(start: date, days: int, unit: Unit) 
 def test_between_start_and_due_lie_exactly_the_working_days_asked_for(start: date, days: int) -> None:
     due = due_date(start, days, "working")
     span = [start + timedelta(days=n) for n in range(1, (due.date - start).days + 1)]
-    assert sum(map(is_working_day, span)) == days
+    assert sum(map(STATUTORY.is_working_day, span)) == days
     assert days_left(start, due, "working") == days
 
 
@@ -46,7 +46,7 @@ def test_a_due_date_is_provisional_exactly_when_a_day_counted_is_unpublished(
     due = due_date(start, days, unit)
     first = start + timedelta(days=min(days, 1))
     span = [first + timedelta(days=n) for n in range((due.date - first).days + 1)]
-    assert due.provisional == any(not is_published(day.year) for day in span)
+    assert due.provisional == any(not STATUTORY.is_published(day.year) for day in span)
 
 
 @given(DAYS, COUNTS, UNITS, COUNTS, PAUSES)
@@ -58,7 +58,7 @@ def test_a_pause_never_makes_a_due_date_earlier(start: date, days: int, unit: Un
     if paused_on > due.date:
         assert after == due
     else:
-        assert is_working_day(after.date)
+        assert STATUTORY.is_working_day(after.date)
 
 
 @given(DAYS, COUNTS, UNITS, COUNTS)
@@ -82,8 +82,8 @@ def test_a_longer_pause_is_never_due_earlier(
 @given(DAYS)
 def test_postponing_moves_over_rest_days_only(day: date) -> None:
     moved = postponed(day).date
-    assert is_working_day(moved)
-    assert not any(is_working_day(day + timedelta(days=n)) for n in range((moved - day).days))
+    assert STATUTORY.is_working_day(moved)
+    assert not any(STATUTORY.is_working_day(day + timedelta(days=n)) for n in range((moved - day).days))
 
 
 @given(DAYS, st.booleans(), DAYS, st.booleans())

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from keys.errors import Fault
 from protocols import clocks, deadlines, flow, standing
-from protocols.calendar import is_working_day
+from protocols.calendar import STATUTORY
 from protocols.deadlines import Due
 from protocols.entries import Accepted
 from protocols.envelope import Event, rfc3339
@@ -139,7 +139,7 @@ class Walk(RuleBasedStateMachine):
             assert flow.advance(self.flow, stored(before), event, self.now) == outcome
         after = outcome.case
         assert stored(after) == after
-        assert clocks.recounted(after) == after
+        assert clocks.recounted(after, STATUTORY) == after
         assert outcome.before == (before.state if before else None)
         assert outcome.due == flow.current_due(self.flow, after)
         self.standing(after, outcome.due)
@@ -188,7 +188,7 @@ class Walk(RuleBasedStateMachine):
         for name, clock in after.position.clocks.items():
             if name not in known or clock.due != known[name].due:
                 assert clock.due >= deadlines.local_date(self.now)
-                assert is_working_day(clock.due)
+                assert STATUTORY.is_working_day(clock.due)
 
     def clocks(self, before: Case, after: Case, move: Move) -> None:
         """A deadline moves to a later day only, unless both sides agree; a pause keeps the days that were left."""

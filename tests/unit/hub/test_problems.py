@@ -19,6 +19,7 @@ NEVER_OVER_HTTP = {
     "mailbox-end-invalid",
     "keystore-fault",
     # Raised at start or by commands.
+    "calendar-invalid",
     "catalogue-invalid",
     "config-invalid",
     "data-directory-busy",

@@ -1,12 +1,11 @@
 """Clocks counted again: a provisional due date becomes settled when the calendar arrives, never an earlier one."""
 
-from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
-import pytest
 
-from protocols import calendar, clocks, deadlines, flow
+from protocols import clocks, deadlines, flow
+from protocols.calendar import STATUTORY, Calendar
 from protocols.cases import Case
 from protocols.deadlines import Due
 from protocols.flow import Transition
@@ -17,23 +16,12 @@ PROTOCOL = catalogue().protocols["case-assistance", "1.0"]
 FAR = datetime(2040, 5, 25, 4, 0, tzinfo=UTC)
 BUREAUS = ["411002-health", "440306-health", "441900-health"]
 
-Publish = Callable[[set[date], set[date]], None]
+NEW_YEAR = date(2040, 1, 2)
 
 
-@pytest.fixture
-def publish(monkeypatch: pytest.MonkeyPatch) -> Iterator[Publish]:
-    """Have the calendar of 2040 published: these rest days and these make-up days besides the weekends."""
-
-    def published(rest: set[date], made_up: set[date]) -> None:
-        def works(day: date) -> bool:
-            return day in made_up or (calendar.is_working_day(day) and day not in rest)
-
-        monkeypatch.setattr(deadlines, "is_working_day", works)
-        monkeypatch.setattr(deadlines, "is_published", lambda year: True)
-        deadlines.due_date.cache_clear()
-
-    yield published
-    deadlines.due_date.cache_clear()
+def published(rest: set[date], made_up: set[date]) -> Calendar:
+    """The calendar once 2040 is published: New Year and these rest days, and these make-up days, besides weekends."""
+    return STATUTORY.arranged(2040, {NEW_YEAR, *rest}, made_up)
 
 
 def take(case: Case | None, name: str, now: datetime) -> Case:
@@ -52,56 +40,85 @@ def due(case: Case, name: str) -> Due:
     return Due(clock.due, clock.provisional)
 
 
-def test_a_due_date_moves_past_the_rest_days_that_were_not_known(publish: Publish) -> None:
+def test_a_due_date_moves_past_the_rest_days_that_were_not_known() -> None:
     case = take(None, "request", FAR)
     assert due(case, "answer") == Due(date(2040, 6, 25), True)
-    publish({date(2040, 6, 25), date(2040, 6, 26)}, set())
-    assert due(clocks.recounted(case), "answer") == Due(date(2040, 6, 27), False)
+    calendar = published({date(2040, 6, 25), date(2040, 6, 26)}, set())
+    assert due(clocks.recounted(case, calendar), "answer") == Due(date(2040, 6, 27), False)
 
 
-def test_a_due_date_never_moves_to_an_earlier_day(publish: Publish) -> None:
+def test_a_due_date_never_moves_to_an_earlier_day() -> None:
     case = take(None, "request", FAR)
     assert due(case, "answer") == Due(date(2040, 6, 25), True)
     # 24 June 2040, the 30th day, is a Sunday: as a make-up day it would be the due date.
-    publish(set(), {date(2040, 6, 24)})
-    assert due(clocks.recounted(case), "answer") == Due(date(2040, 6, 25), False)
+    calendar = published(set(), {date(2040, 6, 24)})
+    assert due(clocks.recounted(case, calendar), "answer") == Due(date(2040, 6, 25), False)
 
 
-def test_days_left_after_a_pause_are_counted_again_from_the_resumption(publish: Publish) -> None:
+def test_days_left_after_a_pause_are_counted_again_from_the_resumption() -> None:
     case = take(take(None, "request", FAR), "ask", FAR + timedelta(days=1))
     asked = due(case, "clarify")
     assert asked.provisional
     resumed = take(case, "answer", FAR + timedelta(days=6))
     left = deadlines.days_left(date(2040, 5, 26), due(case, "answer"), "calendar")
     before = due(resumed, "answer")
-    publish({before.date}, set())
-    again = due(clocks.recounted(resumed), "answer")
-    assert again == deadlines.due_date(date(2040, 5, 31), left, "calendar")
+    calendar = published({before.date}, set())
+    again = due(clocks.recounted(resumed, calendar), "answer")
+    assert again == deadlines.due_date(date(2040, 5, 31), left, "calendar", calendar)
     assert again.date > before.date
 
 
-def test_an_agreed_date_and_the_days_after_a_forward_are_counted_again_too(publish: Publish) -> None:
+def test_an_agreed_date_and_the_days_after_a_forward_are_counted_again_too() -> None:
     case = take(take(take(None, "request", FAR), "propose-date", FAR), "agree-date", FAR)
     agreed = due(case, "answer")
     forwarded = take(take(None, "request", FAR), "forward", FAR + timedelta(days=29))
     floor = due(forwarded, "answer")
     assert (agreed.provisional, floor.provisional) == (True, True)
-    publish({agreed.date, floor.date}, set())
+    calendar = published({agreed.date, floor.date}, set())
     for one, was in ((case, agreed), (forwarded, floor)):
-        again = due(clocks.recounted(one), "answer")
+        again = due(clocks.recounted(one, calendar), "answer")
         assert again.date > was.date
         assert not again.provisional
 
 
-def test_what_invalidating_would_restore_is_counted_again_with_it(publish: Publish) -> None:
+def test_what_invalidating_would_restore_is_counted_again_with_it() -> None:
     case = take(take(None, "request", FAR), "accept", FAR)
-    publish({date(2040, 6, 25)}, set())
-    restored = take(clocks.recounted(case), "invalidate", FAR)
+    calendar = published({date(2040, 6, 25)}, set())
+    restored = take(clocks.recounted(case, calendar), "invalidate", FAR)
     assert due(restored, "answer") == Due(date(2040, 6, 26), False)
 
 
 def test_counting_again_changes_nothing_without_a_new_calendar() -> None:
     for now in (FAR, datetime(2026, 6, 1, 4, 0, tzinfo=UTC)):
         case = take(take(take(None, "request", now), "ask", now), "answer", now + timedelta(days=3))
-        assert clocks.recounted(case) == case
+        assert clocks.recounted(case, STATUTORY) == case
         assert msgspec.json.decode(msgspec.json.encode(case), type=Case) == case
+
+
+DAY = datetime(2026, 6, 1, 4, 0, tzinfo=UTC)
+
+
+def test_what_fell_due_in_an_outage_is_due_on_the_day_after_it_and_nothing_else_moves() -> None:
+    case = take(None, "request", DAY)
+    answer, other = due(case, "answer"), due(case, "acknowledge") if "acknowledge" in case.position.clocks else None
+    to = date(2026, 7, 6)
+    moved = clocks.postponed(case, {answer.date}, to, STATUTORY)
+    assert due(moved, "answer") == Due(to, False)
+    assert other is None or due(moved, "acknowledge") == other
+    assert clocks.postponed(case, {answer.date + timedelta(days=1)}, to, STATUTORY) == case
+
+
+def test_an_outage_brings_no_due_date_forward_and_leaves_a_paused_clock() -> None:
+    case = take(None, "request", DAY)
+    day = due(case, "answer").date
+    assert clocks.postponed(case, {day}, day - timedelta(days=1), STATUTORY) == case
+    paused = take(case, "ask", DAY + timedelta(days=1))
+    moved = clocks.postponed(paused, {day}, day + timedelta(days=7), STATUTORY)
+    assert due(moved, "answer") == due(paused, "answer")
+
+
+def test_what_invalidating_would_restore_is_postponed_with_it() -> None:
+    case = take(take(None, "request", DAY), "accept", DAY)
+    to = date(2026, 7, 6)
+    restored = take(clocks.postponed(case, {due(case, "answer").date}, to, STATUTORY), "invalidate", DAY)
+    assert due(restored, "answer") == Due(to, False)

@@ -5,10 +5,10 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from protocols import deadlines
-from protocols.calendar import is_published
+from protocols.calendar import STATUTORY
 from protocols.deadlines import Due, Unit, days_left, due_date, end_of, later, local_date, postponed, resumed
 
-UNPUBLISHED = next(year for year in range(2026, 2200) if not is_published(year))
+UNPUBLISHED = next(year for year in range(2026, 2200) if not STATUTORY.is_published(year))
 
 
 def test_the_day_after_acceptance_is_day_one() -> None:
