@@ -85,6 +85,20 @@ class ConsoleSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origin: Annotated[str, msgspec.Meta(pattern=r"^(https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)?$")] = ""
 
 
+_Days = Annotated[int, msgspec.Meta(ge=0, le=60)]
+
+
+class ScheduleSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is done on dates: so many working days before a due date who is to act is reminded, so many after it the
+    superior told; on which day of the month bulletins come, of the month or half-year before (0: never).
+    """
+
+    remind: tuple[_Days, ...] = (5, 1)
+    escalate: _Days = 5
+    progress_day: Annotated[int, msgspec.Meta(ge=0, le=28)] = 5
+    assessment_day: Annotated[int, msgspec.Meta(ge=0, le=28)] = 10
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -97,6 +111,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trust: TrustSection = TrustSection()
     attachments: AttachmentsSection = AttachmentsSection()
     console: ConsoleSection = ConsoleSection()
+    schedule: ScheduleSection = ScheduleSection()
 
     def witnesses(self) -> list[Witness]:
         """The witnesses whose cosignatures are kept. Raises MalformedKey."""

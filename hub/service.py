@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from asyncpg import Record
 
-from hub import cases, mailbox, metrics, organisations
+from hub import cases, mailbox, metrics, notices, organisations
 from hub.attachments.keeping import Attachments
 from hub.bulletins.standing import Standing, standing
 from hub.errors import AcknowledgementInvalid, Forbidden, IdReused, NotFound, PurposeNeeded
@@ -25,6 +25,7 @@ from hub.intake.prove import Outcome
 from hub.intake.validate import collect, validate
 from hub.intake.verify import verify
 from hub.mailbox import Waiters
+from hub.notices import Notices
 from hub.organisations import Directory, Organisation
 from hub.signatories import signatory
 from hub.store import Connection, Pool
@@ -303,6 +304,12 @@ class Hub:
         sight = await self._counted(caller)
         async with self.pool.acquire() as connection:
             return await contributions(connection, asked, sight, after, limit)
+
+    async def notices(self, caller: Organisation, after: int, limit: int) -> Notices:
+        """What the hub told `caller`, and those in whose place it stands, of deadlines."""
+        directory = await self.directory()
+        async with self.pool.acquire() as connection:
+            return await notices.read(connection, directory.lineage(caller.id), after, limit)
 
     async def bulletins(self, caller: Organisation, lead: str, period: str) -> Standing:
         """Who reported to `lead` for the month. Raises NotFound, Forbidden."""

@@ -23,6 +23,9 @@ from hub.bulletins.duties import fulfil_for_ever
 from hub.console.app import console
 from hub.expiry import sweep_for_ever
 from hub.identity import Identity, establish, hub_key
+from hub.scheduler.jobs import Means
+from hub.scheduler.leading import Lead
+from hub.scheduler.running import Scheduler
 from hub.service import Hub
 from hub.snapshot.publishing import publish, publish_for_ever
 from hub.store import CONNECTION_LOST, Pool, partitions
@@ -71,6 +74,8 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
     runner = web.AppRunner(served, access_log=None, shutdown_timeout=5)
     async with asyncio.TaskGroup() as tasks:
         writer = tasks.create_task(hub.sequencer.run())
+        means = Means(pool, Lead(), hub.sequencer, identity, hub.catalogue, config)
+        scheduling = tasks.create_task(Scheduler(means).run())
         background = [
             tasks.create_task(_listen(dsn, hub)),
             tasks.create_task(_look_for_waiters(hub)),
@@ -80,6 +85,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
             tasks.create_task(_keep_partitions(pool)),
             tasks.create_task(publish_for_ever(pool, identity)),
             tasks.create_task(attachments.collect_for_ever()),
+            scheduling,
         ]
         await runner.setup()
         await web.TCPSite(runner, config.server.host, port, reuse_port=True, backlog=BACKLOG).start()
@@ -87,6 +93,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
         await stop.wait()
         for task in background:
             task.cancel()
+        await asyncio.wait([scheduling])  # it says that it leads no more, while there is a pool to say it by
         hub.waiters.close()
         await runner.cleanup()
         with contextlib.suppress(TimeoutError):

@@ -1,6 +1,6 @@
 """The Python SDK: one organisation speaking to one hub by its public API, with keys that never leave it."""
 
-from adapters.client.answers import Acknowledged, Verdict
+from adapters.client.answers import Acknowledged, Notice, Notices, Verdict
 from adapters.client.client import Client
 from adapters.client.cursor import Cursor
 from adapters.client.faults import (
@@ -29,6 +29,8 @@ __all__ = [
     "Draft",
     "Handed",
     "Item",
+    "Notice",
+    "Notices",
     "Page",
     "Patience",
     "PinInvalid",

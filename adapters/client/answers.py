@@ -1,6 +1,6 @@
 """What a hub's answers look like, as far as this SDK reads them: what it does not know it lets pass."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -126,6 +126,27 @@ class Events(msgspec.Struct, frozen=True):
     """`GET /v1/messages/{source}/{id}/events`."""
 
     events: list[LoggedEvent]
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """An item of `GET /v1/notices`: `days` before the due date that it was for; `about` is who is late."""
+
+    id: int
+    recipient: str
+    kind: str
+    title: Name
+    made: str
+    case: str | None = None
+    due: date | None = None
+    days: int | None = None
+    about: tuple[str, ...] = ()
+
+
+class Notices(msgspec.Struct, frozen=True):
+    """`GET /v1/notices`."""
+
+    items: list[Notice]
+    next: int
 
 
 class CaseClock(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from adapters.client import answers, messages
-from adapters.client.answers import Acknowledged, Verdict
+from adapters.client.answers import Acknowledged, Notices, Verdict
 from adapters.client.attachments import Attachments, Progress, Sealed
 from adapters.client.cases import Cases
 from adapters.client.composing import Composer
@@ -410,6 +410,11 @@ class Client:
         said = answers.read(await self._connection.call(Call("GET", path)), answers.CaseClock)
         proven = [await self._notary.event(event) for event in said.events]
         return [one for one in proven if isinstance(one.entry, CalendarPublished | Outage | DueChanged)]
+
+    async def notices(self, after: int = 0, limit: int = 100) -> Notices:
+        """What the hub tells this organisation of deadlines, after a cursor; the log proves it. Raises Refused."""
+        call = Call("GET", "/v1/notices", {"after": str(after), "limit": str(limit)})
+        return answers.read(await self._connection.call(call), Notices)
 
     async def figures(self, asked: Asked, by: By = "all") -> Figures:
         """What the cases come to that count for this organisation, as the hub publishes it. Raises Refused."""

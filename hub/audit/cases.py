@@ -7,7 +7,7 @@ from hub.store import Connection
 from hub.store.queries import SQL
 from keys.errors import Fault
 from protocols import flow
-from protocols.arrangements import Arrangements
+from protocols.arrangements import Arrangements, Cause
 from protocols.entries import Accepted, DueChanged, Succeeded
 from protocols.envelope import Event
 from protocols.flow import Case, Transition
@@ -24,7 +24,7 @@ class Cases:
         self._cases: dict[str, Case] = {}
         self._steps = 0
         self._arrangements = Arrangements()
-        self._changes = 0
+        self._changes = self._causes = 0
 
     async def page(self, connection: Connection, page: Page) -> list[str]:
         """Play the messages of a stretch."""
@@ -32,6 +32,7 @@ class Cases:
         accepted = page.accepted()
         self._steps += len(accepted)
         for index, entry in page.entries.items():
+            self._causes += isinstance(entry, Cause)
             try:
                 self._arrangements.take(index, entry)
             except (Fault, ValueError) as fault:
@@ -112,6 +113,9 @@ class Cases:
         changes = await connection.fetchval(SQL["due_change_total"])
         if changes != self._changes:
             found.append(f"{changes} due dates moved where the log has {self._changes}")
+        causes = len(await connection.fetch(SQL["arrangements"]))
+        if causes != self._causes:
+            found.append(f"{causes} arrangements where the log has {self._causes}")
         if steps != self._steps:
             found.append(f"{steps} steps of cases where the log has {self._steps}")
         return found

@@ -1,18 +1,21 @@
 """The two bulletins that the hub computes: issued to both sides, and computed again where one disputes them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import Any
 
 from hub.bulletins import ASSESSMENT, PROGRESS, figures, history
 from hub.bulletins.figures import Period
-from hub.errors import BulletinTooLarge
+from hub.errors import BulletinTooLarge, IdReused
 from hub.identity import Identity
 from hub.intake import own
+from hub.intake.batch import Sequencer
 from hub.intake.own import Own
-from hub.store import Connection
+from hub.store import Connection, Pool
 from hub.store.queries import SQL
-from protocols import deadlines
+from keys.errors import Fault
+from protocols import deadlines, legal_basis
 from protocols.loading import Catalogue, Protocol
 
 _FIGURES = {PROGRESS: figures.progress, ASSESSMENT: figures.assessment}
@@ -49,12 +52,54 @@ async def bulletin(
     assert protocol is not None
     ordered = sorted(sides)
     said = await compute(connection, catalogue, kind, ordered, period)
-    ended = deadlines.end_of(period.last)
-    # Nobody can tell the case's id beforehand, and open another case under it: it follows from a signature.
-    secret = identity.key.sign(" ".join([kind, *ordered, str(period.first), str(period.last)]).encode()).hex()
-    case = own.derived_id(ended, secret)
+    case = _case(identity, kind, ordered, period)
     job = own.compose(identity, protocol, "issue", case, ordered, {"legal_basis": dict(basis)} | said, case, now)
     return _fitting(job, protocol)
+
+
+@dataclass(slots=True)
+class Issued:
+    """What came of issuing bulletins: sides and case of each, how many were there before, who got none and why."""
+
+    issued: list[tuple[Sequence[str], str]] = field(default_factory=list)
+    known: int = 0
+    refused: list[tuple[Sequence[str], Fault]] = field(default_factory=list)
+
+
+async def issue(
+    pool: Pool,
+    sequencer: Sequencer,
+    identity: Identity,
+    catalogue: Catalogue,
+    kind: str,
+    period: Period,
+    basis: str,
+    sides: Sequence[str] | None = None,
+) -> Issued:
+    """Issue the bulletins of a `kind` for a period, to every two organisations with cases between them or two `sides`.
+
+    Raises a Fault of the legal basis where it is not in force.
+    """
+    legal_basis.in_force(basis, deadlines.local_date(datetime.now(UTC)))
+    found = Issued()
+    async with pool.acquire() as connection:
+        wanted = [sides] if sides else await pairs(connection, period)
+    for pair in wanted:
+        try:
+            async with pool.acquire() as connection:
+                case = _case(identity, kind, sorted(pair), period)
+                if await connection.fetchrow(SQL["case_record"], case) is not None:
+                    found.known += 1
+                    continue
+                said = {"instrument": basis}
+                job = await bulletin(connection, identity, catalogue, kind, pair, period, said, datetime.now(UTC))
+            await sequencer.submit(job)
+            found.issued.append((pair, job.event.subject))
+        except IdReused:
+            found.known += 1
+        except Fault as refusal:
+            found.refused.append((pair, refusal))
+    return found
 
 
 async def pairs(connection: Connection, period: Period) -> list[tuple[str, str]]:
@@ -97,6 +142,12 @@ async def lapse(
     id = own.derived_id(issued.time, identity.hub, "lapse", issued.source, issued.id)
     sides = [*messages[0].recipients]
     return own.compose(identity, protocol, "finalise", case, sides, {"silent": list(silent)}, id, now, issued.id)
+
+
+def _case(identity: Identity, kind: str, sides: Sequence[str], period: Period) -> str:
+    """Nobody can tell the case's id beforehand, and open another case under it: it follows from a signature."""
+    secret = identity.key.sign(" ".join([kind, *sides, str(period.first), str(period.last)]).encode()).hex()
+    return own.derived_id(deadlines.end_of(period.last), secret)
 
 
 def _fitting(job: Own, protocol: Protocol) -> Own:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -19,10 +18,8 @@ from hub.commands.help_text import examples
 from hub.commands.options import Config, Data, Json
 from hub.commands.output import as_json, remark, say
 from hub.config import Config as Settings
-from hub.errors import IdReused
 from hub.identity import establish, hub_key
 from hub.intake.batch import Sequencer
-from keys.errors import Fault
 from protocols import deadlines, legal_basis
 from protocols.departments import parse_organisation_id
 
@@ -82,35 +79,23 @@ def issue(
 async def _issue(
     protocol: str, settings: Settings, data: Any, period: Period, sides: tuple[str, str] | None
 ) -> tuple[list[dict[str, Any]], int, list[dict[str, Any]]]:
-    issued: list[dict[str, Any]] = []
-    refused: list[dict[str, Any]] = []
-    known = 0
     async with processes.attached(data, settings) as dsn, asyncpg.create_pool(dsn, min_size=1, max_size=4) as pool:
         async with pool.acquire() as connection:
             identity = await establish(connection, settings.hub.id, hub_key(data))
             directory = await organisations.load(connection)
             if unknown := [name for name in sides or () if directory.get(name) is None]:
                 raise UsageFault(f"{unknown[0]} is not known here; xieban organisations list shows who is")
-            wanted: Sequence[tuple[str, str]] = [sides] if sides else await issuing.pairs(connection, period)
         sequencer = Sequencer(pool, identity)
         writer = asyncio.create_task(sequencer.run())
-        catalogue, basis = settings.catalogue(), {"instrument": settings.bulletins.legal_basis}
-        for pair in wanted:
-            try:
-                async with pool.acquire() as connection:
-                    job = await issuing.bulletin(
-                        connection, identity, catalogue, protocol, pair, period, basis, datetime.now(UTC)
-                    )
-                await sequencer.submit(job)
-                issued.append({"between": list(pair), "case": job.event.subject})
-            except IdReused:
-                known += 1
-            except Fault as refusal:
-                refused.append({"between": list(pair), "reason": refusal.code, "detail": refusal.detail})
+        found = await issuing.issue(
+            pool, sequencer, identity, settings.catalogue(), protocol, period, settings.bulletins.legal_basis, sides
+        )
         writer.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await writer
-    return issued, known, refused
+    issued = [{"between": list(pair), "case": case} for pair, case in found.issued]
+    refused = [{"between": list(pair), "reason": fault.code, "detail": fault.detail} for pair, fault in found.refused]
+    return issued, found.known, refused
 
 
 def _period(first: str, last: str) -> Period:

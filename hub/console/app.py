@@ -11,7 +11,7 @@ from aiohttp import web
 from hub.api.calls import HUB
 from hub.console import charting, doors
 from hub.console.pages import View, Visit, show
-from hub.console.views import bulletins, cases, organisations, today, turnaround
+from hub.console.views import bulletins, cases, organisations, schedule, today, turnaround
 from hub.console.words import T
 from hub.store import CONNECTION_LOST
 from hub.store.queries import SQL
@@ -45,6 +45,7 @@ PAGES: dict[str, tuple[T, View]] = {
     "/organisations": (T("机构与密钥", "Organisations and keys"), organisations.view),
     "/people": (T("账户", "People"), organisations.people),
     "/log": (T("日志", "The log"), organisations.log),
+    "/schedule": (T("计划任务", "The schedule"), schedule.view),
     "/pack": (T("联席会议材料", "Joint-meeting pack"), turnaround.pack),
 }
 

@@ -32,6 +32,7 @@ NAVIGATION: Sequence[tuple[str, T]] = (
     ("/console/traces", T("异地倒查", "Reverse traces")),
     ("/console/organisations", T("机构与密钥", "Organisations")),
     ("/console/log", T("日志", "The log")),
+    ("/console/schedule", T("计划任务", "Schedule")),
 )
 
 

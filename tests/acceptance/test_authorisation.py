@@ -91,6 +91,7 @@ WITH_TOKEN: dict[str, tuple[Callable[[World], str], dict[str, int]]] = {
     "/v1/statistics/turnaround/cases": (lambda w: "/v1/statistics/turnaround/cases", ALL),
     "/v1/attachments/{sha256}": (lambda w: f"/v1/attachments/{w.attachment}", {"opener": 200}),
     "/v1/mailbox": (lambda w: "/v1/mailbox", ALL),
+    "/v1/notices": (lambda w: "/v1/notices", ALL),
     "/log/tile/{path:.+}": (lambda w: "/log/tile/entries/000.p/3", {"auditor": 200}),
 }
 """With a token: the path to ask for, and who gets what; everybody else gets 403."""

@@ -129,6 +129,7 @@ PATHS = (
     "/traces",
     "/organisations",
     "/log",
+    "/schedule",
     "/pack",
 )
 

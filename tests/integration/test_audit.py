@@ -9,8 +9,9 @@ import asyncpg
 import msgspec
 import pytest
 
+from hub.arrangements import entering
 from hub.audit import audit
-from hub.identity import Identity, hub_key
+from hub.identity import Identity, establish, hub_key
 from hub.intake.advance import enter
 from hub.intake.ledger import Counter, Ledger
 from hub.intake.store import store
@@ -19,7 +20,7 @@ from hub.store import Connection, embedded
 from hub.store.queries import SQL
 from keys import jws
 from keys.jwk import SigningKey
-from protocols import delegation, envelope, flow
+from protocols import deadlines, delegation, envelope, flow
 from protocols.flow import Case, Transition
 from protocols.loading import catalogue
 from tests.acceptance.outsider import Outsider, uuid7
@@ -49,7 +50,20 @@ def worked(hub: RunningHub) -> RunningHub:
     word = {"iss": here.id, "sub": there.id, "aud": "410000-hub", "jti": uuid7(), "iat": now, "nbf": now}
     token = here.sign(json.dumps(word | {"exp": now + 3600, "scope": "mailbox"}).encode(), delegation.TYP, None)
     assert here.call("POST", "/v1/delegations", token, "application/jose")[0] == 201
+    asyncio.run(postponed(hub, case))
     return hub
+
+
+async def postponed(hub: RunningHub, case: str) -> None:
+    """The case's due date moved by an outage."""
+    connection = await asyncpg.connect(embedded.dsn(hub.data))
+    day = await connection.fetchval("SELECT due FROM case_file WHERE case_id = $1", case)
+    identity = await establish(connection, "410000-hub", hub_key(hub.data))
+    await entering.declare(connection, identity, deadlines.start_of(day), deadlines.end_of(day))
+    async with asyncio.timeout(30):
+        while not await connection.fetchval("SELECT count(*) FROM due_change"):
+            await asyncio.sleep(0.2)
+    await connection.close()
 
 
 TAMPERINGS = {
@@ -140,6 +154,8 @@ TAMPERINGS = {
         "UPDATE case_step SET due = due + 1 WHERE log_index = (SELECT min(log_index) FROM case_step)",
         "the step of entry",
     ),
+    "a due date that did not move": ("DELETE FROM due_change", "due dates moved where"),
+    "an outage dropped": ("DELETE FROM arrangement", "arrangements where"),
     "a key swapped": (
         "UPDATE organisation_key SET jwk = (SELECT jwk FROM organisation_key WHERE organisation = '411002-health'"
         " LIMIT 1) WHERE organisation = '440306-health'",

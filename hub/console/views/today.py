@@ -9,6 +9,7 @@ from hub.console.pages import Page, Section, Visit
 from hub.console.tables import Cell, Link, Table
 from hub.console.words import STAGES, T
 from hub.store.queries import SQL
+from hub.supervision import predicting
 from protocols import deadlines
 from protocols.calendar import Calendar
 
@@ -28,6 +29,8 @@ async def view(visit: Visit) -> Page:
     async with visit.hub.pool.acquire() as connection:
         late = await connection.fetch(SQL["due_cases"], visit.sight, _LONG_AGO, day, SHOWN)
         next_ones = await connection.fetch(SQL["due_cases"], visit.sight, day, soon + timedelta(days=1), SHOWN)
+        foretold = await connection.fetch(SQL["predictions"], visit.sight, day, SHOWN)
+        kept = await predicting.record(connection, visit.sight, day - timedelta(days=365))
         waiting = await connection.fetch(SQL["unfetched"], visit.sight, SHOWN)
         since = _working_days_ago(day, visit.directory.calendar)
         silent = await connection.fetch(SQL["silent"], visit.sight, since, SHOWN)
@@ -54,6 +57,16 @@ async def view(visit: Visit) -> Page:
                 table=Table("soon", T("即将到期的案件", "Cases that are due soon"), CASE_COLUMNS, cases(next_ones)),
             ),
             Section(
+                T(f"可能超期 {_many(foretold)} 件", f"Probably late: {_many(foretold)}"),
+                text=[FORETOLD, _hits(kept)],
+                table=Table(
+                    "predictions",
+                    T("尚未到期、但按以往经验可能超期的案件", "Cases not yet due that will probably be late"),
+                    PREDICTED,
+                    [_predicted(visit, row) for row in foretold],
+                ),
+            ),
+            Section(
                 T("未取的收件箱", "Mailboxes not fetched"),
                 table=Table(
                     "unfetched",
@@ -77,6 +90,48 @@ async def view(visit: Visit) -> Page:
         ],
         live=True,
     )
+
+
+FORETOLD = T(
+    "期限过半时，看同一发起方、协办方和协议近一年内到这一天数仍未答复的案件："
+    f"至少 {predicting.LEAST} 件，其中半数以上超期，即预测超期。",
+    "Half-way to the due date: of the last year's cases of the same opener, responder and protocol that were "
+    f"unanswered for as long as this one is by now, at least {predicting.LEAST}, half or more were late.",
+)
+PREDICTED = (
+    T("案件", "Case"),
+    T("协议", "Protocol"),
+    T("发起方", "Opener"),
+    T("协办方", "Responder"),
+    T("期限", "Due"),
+    T("以往超期", "Were late"),
+    T("以往案件", "Earlier cases"),
+)
+
+
+def _hits(record: predicting.Record) -> T:
+    """How predictions came out, in words that hold for none as well."""
+    if not record.settled:
+        return T("尚无已见分晓的预测。", "No prediction has come out yet.")
+    late, in_time = record.came_late, record.came_in_time
+    return T(
+        f"近一年：预测超期 {record.foretold_late} 件，其中 {late} 件确实超期；预测按期 {record.foretold_in_time} 件，"
+        f"其中 {in_time} 件确实按期；全部 {record.settled} 件中 {record.late} 件超期。",
+        f"In the last year {late} of {record.foretold_late} foretold late were, {in_time} of {record.foretold_in_time} "
+        f"foretold in time were; of all {record.settled}, {record.late} were late.",
+    )
+
+
+def _predicted(visit: Visit, row: Record) -> list[Cell]:
+    return [
+        Link(str(row["case_id"])[:13] + "…", f"/console/cases/{row['case_id']}"),
+        protocol_name(visit, row["protocol"]),
+        visit.name(row["opener"]),
+        visit.name(row["responder"]),
+        row["due"],
+        row["late"],
+        row["earlier"],
+    ]
 
 
 CASE_COLUMNS = (

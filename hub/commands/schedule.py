@@ -1,0 +1,101 @@
+"""`xieban schedule`: what the scheduler does and did."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from hub.commands.beside import database, existing
+from hub.commands.faults import UsageFault
+from hub.commands.help_text import examples
+from hub.commands.options import Config, Data, Json
+from hub.commands.output import as_json, say, table
+from hub.scheduler.jobs import JOBS
+from hub.store import Connection
+from hub.store.queries import SQL
+from protocols import deadlines
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="计划任务：提醒、超期、报告上级、通报、日历。 What is due on dates: the jobs, their runs, who leads.",
+)
+_T = TypeVar("_T")
+
+
+@app.command("list", epilog=examples("xieban schedule list --data DIR"))
+def list_(data: Data, config: Config = None, json: Json = False) -> None:
+    """各项任务的上次运行、所办件数与下次时间。 Each job: when it ran, what it did, when it is next."""
+
+    async def work(connection: Connection) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        lead = await connection.fetchrow(SQL["lead"])
+        assert lead is not None
+        return dict(lead), {row["job"]: dict(row) for row in await connection.fetch(SQL["jobs"])}
+
+    lead, ran = _run(data, config, work)
+    if json:
+        as_json({"lead": lead, "jobs": [{"job": name, **ran.get(name, {})} for name in JOBS]})
+        return
+    leads = f"{lead['leader']}, {_when(lead['since'])}" if lead["leader"] else "无 · nobody"
+    say(f"主持进程 · leads: {leads}")
+    columns = ["任务 job", "", "上次 ran", "件数 done", "下次 next", "问题 problem"]
+    rows = []
+    for name, job in JOBS.items():
+        last = ran.get(name, {})
+        times = _when(last.get("started")), _when(last.get("next"))
+        rows.append((name, f"{job.zh} {job.en}", times[0], last.get("done"), times[1], last.get("problem")))
+    table(columns, rows)
+
+
+@app.command(epilog=examples("xieban schedule runs --data DIR", "xieban schedule runs overdue --json --data DIR"))
+def runs(
+    data: Data,
+    job: Annotated[str | None, typer.Argument(metavar="JOB", help="只看此任务。 Only this job.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="最多几条。 Most of them.")] = 50,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """办过事或未办成的运行，新的在前。 The runs that did something, or could not; the newest first."""
+    if job is not None:
+        _require(job)
+
+    async def work(connection: Connection) -> list[dict[str, Any]]:
+        return [dict(row) for row in await connection.fetch(SQL["runs"], job, limit)]
+
+    found = _run(data, config, work)
+    if json:
+        as_json(found)
+        return
+    columns = ["任务 job", "开始 started", "结束 ended", "件数 done", "问题 problem", "进程 by"]
+    rows = [(r["job"], _when(r["started"]), _when(r["ended"]), r["done"], r["problem"], r["leader"]) for r in found]
+    table(columns, rows)
+
+
+@app.command(epilog=examples("xieban schedule run overdue --data DIR"))
+def run(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="任务。 The job.")], data: Data, config: Config = None
+) -> None:
+    """请运行中的枢纽马上执行一次；重复执行无害。 Have the running hub do a job now; doing it again does no harm."""
+    _require(job)
+    _run(data, config, lambda connection: connection.execute(SQL["want_job"], job))
+    say(f"已请求；结果见 xieban schedule list · asked for: {job}")
+
+
+def _require(job: str) -> None:
+    if job not in JOBS:
+        raise UsageFault(f"there is no job {job[:40]!r}: {', '.join(JOBS)}")
+
+
+def _when(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(deadlines.SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _run(data: Data, config: Config, work: Callable[[Connection], Awaitable[_T]]) -> _T:
+    settings = existing(data, config)
+
+    async def connected() -> _T:
+        async with database(data, settings) as connection:
+            return await work(connection)
+
+    return asyncio.run(connected())
