@@ -16,6 +16,9 @@ from benchmarks.workloads import Report
 def measure(given: argparse.Namespace) -> Report:
     """Run every workload; `scale` times the usual number of messages."""
     found, scale = Report(), given.scale
+    if given.only_readers:
+        workloads.supervisors(free_port(), given.readers or 1_000_000, 20 * scale, found, note)
+        return found
     bureaus = traffic.bureaus(workloads.BUREAUS)
     writer = traffic.Writer(bureaus)
     found.machine = report.machine(len(writer.requests(1)[0]))
@@ -36,6 +39,8 @@ def measure(given: argparse.Namespace) -> Report:
     if given.stored:
         note("one more message where many are stored")
         workloads.cost_when_stored(free_port(), given.stored, scale, found)
+    if given.readers:
+        workloads.supervisors(free_port(), given.readers, 20 * scale, found, note)
     return found
 
 
@@ -60,6 +65,10 @@ def main() -> None:
     parser.add_argument(
         "--stored", type=int, nargs="*", default=[], metavar="N", help="measure one more message with N stored, each N"
     )
+    parser.add_argument(
+        "--readers", type=int, default=0, metavar="CASES", help="time every page of the console with so many cases"
+    )
+    parser.add_argument("--only-readers", action="store_true", help="measure nothing but --readers")
     parser.add_argument("--soak", type=float, default=0, metavar="SECONDS", help="keep half load up for so long")
     parser.add_argument(
         "--least", type=float, help="the least share of its goal that each goal of the floor must reach"
@@ -78,6 +87,8 @@ def main() -> None:
 
 def wrong(found: Report, least: float) -> list[str]:
     """What must not be in any run, and what falls under `least` of its goal."""
+    if not found.throughput:
+        return []
     said = [f"refused in: {name}" for name, row in found.throughput.items() if set(row["statuses"]) - {"200", "201"}]
     if set(found.half_load["statuses"]) - {"201"}:
         said.append(f"refused at half load: {found.half_load['statuses']}")

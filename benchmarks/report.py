@@ -19,6 +19,7 @@ GOALS = {"batch of 100": 0.70, "single, 64 senders": 0.45}
 HALF_LOAD_P99 = 50.0
 WAITING_LATENCY = 100.0
 STORED_COST = 1.2
+PAGE_MS = 300.0
 _PACKAGES = ("aiohttp", "uvloop", "asyncpg", "cryptography", "jsonschema-rs", "msgspec")
 
 
@@ -43,7 +44,8 @@ def show(report: Report) -> None:
     """Print the tables."""
     console = Console(width=max(110, Console().width))
     console.print(json.dumps(report.machine, ensure_ascii=False), style="dim", highlight=False)
-    _throughput(console, report)
+    if report.throughput:
+        _throughput(console, report)
     if report.waiting:
         row = report.waiting
         console.print(
@@ -63,6 +65,8 @@ def show(report: Report) -> None:
         _overload(console, report)
     if report.stored:
         _stored(console, report)
+    if report.readers:
+        _readers(console, report.readers)
 
 
 def _throughput(console: Console, report: Report) -> None:
@@ -116,6 +120,25 @@ def _stored(console: Console, report: Report) -> None:
             f"{row['batch_us'] / first['batch_us']:.2f} ×",
         )
     console.print(table)
+
+
+def _readers(console: Console, seen: dict[str, Any]) -> None:
+    title = f"pages of the console, {seen['cases']:,} cases and ten times as many messages (goal: {PAGE_MS:.0f} ms)"
+    table = Table(title=title)
+    for column in ("page", "viewer", "first byte, ms", "whole, ms", "KiB"):
+        table.add_column(column, justify="left" if column in ("page", "viewer") else "right")
+    for row in seen["pages"]:
+        over = " !" if row["ms"] > PAGE_MS else ""
+        table.add_row(
+            row["page"], row["viewer"], f"{row['first_ms']:.0f}", f"{row['ms']:.0f}{over}", f"{row['bytes'] / 1024:.0f}"
+        )
+    console.print(table)
+    for name, text in (("alone", "nobody reads"), ("beside", f"{seen['read_meanwhile']} pages read meanwhile")):
+        row = seen[name]
+        console.print(
+            f"intake while {text}: p50 {row['latency_ms']['p50']:.1f} ms, p99 {row['latency_ms']['p99']:.1f} ms, "
+            f"longest {row['latency_ms']['max']:.0f} ms; answers {row['statuses']}"
+        )
 
 
 def draw(report: Report, file: Path) -> None:

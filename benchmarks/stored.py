@@ -19,33 +19,36 @@ from keys.checkpoint import Checkpoint
 from keys.tiles import TILE_WIDTH, Edge, partial_widths
 
 CHUNK = 20_000
-ORGANISATIONS = 3_000
+FIRST, ORGANISATIONS = 300_000, 3_000
+"""The first of their codes, and how many they are."""
 LEAF = b"x" * 420
 _FIRST = 1_700_000_000_000
 _DIGEST = "\\\\x" + "ab" * 32
-_ROWS: dict[str, Callable[[int, str, str, str], str]] = {
-    "message": lambda i, case, who, at: f"{case}\t{i}\t{at}\t\\\\x{'78' * 300}\n",
-    "message_key": lambda i, case, who, at: f"{who}\t{case}\t{_DIGEST}\t{_DIGEST}\t{case}\t{i}\t{i + 1}\t{at}\n",
-    "mailbox": lambda i, case, who, at: (
-        f"{who}\t{i // ORGANISATIONS + 1}\t{case}\t{i}\t{i + 1}\t{who}\t{case}\t{_DIGEST}\t{at}\n"
+Row = Callable[[int, str, str, str, str], str]
+_ROWS: dict[str, Row] = {
+    "message": lambda i, id, case, who, at: f"{case}\t{i}\t{at}\t\\\\x{'78' * 300}\n",
+    "message_key": lambda i, id, case, who, at: f"{who}\t{id}\t{_DIGEST}\t{_DIGEST}\t{case}\t{i}\t{i + 1}\t{at}\n",
+    "mailbox": lambda i, id, case, who, at: (
+        f"{who}\t{i // ORGANISATIONS + 1}\t{case}\t{i}\t{i + 1}\t{who}\t{id}\t{_DIGEST}\t{at}\n"
     ),
-    "case_file": lambda i, case, who, at: (
+    "case_file": lambda i, id, case, who, at: (
         f"{case}\tcase-assistance\t1.0\trequested\t{who}\t{who}\t2026-12-01\t{at}\t{at}\t{'x' * 480}\n"
     ),
-    "case_step": lambda i, case, who, at: (
-        f"{case}\t{i}\t{who}\t{case}\tcase-assistance.request\t\\N\trequested\t2026-12-01\tf\t{at}\n"
+    "case_step": lambda i, id, case, who, at: (
+        f"{case}\t{i}\t{who}\t{id}\tcase-assistance.request\t\\N\trequested\t2026-12-01\tf\t{at}\n"
     ),
-    "case_party": lambda i, case, who, at: f"{who}\t{case}\n",
-    "log_entry": lambda i, case, who, at: f"{i}\t\\\\x{LEAF.hex()}\n",
+    "case_party": lambda i, id, case, who, at: f"{who}\t{case}\n",
+    "log_entry": lambda i, id, case, who, at: f"{i}\t\\\\x{LEAF.hex()}\n",
 }
+_ONE_A_CASE = {"case_file", "case_party"}
 
 
-def fill(data: Path, size: int) -> None:
-    """Fill the hub in `data`, which does not run and has taken nothing yet, with `size` messages."""
-    asyncio.run(_fill(data, size))
+def fill(data: Path, size: int, per_case: int = 1) -> None:
+    """Fill the hub in `data`, which does not run and has taken nothing yet, with `size` messages, so many a case."""
+    asyncio.run(_fill(data, size, per_case))
 
 
-async def _fill(data: Path, size: int) -> None:
+async def _fill(data: Path, size: int, per_case: int) -> None:
     server = await embedded.start(data)
     try:
         connection = await asyncpg.connect(embedded.dsn(data))
@@ -53,7 +56,7 @@ async def _fill(data: Path, size: int) -> None:
         first = int(await connection.fetchval("SELECT size FROM log_head"))
         await connection.execute("TRUNCATE log_entry, log_tile, log_checkpoint")
         for table, columns in COLUMNS.items():
-            await connection.copy_to_table(table, source=_text(_ROWS[table], size), columns=columns.split())
+            await connection.copy_to_table(table, source=_text(table, size, per_case), columns=columns.split())
         await _grow(connection, data, size)
         await connection.execute("VACUUM ANALYZE")
         await connection.execute("CHECKPOINT")
@@ -63,15 +66,16 @@ async def _fill(data: Path, size: int) -> None:
         await server.stop()
 
 
-async def _text(row: Callable[[int, str, str, str], str], size: int) -> AsyncIterator[bytes]:
-    at = datetime.now(UTC).isoformat()
+async def _text(table: str, size: int, per_case: int) -> AsyncIterator[bytes]:
+    at, row, step = datetime.now(UTC).isoformat(), _ROWS[table], per_case if table in _ONE_A_CASE else 1
     for start in range(0, size, CHUNK):
         yield "".join(
-            row(i, _id(i), f"{300_000 + i % ORGANISATIONS}-health", at) for i in range(start, min(start + CHUNK, size))
+            row(i, id_of(i), id_of(i - i % per_case), f"{FIRST + i % ORGANISATIONS}-health", at)
+            for i in range(start, min(start + CHUNK, size), step)
         ).encode()
 
 
-def _id(number: int) -> str:
+def id_of(number: int) -> str:
     """A UUIDv7 of its own for each number, in their order as those of real cases nearly are."""
     moment = f"{_FIRST + number:012x}"
     return f"{moment[:8]}-{moment[8:]}-7{number & 0xFFF:03x}-8{number >> 12 & 0xFFF:03x}-{number:012x}"

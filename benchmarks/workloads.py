@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import processes, stored, traffic
+from benchmarks import processes, readers, stored, traffic
 from benchmarks.processes import Hub, Request
-from keys import jwk, jwt
+from keys import jwk, jws, jwt
+from protocols import envelope
 
 BUREAUS = 40
 PARTNERS = 10_000
@@ -22,6 +23,8 @@ CROWD = 4_000
 """Senders of the overload: so many that what is offered does not wait for answers."""
 OFFERED = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 """Loads of the back-pressure curve, as shares of what single sends reach."""
+READING_RATE = 300
+"""Messages a second while supervisors read: six times the yearly mean of a country."""
 Seen = dict[str, Any]
 
 
@@ -37,6 +40,7 @@ class Report:
     overload: list[Seen] = field(default_factory=list)
     stored: list[Seen] = field(default_factory=list)
     soak: list[Seen] = field(default_factory=list)
+    readers: Seen = field(default_factory=dict)
 
     def add(self, name: str, count: int, seen: Seen) -> None:
         """Note `count` messages that a load of the hub carried."""
@@ -200,6 +204,36 @@ def cost_when_stored(hub_port: int, sizes: Sequence[int], scale: float, report: 
                 "single_p99_ms": 1000 * one["latency"]["p99"],
             }
         )
+
+
+def supervisors(hub_port: int, cases: int, seconds: float, report: Report, note: Callable[[str], None]) -> None:
+    """What supervisors wait for where so many cases are stored, and what intake notices of them."""
+    bureaus = traffic.bureaus(BUREAUS, first=900_000)
+    writer = traffic.Writer(bureaus)
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
+        with processes.hub(hub_port, data=Path(folder)) as hub:
+            hub.enrol([bureau.record() for bureau in bureaus])
+        note(f"filling: {cases:,} cases, {cases * readers.PER_CASE:,} messages")
+        readers.fill(Path(folder), cases)
+        note("reading")
+        with processes.hub(hub_port, data=Path(folder)) as hub:
+            records = [bureau.record() | {"superior": readers.VIEWERS["province"]} for bureau in bureaus]
+            hub.enrol(records)
+            singles(hub, writer.requests(2_000), 64)  # warm
+            (case,) = writer.whole_cases(1)
+            processes.load(hub, ([send(token) for token in case],), 1)
+            time.sleep(3)  # the log is followed
+
+            def sending() -> Seen:
+                seen = singles(hub, writer.requests(int(READING_RATE * seconds)), 64, READING_RATE)
+                return {"latency_ms": milliseconds(seen["latency"]), "statuses": seen["statuses"]}
+
+            report.readers = {"cases": cases} | readers.measure(hub, envelope.event(body(case[0])).subject, sending)
+
+
+def body(token: bytes) -> dict[str, Any]:
+    """What a message says."""
+    return envelope.read(jws.decode(token, typ=envelope.TYP).payload)
 
 
 def soak(hub: Hub, writer: traffic.Writer, seconds: float, report: Report, note: Callable[[str], None]) -> None:

@@ -21,12 +21,17 @@ IN_TIME, ACCEPTED, DAYS, BY_DATE, REOPENED = (
 )
 
 
-By = Literal["all", "pair", "opener", "responder", "month", "protocol"]
-"""How figures are grouped."""
+By = Literal["all", "pair", "opener", "responder", "month", "protocol", "prefecture", "province"]
+"""How figures are grouped; by prefecture and province pair by pair, named by the first digits of their codes."""
+REGIONS: dict[str, int] = {"prefecture": 4, "province": 2}
+"""How many digits of a division's code (GB/T 2260) name such a region."""
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """Which cases: opened from `first` through `last`, of one protocol, opener, responder where given."""
+    """Which cases: opened from `first` through `last`, of one protocol, opener, responder where given.
+
+    An opener or responder of digits alone is a region: every organisation whose division's code begins with them.
+    """
 
     first: date
     last: date
@@ -36,8 +41,12 @@ class Asked(msgspec.Struct, frozen=True):
 
     def holds(self, facts: Facts) -> bool:
         """Whether a case is among them."""
-        named = ((self.protocol, facts.protocol), (self.opener, facts.opener), (self.responder, facts.responder))
-        return self.first <= facts.opened_on <= self.last and all(wanted in (None, has) for wanted, has in named)
+        return (
+            self.first <= facts.opened_on <= self.last
+            and self.protocol in (None, facts.protocol)
+            and _named(self.opener, facts.opener)
+            and _named(self.responder, facts.responder)
+        )
 
 
 class Indicator(msgspec.Struct, frozen=True):
@@ -111,8 +120,9 @@ def rows(facts: Iterable[Facts], by: By, last: date, now: datetime, calendar: Ca
     """The figure of each group of these cases; `calendar` says which days are worked."""
     groups: dict[tuple[str | None, ...], list[Facts]] = {}
     for one in facts:
-        opener = one.opener if by in ("pair", "opener") else None
-        responder = one.responder if by in ("pair", "responder") else None
+        digits = REGIONS.get(by)
+        opener = one.opener[:digits] if by in ("pair", "opener") or digits else None
+        responder = one.responder[:digits] if by in ("pair", "responder") or digits else None
         month = f"{one.opened_on:%Y-%m}" if by == "month" else None
         groups.setdefault((opener, responder, month, one.protocol if by == "protocol" else None), []).append(one)
     return [Row(figure(ones, last, now, calendar), *of) for of, ones in groups.items()]
@@ -181,6 +191,10 @@ def rating(name: str, value: float | None) -> Rating:
     if name == REOPENED:
         return "green" if value < 5 else "amber" if value < 10 else "red"
     return "green" if value >= 80 else "amber" if value >= 60 else "red"
+
+
+def _named(wanted: str | None, has: str) -> bool:
+    return wanted is None or (has.startswith(wanted) if wanted.isdigit() else has == wanted)
 
 
 def _kept(done: date | None, by: date, last: date) -> bool | None:

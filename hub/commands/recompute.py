@@ -45,6 +45,8 @@ class Group(StrEnum):
     RESPONDER = "responder"
     MONTH = "month"
     PROTOCOL = "protocol"
+    PREFECTURE = "prefecture"
+    PROVINCE = "province"
 
 
 def recompute(

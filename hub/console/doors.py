@@ -84,7 +84,7 @@ async def door(
         passkey=passkey,
         passkey_text=passkey_text,
     )
-    body = await environment().get_template("door.html").render_async(shared)
+    body = environment().get_template("door.html").render(shared)
     return web.Response(text=body, content_type="text/html", status=status)
 
 

@@ -1,6 +1,7 @@
 """A page of the console as a value, and how it becomes a response: streamed HTML, or one of its tables as a file."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -21,6 +22,8 @@ from keys.errors import Fault
 
 logger = structlog.get_logger()
 LANGUAGE = "xieban-language"
+SHOWN = 100
+"""Rows of a table at once; its export has all of them."""
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 NAVIGATION: Sequence[tuple[str, T]] = (
     ("/console/", T("今日", "Today")),
@@ -108,6 +111,12 @@ class Visit:
             return default
         return found if 2000 <= found.year <= 2100 else default
 
+    def begins(self, table: Table) -> int:
+        """From which row on a table is shown, counted from 0."""
+        text = self.query(f"{table.name}.from")
+        asked = int(text) - 1 if text.isascii() and text.isdigit() and len(text) < 8 else 0
+        return max(0, min(asked, len(table.rows) - 1))
+
     def address(self, **changed: str | None) -> str:
         """This page's own address with some filters changed; None leaves one out."""
         query = {**self.request.query, **changed}
@@ -127,7 +136,6 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        enable_async=True,
     )
     made.tests |= {
         "link": lambda cell: isinstance(cell, Link),
@@ -160,27 +168,30 @@ async def show(visit: Visit, title: T, view: View) -> web.StreamResponse:
         navigation=NAVIGATION,
         here=visit.request.path,
         address=visit.address,
+        begins=visit.begins,
+        SHOWN=SHOWN,
     )
     await response.prepare(visit.request)
     head, body = environment().get_template("head.html"), environment().get_template("body.html")
-    await response.write((await head.render_async(shared)).encode("utf-8"))
+    await response.write(head.render(shared).encode("utf-8"))
     try:
         page = await view(visit)
     except web.HTTPException as refusal:
         page = Page([Section(text=[refusal.reason])])
     except Fault as fault:
         page = Page([Section(text=[str(fault.detail)])])
-    async for part in _parts(body.generate_async(**shared, page=page)):
+    for part in _parts(body.generate(**shared, page=page)):
         await response.write(part)
+        await asyncio.sleep(0)  # other work comes in between
     await response.write_eof()
     return response
 
 
-async def _parts(pieces: AsyncIterator[str], size: int = 16_384) -> AsyncIterator[bytes]:
+def _parts(pieces: Iterable[str], size: int = 8_192) -> Iterator[bytes]:
     """The pieces in parts of some size: not a write for every cell."""
     held: list[str] = []
     length = 0
-    async for piece in pieces:
+    for piece in pieces:
         held.append(piece)
         length += len(piece)
         if length >= size:

@@ -6,7 +6,7 @@ probably be late too. Fewer than five such cases, and nothing is foretold. What 
 what came of it, so that the share of hits is one of real predictions.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import date
 
 import msgspec
@@ -46,8 +46,8 @@ async def predict(pool: Pool, hold: Callable[[Connection], Awaitable[None]], tod
         done, after = done + row["made"], (row["due"], row["case_id"])
 
 
-async def record(connection: Connection, sight: Sequence[str], since: date) -> Record:
-    """How the predictions made since a day came out, of cases in which one of `sight` is opener or responder."""
-    row = await connection.fetchrow(SQL["prediction_record"], sight, since)
+async def record(connection: Connection, since: date) -> Record:
+    """How all predictions of this hub came out that were made since the beginning of a month."""
+    row = await connection.fetchrow(SQL["prediction_record"], since)
     assert row is not None
     return Record(**dict(row))

@@ -7,10 +7,11 @@ from hub.bulletins.standing import MISSING, standing
 from hub.console.pages import Field, Page, Section, Visit
 from hub.console.tables import Cell, Link, Table
 from hub.console.words import T
+from hub.store.queries import SQL
 from protocols import deadlines
 
 _MONTH = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])")
-MOST_LEADS = 40
+MOST_LEADS = 20
 
 
 async def view(visit: Visit) -> Page:
@@ -19,13 +20,13 @@ async def view(visit: Visit) -> Page:
     last = (today.replace(day=1).toordinal() - 1, today)[0]
     before = f"{datetime.fromordinal(last):%Y-%m}"
     period = visit.query("period") if _MONTH.fullmatch(visit.query("period")) else before
-    leads = [n for n in visit.sight if visit.directory.organisations[n].roles & {"bureau", "partner"}]
+    wanted = visit.query("lead")
     sections: list[Section] = []
     async with visit.hub.pool.acquire() as connection:
-        for lead in leads[:MOST_LEADS]:
+        leads = await connection.fetch(SQL["leads_of_month"], period, visit.sight, wanted, MOST_LEADS + 1)
+        for row in leads[:MOST_LEADS]:
+            lead = row["lead"]
             found = await standing(connection, visit.hub.catalogue, visit.directory, lead, period, today)
-            if not any(report.case for report in found.reports):
-                continue
             missing = [report.reporter for report in found.reports if report.state == MISSING]
             rows: list[list[Cell]] = [
                 [
@@ -52,6 +53,15 @@ async def view(visit: Visit) -> Page:
             )
             title = T(f"报送 {visit.name(lead)}", f"To {visit.name(lead)}")
             sections.append(Section(title, [text], table=Table(f"to-{lead}", title, columns, rows)))
+    if len(leads) > MOST_LEADS:
+        more = T(
+            f"只列出前 {MOST_LEADS} 个牵头部门，请筛选。", f"The first {MOST_LEADS} lead departments; choose some."
+        )
+        sections.append(Section(text=[more]))
     if not sections:
         sections = [Section(text=[T(f"{period}：没有信息通报。", f"{period}: no information bulletins.")])]
-    return Page(sections, [Field("period", T("月份", "Month"), period, "month")], live=True)
+    fields = [
+        Field("period", T("月份", "Month"), period, "month"),
+        Field("lead", T("牵头部门（编号的开头）", "Lead department (how its id begins)"), wanted),
+    ]
+    return Page(sections, fields, live=True)

@@ -15,7 +15,7 @@ from protocols.calendar import Calendar
 
 SOON = 7
 """Days ahead that count as soon."""
-SHOWN = 200
+SHOWN = 50
 SILENT_AFTER = 2
 """Working days in which a message should be acknowledged (domain, Time)."""
 _LONG_AGO = date(1990, 1, 1)
@@ -30,7 +30,7 @@ async def view(visit: Visit) -> Page:
         late = await connection.fetch(SQL["due_cases"], visit.sight, _LONG_AGO, day, SHOWN)
         next_ones = await connection.fetch(SQL["due_cases"], visit.sight, day, soon + timedelta(days=1), SHOWN)
         foretold = await connection.fetch(SQL["predictions"], visit.sight, day, SHOWN)
-        kept = await predicting.record(connection, visit.sight, day - timedelta(days=365))
+        kept = await predicting.record(connection, (day - timedelta(days=335)).replace(day=1))
         waiting = await connection.fetch(SQL["unfetched"], visit.sight, SHOWN)
         since = _working_days_ago(day, visit.directory.calendar)
         silent = await connection.fetch(SQL["silent"], visit.sight, since, SHOWN)
@@ -115,10 +115,12 @@ def _hits(record: predicting.Record) -> T:
         return T("尚无已见分晓的预测。", "No prediction has come out yet.")
     late, in_time = record.came_late, record.came_in_time
     return T(
-        f"近一年：预测超期 {record.foretold_late} 件，其中 {late} 件确实超期；预测按期 {record.foretold_in_time} 件，"
-        f"其中 {in_time} 件确实按期；全部 {record.settled} 件中 {record.late} 件超期。",
-        f"In the last year {late} of {record.foretold_late} foretold late were, {in_time} of {record.foretold_in_time} "
-        f"foretold in time were; of all {record.settled}, {record.late} were late.",
+        f"本枢纽近一年：预测超期 {record.foretold_late} 件，其中 {late} 件确实超期；"
+        f"预测按期 {record.foretold_in_time} 件，其中 {in_time} 件确实按期；"
+        f"全部 {record.settled} 件中 {record.late} 件超期。",
+        f"On this hub, in the last year, {late} of {record.foretold_late} foretold late were, "
+        f"{in_time} of {record.foretold_in_time} foretold in time were; "
+        f"of all {record.settled}, {record.late} were late.",
     )
 
 

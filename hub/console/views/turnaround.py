@@ -15,6 +15,8 @@ from protocols.turnaround import KINDS
 
 DAY = 86_400
 LEVELS = 4
+MOST_REGIONS = 60
+"""Of more prefectures than this a matrix is drawn by province."""
 _ALL = ("", T("全部", "All"))
 WORKING = T("工作日内的天数，按案件平均。", "Days on working days, the mean of the cases.")
 
@@ -51,6 +53,8 @@ def filters(visit: Visit) -> list[Field]:
             period.protocol or "",
             options=[_ALL, *((n, protocol_name(visit, n)) for n in names)],
         ),
+        Field("opener", T("发起方（编号，或区划代码的开头）", "Opener (id, or first digits)"), period.opener or ""),
+        Field("responder", T("协办方（编号，或区划代码的开头）", "Responder (the same)"), period.responder or ""),
     ]
 
 
@@ -97,16 +101,16 @@ async def over_time(visit: Visit) -> Page:
 
 async def matrix(visit: Visit) -> Page:
     """`/console/matrix`: rows open, columns answer; the mean working days with the responder."""
-    pairs = await found(visit, "pair")
-    places = sorted({row.opener or "" for row in pairs.rows} | {row.responder or "" for row in pairs.rows})
-    regions = list(dict.fromkeys(name[:4] for name in places))
-    cells: dict[tuple[str, str], list[Figure]] = {}
-    for row in pairs.rows:
-        cells.setdefault(((row.opener or "")[:4], (row.responder or "")[:4]), []).append(row.figure)
+    prefectures = len({name[:4] for name in visit.directory.organisations})
+    by: By = "prefecture" if prefectures <= MOST_REGIONS else "province"
+    pairs = await found(visit, by)
+    regions = sorted({row.opener or "" for row in pairs.rows} | {row.responder or "" for row in pairs.rows})
     means = {
-        key: sum(f.working.responder for f in each) / sum(f.cases for f in each) / DAY for key, each in cells.items()
+        (row.opener or "", row.responder or ""): row.figure.working.responder / row.figure.cases / DAY
+        for row in pairs.rows
     }
     most = max(means.values(), default=0.0)
+    period = {name: visit.query(name) for name in ("from", "to", "protocol") if visit.query(name)}
 
     def heat(one: str, other: str) -> Heat:
         mean = means.get((one, other))
@@ -114,7 +118,7 @@ async def matrix(visit: Visit) -> Page:
         return Heat(
             None if mean is None else round(mean, 1),
             strength,
-            "/console/scorecards?" + urlencode({"regions": f"{one},{other}"}),
+            "/console/scorecards?" + urlencode({**period, "opener": one, "responder": other}),
         )
 
     rows: list[list[Cell]] = [[_region(visit, one), *(heat(one, other) for other in regions)] for one in regions]
@@ -136,13 +140,10 @@ async def matrix(visit: Visit) -> Page:
 
 async def scorecards(visit: Visit) -> Page:
     """`/console/scorecards`: each responder's indicators, with traffic lights."""
-    by: By = "pair" if visit.query("regions") else "responder"
+    by: By = "pair" if visit.query("opener") else "responder"
     result = await found(visit, by)
-    opens, _, answers = visit.query("regions").partition(",")
     rows: list[list[Cell]] = []
     for row in result.rows:
-        if by == "pair" and not ((row.opener or "").startswith(opens) and (row.responder or "").startswith(answers)):
-            continue
         title = " → ".join(visit.name(name) for name in (row.opener, row.responder) if name)
         rows.append(
             [title, row.figure.cases, *_lights(row.figure), row.figure.overdue, _cases(visit, result.asked, row)]

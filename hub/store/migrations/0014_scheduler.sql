@@ -67,3 +67,14 @@ CREATE TABLE prediction (
     was_late boolean
 );
 CREATE INDEX prediction_open ON prediction (due) WHERE was_late IS NULL;
+
+-- How predictions came out, by the month that they were made in.
+CREATE TABLE prediction_record (
+    month date PRIMARY KEY,
+    foretold_late bigint NOT NULL,
+    came_late bigint NOT NULL,
+    foretold_in_time bigint NOT NULL,
+    came_in_time bigint NOT NULL,
+    late bigint NOT NULL,
+    settled bigint NOT NULL
+);

@@ -17,9 +17,6 @@ WHERE (opener = ANY($1::text[]) OR responder = ANY($1::text[])) AND ($2::text IS
     AND opened_on BETWEEN $9 AND $10 AND ($11::date IS NULL OR (opened_on, case_id) < ($11, $12::uuid))
 ORDER BY opened_on DESC, case_id DESC LIMIT $13;
 
--- name: course_states
-SELECT DISTINCT state FROM case_course WHERE ($1::text IS NULL OR protocol = $1) ORDER BY state LIMIT 100;
-
 -- name: cosigned_heads
 SELECT witness, max(size) AS size, max(at) AS at FROM log_cosignature GROUP BY witness ORDER BY witness;
 
@@ -27,3 +24,6 @@ SELECT witness, max(size) AS size, max(at) AS at FROM log_cosignature GROUP BY w
 SELECT stage_of, count(*) AS cases, min(stage_since) AS since FROM case_course
 WHERE stage IN ('transit', 'unread') AND stage_since < $2 AND (opener = ANY($1::text[]) OR responder = ANY($1::text[]))
 GROUP BY stage_of ORDER BY since LIMIT $3;
+
+-- name: leads_of_month
+SELECT DISTINCT lead FROM bulletin WHERE period = $1 AND lead = ANY($2::text[]) AND starts_with(lead, $3) ORDER BY lead LIMIT $4;

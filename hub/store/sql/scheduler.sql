@@ -152,11 +152,24 @@ WITH asked AS (
 SELECT due, case_id, (SELECT count(*) FROM made) AS made FROM asked ORDER BY due DESC, case_id DESC LIMIT 1;
 
 -- name: settle_predictions
-UPDATE prediction SET was_late = CASE WHEN course.answered_on IS NULL THEN true
-    ELSE course.answered_on > coalesce(course.answer_due, prediction.due) END
-FROM case_course AS course
-WHERE course.case_id = prediction.case_id AND was_late IS NULL
-    AND (course.answered_on IS NOT NULL OR course.due < $1);
+WITH known AS (
+    UPDATE prediction SET was_late = CASE WHEN course.answered_on IS NULL THEN true
+        ELSE course.answered_on > coalesce(course.answer_due, prediction.due) END
+    FROM case_course AS course
+    WHERE course.case_id = prediction.case_id AND was_late IS NULL
+        AND (course.answered_on IS NOT NULL OR course.due < $1)
+    RETURNING made, probably_late, was_late
+)
+INSERT INTO prediction_record AS kept
+SELECT date_trunc('month', made)::date, count(*) FILTER (WHERE probably_late),
+    count(*) FILTER (WHERE probably_late AND was_late), count(*) FILTER (WHERE NOT probably_late),
+    count(*) FILTER (WHERE NOT probably_late AND NOT was_late), count(*) FILTER (WHERE was_late), count(*)
+FROM known GROUP BY 1
+ON CONFLICT (month) DO UPDATE SET foretold_late = kept.foretold_late + excluded.foretold_late,
+    came_late = kept.came_late + excluded.came_late,
+    foretold_in_time = kept.foretold_in_time + excluded.foretold_in_time,
+    came_in_time = kept.came_in_time + excluded.came_in_time, late = kept.late + excluded.late,
+    settled = kept.settled + excluded.settled;
 
 -- name: forget_predictions
 DELETE FROM prediction USING case_course AS course
@@ -171,11 +184,8 @@ WHERE was_late IS NULL AND probably_late AND NOT course.final AND course.answere
 ORDER BY course.due, course.case_id LIMIT $3;
 
 -- name: prediction_record
-SELECT count(*) FILTER (WHERE probably_late) AS foretold_late,
-    count(*) FILTER (WHERE probably_late AND was_late) AS came_late,
-    count(*) FILTER (WHERE NOT probably_late) AS foretold_in_time,
-    count(*) FILTER (WHERE NOT probably_late AND NOT was_late) AS came_in_time,
-    count(*) FILTER (WHERE was_late) AS late, count(*) AS settled
-FROM prediction JOIN case_course AS course USING (case_id)
-WHERE was_late IS NOT NULL AND made >= $2
-    AND (course.opener = ANY($1::text[]) OR course.responder = ANY($1::text[]));
+SELECT coalesce(sum(foretold_late), 0)::bigint AS foretold_late, coalesce(sum(came_late), 0)::bigint AS came_late,
+    coalesce(sum(foretold_in_time), 0)::bigint AS foretold_in_time,
+    coalesce(sum(came_in_time), 0)::bigint AS came_in_time, coalesce(sum(late), 0)::bigint AS late,
+    coalesce(sum(settled), 0)::bigint AS settled
+FROM prediction_record WHERE month >= $1;

@@ -30,25 +30,67 @@ JOIN LATERAL (
 ) AS mark ON true;
 
 -- name: set_courses
-INSERT INTO case_course
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::boolean[],
-    $8::timestamptz[], $9::date[], $10::date[], $11::date[], $12::date[], $13::date[], $14::date[], $15::boolean[],
-    $16::date[], $17::date[], $18::date[], $19::boolean[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[],
-    $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::text[], $29::text[], $30::timestamptz[],
-    $31::bigint[])
-    AS new (case_id, protocol, version, opener, responder, state, final, opened, opened_on, due, acknowledge_by,
-        acknowledged_on, accept_by, accepted_on, left_by_other, answered_on, answer_due, ended_on, reopened, transit,
-        unread, responding, waiting, working_transit, working_unread, working_responding, working_waiting, stage,
-        stage_of, stage_since, stage_entry)
-ON CONFLICT (case_id) DO UPDATE SET opener = excluded.opener, responder = excluded.responder, state = excluded.state,
-    final = excluded.final, due = excluded.due, acknowledged_on = excluded.acknowledged_on,
-    accepted_on = excluded.accepted_on, left_by_other = excluded.left_by_other, answered_on = excluded.answered_on,
-    answer_due = excluded.answer_due, ended_on = excluded.ended_on, reopened = excluded.reopened,
-    transit = excluded.transit, unread = excluded.unread, responding = excluded.responding, waiting = excluded.waiting,
-    working_transit = excluded.working_transit, working_unread = excluded.working_unread,
-    working_responding = excluded.working_responding, working_waiting = excluded.working_waiting,
-    stage = excluded.stage, stage_of = excluded.stage_of, stage_since = excluded.stage_since,
-    stage_entry = excluded.stage_entry;
+WITH new AS (
+    SELECT * FROM unnest(
+        $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::timestamptz[],
+        $9::date[], $10::date[], $11::date[], $12::date[], $13::date[], $14::date[], $15::boolean[], $16::date[],
+        $17::date[], $18::date[], $19::boolean[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[],
+        $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::text[], $29::text[], $30::timestamptz[],
+        $31::bigint[]
+    ) AS new (case_id, protocol, version, opener, responder, state, final, opened, opened_on, due, acknowledge_by,
+            acknowledged_on, accept_by, accepted_on, left_by_other, answered_on, answer_due, ended_on, reopened, transit,
+            unread, responding, waiting, working_transit, working_unread, working_responding, working_waiting, stage,
+            stage_of, stage_since, stage_entry)
+), before AS (
+    SELECT course.* FROM case_course AS course JOIN new USING (case_id) WHERE course.settled
+), stored AS (
+    INSERT INTO case_course SELECT * FROM new
+    ON CONFLICT (case_id) DO UPDATE SET
+        opener = excluded.opener, responder = excluded.responder, state = excluded.state, final = excluded.final,
+        due = excluded.due, acknowledge_by = excluded.acknowledge_by, acknowledged_on = excluded.acknowledged_on,
+        accepted_on = excluded.accepted_on, left_by_other = excluded.left_by_other,
+        answered_on = excluded.answered_on, answer_due = excluded.answer_due, ended_on = excluded.ended_on,
+        reopened = excluded.reopened, transit = excluded.transit, unread = excluded.unread,
+        responding = excluded.responding, waiting = excluded.waiting, working_transit = excluded.working_transit,
+        working_unread = excluded.working_unread, working_responding = excluded.working_responding,
+        working_waiting = excluded.working_waiting, stage = excluded.stage, stage_of = excluded.stage_of,
+        stage_since = excluded.stage_since, stage_entry = excluded.stage_entry
+    RETURNING *
+), moved AS (
+    SELECT -1 AS sign, before.* FROM before UNION ALL SELECT 1, stored.* FROM stored WHERE settled
+)
+INSERT INTO figure_sum AS kept
+SELECT grain, month, protocol, grouped.opener, grouped.responder,
+    sum(sign * 1), sum(sign * (answered_on IS NOT NULL)::int),
+    sum(sign * (acknowledged_on <= acknowledge_by)::int), sum(sign * 1),
+    sum(sign * (NOT left_by_other AND accepted_on <= accept_by)::int), sum(sign * (NOT left_by_other)::int),
+    sum(sign * coalesce(answered_on - opened_on, 0)), sum(sign * coalesce(answered_on <= answer_due, false)::int),
+    sum(sign * (answered_on IS NOT NULL AND answer_due IS NOT NULL)::int),
+    sum(sign * coalesce(reopened, false)::int), sum(sign * (reopened IS NOT NULL)::int), sum(sign * transit),
+    sum(sign * unread), sum(sign * responding), sum(sign * waiting), sum(sign * working_transit),
+    sum(sign * working_unread), sum(sign * working_responding), sum(sign * working_waiting)
+FROM moved CROSS JOIN LATERAL (
+    SELECT date_trunc('month', opened_on)::date AS month, grain, by_opener AS opener, by_responder AS responder
+    FROM (VALUES
+        ('all', '', ''), ('opener', moved.opener, ''), ('responder', '', moved.responder),
+        ('province', left(moved.opener, 2), left(moved.responder, 2))
+    ) AS grains (grain, by_opener, by_responder)
+) AS grouped
+GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+ON CONFLICT (grain, month, protocol, opener, responder) DO UPDATE SET
+    cases = kept.cases + excluded.cases, answered = kept.answered + excluded.answered,
+    acknowledged_met = kept.acknowledged_met + excluded.acknowledged_met,
+    acknowledged_of = kept.acknowledged_of + excluded.acknowledged_of,
+    accepted_met = kept.accepted_met + excluded.accepted_met,
+    accepted_of = kept.accepted_of + excluded.accepted_of, days = kept.days + excluded.days,
+    dated_met = kept.dated_met + excluded.dated_met, dated_of = kept.dated_of + excluded.dated_of,
+    reopened_met = kept.reopened_met + excluded.reopened_met,
+    reopened_of = kept.reopened_of + excluded.reopened_of, transit = kept.transit + excluded.transit,
+    unread = kept.unread + excluded.unread, responding = kept.responding + excluded.responding,
+    waiting = kept.waiting + excluded.waiting, working_transit = kept.working_transit + excluded.working_transit,
+    working_unread = kept.working_unread + excluded.working_unread,
+    working_responding = kept.working_responding + excluded.working_responding,
+    working_waiting = kept.working_waiting + excluded.working_waiting;
 
 -- name: courses
 SELECT * FROM case_course WHERE case_id = ANY($1::uuid[]);
@@ -65,12 +107,11 @@ WITH calendar AS (
             THEN extract(epoch FROM (stage_since AT TIME ZONE 'Asia/Shanghai') - calendar.day) ELSE 0 END AS worked
     FROM case_course AS course
     LEFT JOIN calendar ON calendar.day = greatest((stage_since AT TIME ZONE 'Asia/Shanghai')::date, $12::date)
-    WHERE opened_on BETWEEN $1 AND $2 AND (opener = ANY($3::text[]) OR responder = ANY($3::text[]))
-        AND ($4::text IS NULL OR protocol = $4) AND ($13::text IS NULL OR opener = $13)
-        AND ($14::text IS NULL OR responder = $14)
+    WHERE opened_on BETWEEN $1 AND $2 AND {which} AND ($4::text IS NULL OR protocol = $4)
+        AND ($13::text IS NULL OR opener BETWEEN $13 AND $14) AND ($15::text IS NULL OR responder BETWEEN $15 AND $16)
 )
-SELECT CASE WHEN $5 IN ('pair', 'opener') THEN opener END AS opener,
-    CASE WHEN $5 IN ('pair', 'responder') THEN responder END AS responder,
+SELECT CASE WHEN $5 IN ('pair', 'opener') THEN opener WHEN $17 > 0 THEN left(opener, $17) END AS opener,
+    CASE WHEN $5 IN ('pair', 'responder') THEN responder WHEN $17 > 0 THEN left(responder, $17) END AS responder,
     CASE WHEN $5 = 'month' THEN to_char(opened_on, 'YYYY-MM') END AS month,
     CASE WHEN $5 = 'protocol' THEN protocol END AS protocol,
     count(*) AS cases,
@@ -95,11 +136,44 @@ SELECT CASE WHEN $5 IN ('pair', 'opener') THEN opener END AS opener,
     sum(working_unread + CASE WHEN stage = 'unread' THEN floor(worked) ELSE 0 END)::bigint AS working_unread,
     sum(working_responding + CASE WHEN stage = 'responder' THEN floor(worked) ELSE 0 END)::bigint AS working_responding,
     sum(working_waiting + CASE WHEN stage = 'opener' THEN floor(worked) ELSE 0 END)::bigint AS working_waiting
-FROM chosen GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
+FROM chosen GROUP BY 1, 2, 3, 4;
+
+-- name: in_sight
+(opener = ANY($3::text[]) OR responder = ANY($3::text[]))
+
+-- name: out_of_sight
+(opener = ANY($3::text[]) AND responder = ANY($3::text[]))
+
+-- name: unsettled
+($3::text[] IS NOT NULL AND NOT settled)
+
+-- name: settled
+($3::text[] IS NOT NULL AND settled)
+
+-- name: figure_sums
+SELECT CASE WHEN $2 IN ('opener', 'province') THEN opener END AS opener,
+    CASE WHEN $2 IN ('responder', 'province') THEN responder END AS responder,
+    CASE WHEN $2 = 'month' THEN to_char(month, 'YYYY-MM') END AS month,
+    CASE WHEN $2 = 'protocol' THEN protocol END AS protocol, 0 AS open, 0 AS overdue,
+    sum(cases)::bigint AS cases, sum(answered)::bigint AS answered,
+    sum(acknowledged_met)::bigint AS acknowledged_met, sum(acknowledged_of)::bigint AS acknowledged_of,
+    sum(accepted_met)::bigint AS accepted_met, sum(accepted_of)::bigint AS accepted_of, sum(days)::bigint AS days,
+    sum(dated_met)::bigint AS dated_met, sum(dated_of)::bigint AS dated_of,
+    sum(reopened_met)::bigint AS reopened_met, sum(reopened_of)::bigint AS reopened_of,
+    sum(transit)::bigint AS transit, sum(unread)::bigint AS unread, sum(responding)::bigint AS responding,
+    sum(waiting)::bigint AS waiting, sum(working_transit)::bigint AS working_transit,
+    sum(working_unread)::bigint AS working_unread, sum(working_responding)::bigint AS working_responding,
+    sum(working_waiting)::bigint AS working_waiting
+FROM figure_sum
+WHERE grain = $1 AND month BETWEEN $3 AND $4 AND ($5::text IS NULL OR protocol = $5)
+GROUP BY 1, 2, 3, 4;
 
 -- name: figure_cases
 SELECT * FROM case_course
 WHERE opened_on BETWEEN $1 AND $2 AND (opener = ANY($3::text[]) OR responder = ANY($3::text[]))
-    AND ($4::text IS NULL OR protocol = $4) AND ($5::text IS NULL OR opener = $5)
-    AND ($6::text IS NULL OR responder = $6) AND ($7::uuid IS NULL OR case_id > $7)
-ORDER BY case_id LIMIT $8;
+    AND ($4::text IS NULL OR protocol = $4) AND ($5::text IS NULL OR opener BETWEEN $5 AND $6)
+    AND ($7::text IS NULL OR responder BETWEEN $7 AND $8) AND ($9::uuid IS NULL OR case_id > $9)
+ORDER BY case_id LIMIT $10;
+
+-- name: organisation_ids
+SELECT id FROM organisation;
