@@ -29,7 +29,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-LOOK_EVERY = 2.0
+LOOK_EVERY = 5.0
+"""Seconds between two looks: a page is drawn again no more often, however fast the log grows."""
 LIVE = 3600.0
 """Seconds that a stream of events lasts; the browser asks again."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

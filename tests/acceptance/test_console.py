@@ -1,5 +1,6 @@
 """The console in a real browser: a supervisor logs in, finds what is late, sees whose time it was, takes it along."""
 
+import asyncio
 import csv
 import io
 import json
@@ -249,6 +250,24 @@ async def test_who_guesses_is_slowed_down_and_no_code_counts_twice(hub: RunningH
     assert seen[0] == 403 and seen[-1] == 429
     assert (await post(hub, "/console/login", right | {"code": later}))[0] == 429
     assert (await post(hub, "/console/login", {"name": "nobody", "password": "x", "code": "é"}))[0] == 403
+
+
+async def test_a_page_hears_that_the_log_has_grown(hub: RunningHub) -> None:
+    await member(hub, "live.one")
+    made = hub.run("people", "link", "live.one", "--data", str(hub.data), "--url", hub.url)
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        async with session.get(f"{hub.url}/console/live") as answer:
+            assert answer.url.path == "/console/login"
+        async with session.post(made.stdout.strip(), headers={"Origin": hub.url}):
+            pass
+        async with asyncio.timeout(40), session.get(f"{hub.url}/console/live") as answer:
+            assert answer.content_type == "text/event-stream"
+            assert await answer.content.readline() == b": \n"
+            await opened(HERE, "case-assistance", "request", [THERE.id])
+            while not (line := await answer.content.readline()).startswith(b"event:"):
+                pass
+            assert line == b"event: grown\n"
+            assert int((await answer.content.readline()).partition(b":")[2]) > 0
 
 
 async def test_a_form_from_another_site_is_refused(hub: RunningHub) -> None:
