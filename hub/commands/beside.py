@@ -1,8 +1,10 @@
 """Work on a hub's data directory, beside the running hub or without one."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import asyncpg
 
@@ -11,6 +13,8 @@ from hub import processes
 from hub.commands.faults import DataDirectoryAbsent
 from hub.config import Config
 from hub.store import Connection
+
+_T = TypeVar("_T")
 
 
 @contextlib.asynccontextmanager
@@ -22,6 +26,17 @@ async def database(data: Path, config: Config) -> AsyncIterator[Connection]:
             yield connection
         finally:
             await connection.close()
+
+
+def run(data: Path, config: Path | None, work: Callable[[Connection], Awaitable[_T]]) -> _T:
+    """What `work` does on the database of the hub in `data`. Raises ConfigInvalid, DataDirectoryAbsent and others."""
+    settings = existing(data, config)
+
+    async def connected() -> _T:
+        async with database(data, settings) as connection:
+            return await work(connection)
+
+    return asyncio.run(connected())
 
 
 def existing(data: Path, config: Path | None) -> Config:

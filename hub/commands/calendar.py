@@ -1,6 +1,5 @@
 """`xieban calendar`: what the hub counts due dates by."""
 
-import asyncio
 import tomllib
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -10,12 +9,13 @@ import msgspec
 import typer
 
 from hub.arrangements import entering
-from hub.commands.beside import database, existing
+from hub.commands import beside
 from hub.commands.faults import InputUnreadable, UsageFault
 from hub.commands.help_text import examples
 from hub.commands.options import Config, Data, Json
 from hub.commands.output import as_json, say, table
 from hub.identity import establish, hub_key
+from hub.store import Connection
 from hub.store.queries import SQL
 from protocols import calendar, entries
 from protocols.entries import CalendarPublished
@@ -57,14 +57,13 @@ def publish(
 
     Without --file the one that the software knows, which a running hub publishes by itself. A later one replaces it.
     """
-    settings, (holidays, workdays) = existing(data, config), _arrangement(year, file)
+    settings, (holidays, workdays) = beside.existing(data, config), _arrangement(year, file)
 
-    async def entered() -> int | None:
-        async with database(data, settings) as connection:
-            identity = await establish(connection, settings.hub.id, hub_key(data.resolve()))
-            return await entering.publish(connection, identity, year, holidays, workdays)
+    async def work(connection: Connection) -> int | None:
+        identity = await establish(connection, settings.hub.id, hub_key(data.resolve()))
+        return await entering.publish(connection, identity, year, holidays, workdays)
 
-    index = asyncio.run(entered())
+    index = beside.run(data, config, work)
     if index is None:
         say(f"{year} 年的安排日志中已有，未作更改 · {year} is arranged like this already")
     else:
@@ -86,29 +85,26 @@ def outage(
 
     What a hub knows of itself it enters by itself: this is for a network that was down.
     """
-    settings, (first, last) = existing(data, config), (_moment("--from", begins), _moment("--until", until))
+    settings, (first, last) = beside.existing(data, config), (_moment("--from", begins), _moment("--until", until))
     if not first < last <= datetime.now(UTC):
         raise UsageFault("--from is before --until, and both have passed")
 
-    async def entered() -> int:
-        async with database(data, settings) as connection:
-            identity = await establish(connection, settings.hub.id, hub_key(data.resolve()))
-            return await entering.declare(connection, identity, first, last)
+    async def work(connection: Connection) -> int:
+        identity = await establish(connection, settings.hub.id, hub_key(data.resolve()))
+        return await entering.declare(connection, identity, first, last)
 
-    say(f"已记入日志 entry {asyncio.run(entered())} · entered in the log; a running hub moves what fell due")
+    say(f"已记入日志 entry {beside.run(data, config, work)} · entered in the log; a running hub moves what fell due")
 
 
 @app.command("list", epilog=examples("xieban calendar list --data DIR"))
 def listing(data: Data, config: Config = None, json: Json = False) -> None:
     """列出日志中的节假日安排与停止服务。 What the log says of holidays and outages."""
-    settings = existing(data, config)
 
-    async def read() -> list[dict[str, Any]]:
-        async with database(data, settings) as connection:
-            rows = await connection.fetch(SQL["arrangements"])
+    async def work(connection: Connection) -> list[dict[str, Any]]:
+        rows = await connection.fetch(SQL["arrangements"])
         return [{"index": row["log_index"], **entries.as_object(row["leaf"])} for row in rows]
 
-    found = asyncio.run(read())
+    found = beside.run(data, config, work)
     if json:
         as_json({"through": calendar.THROUGH, "entries": found})
         return

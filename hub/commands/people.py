@@ -1,14 +1,12 @@
 """`xieban people`: who may look at the console."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from hub import organisations
-from hub.commands.beside import database, existing
+from hub.commands import beside
 from hub.commands.help_text import examples
 from hub.commands.options import Config, Data, Json
 from hub.commands.output import as_json, remark, say, table
@@ -25,7 +23,6 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="账户名，如 zhang
 Url = Annotated[
     str, typer.Option("--url", metavar="URL", help="浏览器访问枢纽的地址。 The hub's address for browsers.")
 ]
-_T = TypeVar("_T")
 
 
 @app.command(
@@ -49,13 +46,13 @@ def invite(
         directory = await organisations.load(connection)
         return await people.invite(connection, directory, name, organisation, full_name, role)
 
-    say(f"{url.rstrip('/')}/console/join/{_run(data, config, work)}")
+    say(f"{url.rstrip('/')}/console/join/{beside.run(data, config, work)}")
 
 
 @app.command(epilog=examples("xieban people link zhang.wei --data DIR"))
 def link(name: Name, data: Data, url: Url = "http://127.0.0.1:8420", config: Config = None) -> None:
     """输出一次性登录链接（一日内有效），当面交给本人。 Print a log-in link, good once and for a day."""
-    token = _run(data, config, lambda connection: people.link(connection, name, people.ENTER, LINK))
+    token = beside.run(data, config, lambda connection: people.link(connection, name, people.ENTER, LINK))
     say(f"{url.rstrip('/')}/console/enter/{token}")
 
 
@@ -66,7 +63,7 @@ def list_(data: Data, config: Config = None, json: Json = False) -> None:
     async def work(connection: Connection) -> list[dict[str, object]]:
         return [dict(row) for row in await connection.fetch(SQL["all_people"])]
 
-    rows = _run(data, config, work)
+    rows = beside.run(data, config, work)
     if json:
         as_json(rows)
         return
@@ -77,22 +74,12 @@ def list_(data: Data, config: Config = None, json: Json = False) -> None:
 @app.command(epilog=examples("xieban people shut-out zhang.wei --data DIR"))
 def shut_out(name: Name, data: Data, config: Config = None) -> None:
     """停用账户，其登录立即失效。 Shut an account out; whoever is logged in by it no longer is."""
-    _run(data, config, lambda connection: people.shut_out(connection, name, disabled=True))
+    beside.run(data, config, lambda connection: people.shut_out(connection, name, disabled=True))
     remark(f"{name} 已停用 · is shut out")
 
 
 @app.command(epilog=examples("xieban people let-in zhang.wei --data DIR"))
 def let_in(name: Name, data: Data, config: Config = None) -> None:
     """恢复账户。 Let an account in again."""
-    _run(data, config, lambda connection: people.shut_out(connection, name, disabled=False))
+    beside.run(data, config, lambda connection: people.shut_out(connection, name, disabled=False))
     remark(f"{name} 已恢复 · is let in")
-
-
-def _run(data: Data, config: Config, work: Callable[[Connection], Awaitable[_T]]) -> _T:
-    settings = existing(data, config)
-
-    async def connected() -> _T:
-        async with database(data, settings) as connection:
-            return await work(connection)
-
-    return asyncio.run(connected())

@@ -1,13 +1,11 @@
 """`xieban schedule`: what the scheduler does and did."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
-from hub.commands.beside import database, existing
+from hub.commands import beside
 from hub.commands.faults import UsageFault
 from hub.commands.help_text import examples
 from hub.commands.options import Config, Data, Json
@@ -21,7 +19,6 @@ app = typer.Typer(
     no_args_is_help=True,
     help="计划任务：提醒、超期、报告上级、通报、日历。 What is due on dates: the jobs, their runs, who leads.",
 )
-_T = TypeVar("_T")
 
 
 @app.command("list", epilog=examples("xieban schedule list --data DIR"))
@@ -33,7 +30,7 @@ def list_(data: Data, config: Config = None, json: Json = False) -> None:
         assert lead is not None
         return dict(lead), {row["job"]: dict(row) for row in await connection.fetch(SQL["jobs"])}
 
-    lead, ran = _run(data, config, work)
+    lead, ran = beside.run(data, config, work)
     if json:
         as_json({"lead": lead, "jobs": [{"job": name, **ran.get(name, {})} for name in JOBS]})
         return
@@ -63,7 +60,7 @@ def runs(
     async def work(connection: Connection) -> list[dict[str, Any]]:
         return [dict(row) for row in await connection.fetch(SQL["runs"], job, limit)]
 
-    found = _run(data, config, work)
+    found = beside.run(data, config, work)
     if json:
         as_json(found)
         return
@@ -78,7 +75,7 @@ def run(
 ) -> None:
     """请运行中的枢纽马上执行一次；重复执行无害。 Have the running hub do a job now; doing it again does no harm."""
     _require(job)
-    _run(data, config, lambda connection: connection.execute(SQL["want_job"], job))
+    beside.run(data, config, lambda connection: connection.execute(SQL["want_job"], job))
     say(f"已请求；结果见 xieban schedule list · asked for: {job}")
 
 
@@ -89,13 +86,3 @@ def _require(job: str) -> None:
 
 def _when(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(deadlines.SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _run(data: Data, config: Config, work: Callable[[Connection], Awaitable[_T]]) -> _T:
-    settings = existing(data, config)
-
-    async def connected() -> _T:
-        async with database(data, settings) as connection:
-            return await work(connection)
-
-    return asyncio.run(connected())

@@ -23,7 +23,7 @@ from protocols.calendar import Calendar
 from protocols.loading import Catalogue
 
 KEPT = timedelta(days=400)
-"""How long the list of runs reaches back."""
+"""How long runs, notices and settled predictions are kept; the log is kept for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ async def _predict(m: Means) -> int:
 
 async def _tidy(m: Means) -> int:
     async with m.pool.acquire() as connection:
-        await connection.execute(SQL["forget_runs"], m.now() - KEPT)
+        await connection.execute(SQL["forget_old_work"], m.now() - KEPT)
     return 0
 
 
@@ -127,5 +127,5 @@ JOBS: Mapping[str, Job] = {
     "calendar": Job("公布节假日安排", "Holiday arrangements", _at(hour=0, minute=10), _publish),
     "due-dates": Job("期限顺延与重算", "Due dates moved", IntervalTrigger(seconds=10), _move),
     "predictions": Job("超期预测", "Predictions", _at(hour=5), _predict),
-    "tidying": Job("清理运行记录", "Old runs forgotten", _at(hour=4), _tidy),
+    "tidying": Job("清理旧记录", "Old records forgotten", _at(hour=4), _tidy),
 }

@@ -213,6 +213,19 @@ async def test_who_did_not_report_is_told_so(pool: Pool, lead: Lead) -> None:
     await pool.execute("DELETE FROM bulletin")
 
 
+async def test_what_is_old_is_forgotten(pool: Pool, lead: Lead, hub: RunningHub) -> None:
+    async with pool.acquire() as connection:
+        identity = await establish(connection, HUB, hub_key(hub.data))
+        for days in (500, 10):
+            await connection.execute(
+                "INSERT INTO notice (recipient, kind, step, about, made)"
+                " VALUES ($1, 'bulletin-missing', $2, '', now() - make_interval(days => $2))", LEAD.id, days,
+            )  # fmt: skip
+    means = Means(pool, lead, Sequencer(pool, identity), identity, catalogue(), Config())
+    assert await JOBS["tidying"].work(means) == 0
+    assert len(notices(LEAD)) == 1
+
+
 def test_the_command_reads_what_is_told(hub: RunningHub) -> None:
     done = hub.run("schedule", "runs", "--data", str(hub.data))
     assert done.returncode == 0 and "done" in done.stdout

@@ -40,7 +40,9 @@ SELECT job, leader, started, ended, done, problem, next, wanted FROM scheduler_j
 SELECT job, leader, started, ended, done, problem FROM scheduler_run
 WHERE $1::text IS NULL OR job = $1 ORDER BY id DESC LIMIT $2;
 
--- name: forget_runs
+-- name: forget_old_work
+WITH notices AS (DELETE FROM notice WHERE made < $1),
+    predictions AS (DELETE FROM prediction WHERE was_late IS NOT NULL AND made < $1::timestamptz::date)
 DELETE FROM scheduler_run WHERE started < $1;
 
 -- name: remind
