@@ -19,8 +19,8 @@ from keys.checkpoint import Checkpoint
 from keys.tiles import TILE_WIDTH, Edge, partial_widths
 
 CHUNK = 20_000
-FIRST, ORGANISATIONS = 300_000, 3_000
-"""The first of their codes, and how many they are."""
+ORGANISATIONS, PROVINCES = 3_000, 30
+"""How many organisations there are, and over how many provinces they are spread."""
 LEAF = b"x" * 420
 _FIRST = 1_700_000_000_000
 _DIGEST = "\\\\x" + "ab" * 32
@@ -70,9 +70,14 @@ async def _text(table: str, size: int, per_case: int) -> AsyncIterator[bytes]:
     at, row, step = datetime.now(UTC).isoformat(), _ROWS[table], per_case if table in _ONE_A_CASE else 1
     for start in range(0, size, CHUNK):
         yield "".join(
-            row(i, id_of(i), id_of(i - i % per_case), f"{FIRST + i % ORGANISATIONS}-health", at)
+            row(i, id_of(i), id_of(i - i % per_case), name_of(i % ORGANISATIONS), at)
             for i in range(start, min(start + CHUNK, size), step)
         ).encode()
+
+
+def name_of(number: int) -> str:
+    """The organisation of a number: in the provinces by turns."""
+    return f"{(11 + number % PROVINCES) * 10_000 + 100 + number // PROVINCES}-health"
 
 
 def id_of(number: int) -> str:

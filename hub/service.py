@@ -28,7 +28,7 @@ from hub.mailbox import Waiters
 from hub.notices import Notices
 from hub.organisations import Directory, Organisation
 from hub.signatories import signatory
-from hub.store import Connection, Pool
+from hub.store import Connection, Pool, glimpse
 from hub.store.queries import SQL
 from hub.supervision.clocks import CaseClock, case_clock
 from hub.supervision.figures import contributions, figures
@@ -296,13 +296,13 @@ class Hub:
     async def figures(self, caller: Organisation, asked: Asked, by: By) -> Figures:
         """What the cases come to that count for `caller`."""
         sight = await self._counted(caller)
-        async with self.pool.acquire() as connection:
+        async with glimpse(self.pool) as connection:
             return await figures(connection, asked, by, sight, datetime.now(UTC))
 
     async def contributions(self, caller: Organisation, asked: Asked, after: str | None, limit: int) -> Contributions:
         """The cases behind such a figure."""
         sight = await self._counted(caller)
-        async with self.pool.acquire() as connection:
+        async with glimpse(self.pool) as connection:
             return await contributions(connection, asked, sight, after, limit)
 
     async def notices(self, caller: Organisation, after: int, limit: int) -> Notices:

@@ -147,6 +147,24 @@ def figure(facts: Iterable[Facts], last: date, now: datetime, calendar: Calendar
     )
 
 
+def added(figures: Iterable[Figure]) -> Figure:
+    """What several groups, of which no two share a case, come to together."""
+    parts = list(figures)
+    sums = {
+        name: (sum(one.indicators[name].met for one in parts), sum(one.indicators[name].of for one in parts))
+        for name in (IN_TIME, ACCEPTED, DAYS, BY_DATE, REOPENED)
+    }
+    return Figure(
+        cases=sum(one.cases for one in parts),
+        open=sum(one.open for one in parts),
+        overdue=sum(one.overdue for one in parts),
+        answered=sum(one.answered for one in parts),
+        indicators={name: indicator(name, met, of) for name, (met, of) in sums.items()},
+        calendar=_summed(one.calendar for one in parts),
+        working=_summed(one.working for one in parts),
+    )
+
+
 def judge(facts: Facts, last: date) -> dict[str, bool | int | None]:
     """What a case says for each indicator at the end of `last`: whether it met it, or its days; None: nothing."""
     return {

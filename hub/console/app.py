@@ -10,7 +10,7 @@ from aiohttp import web
 
 from hub.api.calls import HUB
 from hub.console import charting, doors
-from hub.console.pages import View, Visit, show
+from hub.console.pages import AWAY, View, Visit, show
 from hub.console.views import bulletins, cases, organisations, schedule, today, turnaround
 from hub.console.words import T
 from hub.store import CONNECTION_LOST
@@ -103,8 +103,7 @@ async def _middleware(request: web.Request, handler: Handler) -> web.StreamRespo
         )
     except CONNECTION_LOST as error:
         logger.warning("console-without-database", why=str(error)[:200])
-        problem = T("数据库暂不可用，请稍后再试。", "The database is away; try again in a moment.")
-        return await doors.door(request, T("暂不可用", "Unavailable"), problem=problem, status=503)
+        return await doors.door(request, T("暂不可用", "Unavailable"), problem=AWAY, status=503)
 
 
 def _own(request: web.Request) -> bool:

@@ -18,7 +18,9 @@ from hub.console.tables import Heat, Light, Link, Table, as_csv, as_xlsx
 from hub.console.words import LIGHTS, T
 from hub.organisations import Directory
 from hub.service import Hub
+from hub.store import CONNECTION_LOST
 from keys.errors import Fault
+from protocols.scorecard import Figures
 
 logger = structlog.get_logger()
 LANGUAGE = "xieban-language"
@@ -88,6 +90,8 @@ class Visit:
     language: str
     directory: Directory
     sight: list[str] = field(default_factory=list)
+    worked_out: dict[str, asyncio.Task[Figures]] = field(default_factory=dict)
+    """Figures under way or there, by how they are grouped."""
 
     @property
     def hub(self) -> Hub:
@@ -124,6 +128,8 @@ class Visit:
         return self.request.path + (f"?{urlencode(kept)}" if kept else "")
 
 
+AWAY = T("数据库暂不可用，请稍后再试。", "The database is away; try again in a moment.")
+FAILED = T("这一页未能生成，已记录。请告知运行方。", "This page could not be made, which was noted; tell the operator.")
 View = Callable[[Visit], Awaitable[Page]]
 
 
@@ -180,6 +186,13 @@ async def show(visit: Visit, title: T, view: View) -> web.StreamResponse:
         page = Page([Section(text=[refusal.reason])])
     except Fault as fault:
         page = Page([Section(text=[str(fault.detail)])])
+    except CONNECTION_LOST as error:
+        logger.warning("console-without-database", why=f"{type(error).__name__}: {error}"[:200])
+        page = Page([Section(text=[AWAY])])
+    except Exception:
+        # The head of the page has left: what went wrong is said in its place.
+        logger.exception("console-failed", path=visit.request.path)
+        page = Page([Section(text=[FAILED])])
     for part in _parts(body.generate(**shared, page=page)):
         await response.write(part)
         await asyncio.sleep(0)  # other work comes in between

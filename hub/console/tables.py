@@ -2,12 +2,14 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any, TypeVar, overload
 
 from hub.console.words import LIGHTS, T
 
+_Item = TypeVar("_Item")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -38,6 +40,26 @@ class Heat:
 
 
 Cell = str | int | float | date | T | Link | Light | Heat | None
+
+
+class Rows(Sequence[Sequence[Cell]]):
+    """Rows that are made of `items` when they are looked at: a page shows a hundred of three thousand."""
+
+    def __init__(self, items: Sequence[_Item], made: Callable[[_Item], Sequence[Cell]]) -> None:
+        self._items: Sequence[Any] = items
+        self._made = made
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, place: int) -> Sequence[Cell]: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Sequence[Cell]]: ...
+    def __getitem__(self, place: int | slice) -> Sequence[Cell] | Sequence[Sequence[Cell]]:
+        if isinstance(place, slice):
+            return [self._made(item) for item in self._items[place]]
+        return self._made(self._items[place])
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from keys.errors import Fault
 from protocols import deadlines
 
 logger = structlog.get_logger()
+_PASSING: tuple[type[BaseException], ...] = (LeadLost, asyncio.CancelledError, *CONNECTION_LOST)
 OUTAGE = timedelta(minutes=10)
 """A hub that nobody led for so long was away, and says so in its log."""
 
@@ -88,10 +89,8 @@ class Scheduler:
         means, started, done, problem = self._means, datetime.now(UTC), 0, None
         try:
             done = await JOBS[name].work(means)
-        except (LeadLost, asyncio.CancelledError):
-            raise
-        except CONNECTION_LOST:
-            return
+        except _PASSING:
+            return  # whoever leads next begins it again
         except Exception as error:
             code = error.code if isinstance(error, Fault) else type(error).__name__
             problem = f"{code}: {error.detail if isinstance(error, Fault) else error}"[:500]

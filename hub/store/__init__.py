@@ -1,5 +1,7 @@
 """The hub's memory: PostgreSQL, embedded or one's own, its tables and its statements by name."""
 
+import contextlib
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -24,3 +26,14 @@ CONNECTION_LOST: Final[tuple[type[Exception], ...]] = (
     asyncpg.TooManyConnectionsError,
 )
 """What says that the database is away: whether a commit under way happened is then unknown."""
+
+
+@contextlib.asynccontextmanager
+async def glimpse(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection that sees one moment throughout and changes nothing; each statement is planned for its values.
+
+    A plan for any values serves a supervisor of three organisations and one of three thousand equally badly.
+    """
+    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+        yield connection

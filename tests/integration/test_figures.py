@@ -84,6 +84,9 @@ async def compared(connection: Connection, cases: dict[str, Facts], asked: Asked
     expected = scorecard.rows(seen, by, min(asked.last, TODAY), NOW)
     found = (await figures(connection, asked, by, sight, NOW)).rows
     assert {row.of: row for row in found} == {row.of: row for row in expected}
+    if found:
+        whole = scorecard.figure(seen, min(asked.last, TODAY), NOW)
+        assert scorecard.added(row.figure for row in found) == whole
     assert [row.of for row in found] == sorted((row.of for row in found), key=lambda of: [name or "" for name in of])
 
 
@@ -123,5 +126,5 @@ async def test_a_region_is_every_organisation_whose_code_begins_like_it(pool: Po
 
 
 def _as_before(one: Facts, before: Facts) -> Facts:
-    kept = {name: getattr(before, name) for name in ("protocol", "opened", "opened_on", "accept_by")}
+    kept = {name: getattr(before, name) for name in ("protocol", "opened", "opened_on", "acknowledge_by", "accept_by")}
     return Facts(**{name: getattr(one, name) for name in Facts.__struct_fields__} | kept)

@@ -7,6 +7,7 @@ from hub.bulletins.standing import MISSING, standing
 from hub.console.pages import Field, Page, Section, Visit
 from hub.console.tables import Cell, Link, Table
 from hub.console.words import T
+from hub.store import glimpse
 from hub.store.queries import SQL
 from protocols import deadlines
 
@@ -22,7 +23,7 @@ async def view(visit: Visit) -> Page:
     period = visit.query("period") if _MONTH.fullmatch(visit.query("period")) else before
     wanted = visit.query("lead")
     sections: list[Section] = []
-    async with visit.hub.pool.acquire() as connection:
+    async with glimpse(visit.hub.pool) as connection:
         leads = await connection.fetch(SQL["leads_of_month"], period, visit.sight, wanted, MOST_LEADS + 1)
         for row in leads[:MOST_LEADS]:
             lead = row["lead"]

@@ -10,6 +10,7 @@ from hub.console.views.today import CASE_COLUMNS, case_row, protocol_name, state
 from hub.console.words import STAGES, T
 from hub.errors import Forbidden, NotFound, PurposeNeeded
 from hub.holders import Purpose
+from hub.store import glimpse
 from hub.store.queries import SQL
 from protocols import deadlines, envelope
 from protocols.turnaround import KINDS
@@ -43,7 +44,7 @@ async def _listing(visit: Visit, protocol: str | None) -> Page:
     stage = visit.query("stage") if visit.query("stage") in STAGES else None
     named = (visit.query("state") or None, visit.query("opener") or None, visit.query("responder") or None)
     after_day, after_id = _cursor(visit.query("after"))
-    async with visit.hub.pool.acquire() as connection:
+    async with glimpse(visit.hub.pool) as connection:
         rows = await connection.fetch(
             SQL["console_cases"],
             visit.sight,

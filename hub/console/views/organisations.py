@@ -6,6 +6,7 @@ from hub.console.pages import Page, Section, Visit
 from hub.console.tables import Cell, Table
 from hub.console.words import T
 from hub.organisations import Organisation
+from hub.store import glimpse
 from hub.store.queries import SQL
 from keys.jwk import VerifyingKey
 from protocols import envelope
@@ -65,7 +66,7 @@ async def people(visit: Visit) -> Page:
     """`/console/people`: for managers."""
     if visit.person.role != "manager":
         return Page([Section(text=[T("只有管理员可见。", "Only managers see this.")])])
-    async with visit.hub.pool.acquire() as connection:
+    async with glimpse(visit.hub.pool) as connection:
         found = await connection.fetch(SQL["people"], visit.sight)
     columns = (
         T("账户", "Account"),
@@ -95,7 +96,7 @@ async def people(visit: Visit) -> Page:
 
 async def log(visit: Visit) -> Page:
     """`/console/log`: the newest checkpoint, who cosigned, how far the figures have followed."""
-    async with visit.hub.pool.acquire() as connection:
+    async with glimpse(visit.hub.pool) as connection:
         head = await connection.fetchrow(SQL["head"])
         followed = await connection.fetchval(SQL["course_head"])
         cosigned = await connection.fetch(SQL["cosigned_heads"])

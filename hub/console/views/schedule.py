@@ -6,6 +6,7 @@ from hub.console.pages import Page, Section, Visit
 from hub.console.tables import Cell, Table
 from hub.console.words import T
 from hub.scheduler.jobs import JOBS
+from hub.store import glimpse
 from hub.store.queries import SQL
 from protocols import deadlines
 
@@ -14,7 +15,7 @@ SHOWN = 100
 
 async def view(visit: Visit) -> Page:
     """`/console/schedule`."""
-    async with visit.hub.pool.acquire() as connection:
+    async with glimpse(visit.hub.pool) as connection:
         lead = await connection.fetchrow(SQL["lead"])
         ran = {row["job"]: row for row in await connection.fetch(SQL["jobs"])}
         done = await connection.fetch(SQL["runs"], None, SHOWN)

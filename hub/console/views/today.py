@@ -8,6 +8,7 @@ from asyncpg import Record
 from hub.console.pages import Page, Section, Visit
 from hub.console.tables import Cell, Link, Table
 from hub.console.words import STAGES, T
+from hub.store import glimpse
 from hub.store.queries import SQL
 from hub.supervision import predicting
 from protocols import deadlines
@@ -26,7 +27,7 @@ async def view(visit: Visit) -> Page:
     now = datetime.now(UTC)
     day = deadlines.local_date(now)
     soon = day + timedelta(days=SOON)
-    async with visit.hub.pool.acquire() as connection:
+    async with glimpse(visit.hub.pool) as connection:
         late = await connection.fetch(SQL["due_cases"], visit.sight, _LONG_AGO, day, SHOWN)
         next_ones = await connection.fetch(SQL["due_cases"], visit.sight, day, soon + timedelta(days=1), SHOWN)
         foretold = await connection.fetch(SQL["predictions"], visit.sight, day, SHOWN)

@@ -1,22 +1,21 @@
 """Turnaround over time, region by region, and scorecards; each figure with the cases behind it."""
 
-from collections.abc import Sequence
+import asyncio
 from datetime import UTC, date, datetime
 from urllib.parse import urlencode
 
 from hub.console.pages import Chart, Field, Page, Section, Visit
-from hub.console.tables import Cell, Heat, Light, Link, Table
+from hub.console.tables import Cell, Heat, Light, Link, Rows, Table
 from hub.console.views.today import protocol_name
 from hub.console.words import INDICATORS, STAGES, T
+from hub.store import glimpse
 from hub.supervision.figures import figures
-from protocols import deadlines
+from protocols import deadlines, scorecard
 from protocols.scorecard import DAYS, Asked, By, Figure, Figures, Row
 from protocols.turnaround import KINDS
 
 DAY = 86_400
 LEVELS = 4
-MOST_REGIONS = 60
-"""Of more prefectures than this a matrix is drawn by province."""
 _ALL = ("", T("全部", "All"))
 WORKING = T("工作日内的天数，按案件平均。", "Days on working days, the mean of the cases.")
 
@@ -35,8 +34,14 @@ def asked(visit: Visit) -> Asked:
 
 
 async def found(visit: Visit, by: By) -> Figures:
-    """The figures that the address asks for."""
-    async with visit.hub.pool.acquire() as connection:
+    """The figures that the address asks for; worked out once for all parts of a page."""
+    if by not in visit.worked_out:
+        visit.worked_out[by] = asyncio.create_task(_figures(visit, by))
+    return await visit.worked_out[by]
+
+
+async def _figures(visit: Visit, by: By) -> Figures:
+    async with glimpse(visit.hub.pool) as connection:
         return await figures(connection, asked(visit), by, visit.sight, datetime.now(UTC))
 
 
@@ -59,40 +64,22 @@ def filters(visit: Visit) -> list[Field]:
 
 
 async def over_time(visit: Visit) -> Page:
-    """`/console/turnaround`."""
-    months, pairs = await found(visit, "month"), await found(visit, "responder")
+    """`/console/turnaround`: month by month."""
+    months = await found(visit, "month")
     query = visit.request.query_string
     rows: list[list[Cell]] = [[row.month, *_split(row.figure)] for row in months.rows]
-    by_pair: list[list[Cell]] = [
-        [visit.name(row.responder or ""), *_split(row.figure), _cases(visit, months.asked, row)] for row in pairs.rows
-    ]
-    columns = (T("案件", "Cases"), T("未结", "Open"), T("超期", "Overdue"), *(STAGES[kind] for kind in KINDS))
     return Page(
         [
             Section(
-                T("按月", "By month"),
+                T("按立案月份", "By the month opened"),
                 [WORKING],
                 Chart(
                     f"/console/chart/months.svg?{query}",
                     T("每月平均时长的折线图，数字见下表", "Mean time by month; the figures are in the table"),
                 ),
-                Table("months", T("立案月份", "Month opened"), (T("月份", "Month"), *columns), rows, _through(months)),
-            ),
-            Section(
-                T("按协办方", "By responder"),
-                [WORKING],
-                Chart(
-                    f"/console/chart/turnaround.svg?{query}",
-                    T("各协办方时长构成的条形图，数字见下表", "Time by responder; the figures are in the table"),
-                ),
-                Table(
-                    "responders",
-                    T("各协办方", "Each responder"),
-                    (T("协办方", "Responder"), *columns, T("背后的案件", "Behind it")),
-                    by_pair,
-                    _through(pairs),
-                ),
-            ),
+                Table("months", T("立案月份", "Month opened"), (T("月份", "Month"), *SPLIT), rows, _through(months)),
+                [Link(T("按机构看", "By organisation"), f"/console/scorecards?{query}")],
+            )
         ],
         filters(visit),
         live=True,
@@ -101,14 +88,14 @@ async def over_time(visit: Visit) -> Page:
 
 async def matrix(visit: Visit) -> Page:
     """`/console/matrix`: rows open, columns answer; the mean working days with the responder."""
-    prefectures = len({name[:4] for name in visit.directory.organisations})
-    by: By = "prefecture" if prefectures <= MOST_REGIONS else "province"
-    pairs = await found(visit, by)
-    regions = sorted({row.opener or "" for row in pairs.rows} | {row.responder or "" for row in pairs.rows})
-    means = {
-        (row.opener or "", row.responder or ""): row.figure.working.responder / row.figure.cases / DAY
-        for row in pairs.rows
-    }
+    pairs = await found(visit, _level(visit))
+    times: dict[tuple[str, str], tuple[int, int]] = {}
+    for row in pairs.rows:
+        key = _folded(visit, row.opener), _folded(visit, row.responder)
+        spent, cases = times.get(key, (0, 0))
+        times[key] = spent + row.figure.working.responder, cases + row.figure.cases
+    regions = sorted({name for pair in times for name in pair})
+    means = {pair: spent / cases / DAY for pair, (spent, cases) in times.items()}
     most = max(means.values(), default=0.0)
     period = {name: visit.query(name) for name in ("from", "to", "protocol") if visit.query(name)}
 
@@ -138,30 +125,78 @@ async def matrix(visit: Visit) -> Page:
     )
 
 
+def _level(visit: Visit) -> By:
+    """By what regions somebody looks: who sees one province by prefectures, others by provinces."""
+    return "prefecture" if len({name[:2] for name in visit.sight}) == 1 else "province"
+
+
+def _folded(visit: Visit, region: str | None) -> str:
+    """A region as it is shown: the prefectures of another province as that province."""
+    return region[:2] if region and region[:2] not in {visit.sight[0][:2]} and len(region) > 2 else region or ""
+
+
+async def by_region(visit: Visit) -> Page:
+    """The scorecards of regions as responders, from the same figures as the matrix."""
+    pairs = await found(visit, _level(visit))
+    regions: dict[str, list[Figure]] = {}
+    for row in pairs.rows:
+        regions.setdefault(_folded(visit, row.responder), []).append(row.figure)
+    figures_of = {region: scorecard.added(each) for region, each in sorted(regions.items())}
+    rows: list[list[Cell]] = [
+        [_region(visit, region), one.cases, *_lights(one), one.overdue] for region, one in figures_of.items()
+    ]
+    times: list[list[Cell]] = [[_region(visit, region), *_split(one)] for region, one in figures_of.items()]
+    whose = T("协办地区", "Region that answers")
+    columns = (whose, T("案件", "Cases"), *INDICATORS.values(), T("超期", "Overdue"))
+    title = T("地区考核表", "Scorecards of regions")
+    return Page(
+        [
+            Section(title, [THRESHOLDS], table=Table("regions", title, columns, rows, _through(pairs))),
+            Section(
+                T("各地区的时间花在哪里", "Where the time of each region went"),
+                [WORKING],
+                table=Table("region-times", T("各地区", "Each region"), (whose, *SPLIT), times),
+            ),
+        ]
+    )
+
+
 async def scorecards(visit: Visit) -> Page:
     """`/console/scorecards`: each responder's indicators, with traffic lights."""
     by: By = "pair" if visit.query("opener") else "responder"
     result = await found(visit, by)
-    rows: list[list[Cell]] = []
-    for row in result.rows:
-        title = " → ".join(visit.name(name) for name in (row.opener, row.responder) if name)
-        rows.append(
-            [title, row.figure.cases, *_lights(row.figure), row.figure.overdue, _cases(visit, result.asked, row)]
-        )
-    columns: tuple[T, ...] = (
-        T("机构", "Organisation"),
-        T("案件", "Cases"),
-        *INDICATORS.values(),
-        T("超期", "Overdue"),
-        T("背后的案件", "Behind it"),
+
+    def title(row: Row) -> str:
+        return " → ".join(visit.name(name) for name in (row.opener, row.responder) if name)
+
+    def lights(row: Row) -> list[Cell]:
+        behind = _cases(visit, result.asked, row)
+        return [title(row), row.figure.cases, *_lights(row.figure), row.figure.overdue, behind]
+
+    def times(row: Row) -> list[Cell]:
+        return [title(row), *_split(row.figure), _cases(visit, result.asked, row)]
+
+    whose, behind = T("机构", "Organisation"), T("背后的案件", "Behind it")
+    columns = (whose, T("案件", "Cases"), *INDICATORS.values(), T("超期", "Overdue"), behind)
+    chart = Chart(
+        f"/console/chart/turnaround.svg?{visit.request.query_string}",
+        T("各机构时长构成的条形图，数字见下表", "Time by organisation; the figures are in the table"),
     )
     return Page(
         [
             Section(
                 None,
                 [THRESHOLDS],
-                table=Table("scorecards", T("考核表", "Scorecards"), columns, rows, _through(result)),
-            )
+                table=Table(
+                    "scorecards", T("考核表", "Scorecards"), columns, Rows(result.rows, lights), _through(result)
+                ),
+            ),
+            Section(
+                T("时间花在哪里", "Where the time went"),
+                [WORKING],
+                chart,
+                Table("times", T("各机构", "Each organisation"), (whose, *SPLIT, behind), Rows(result.rows, times)),
+            ),
         ],
         filters(visit),
         live=True,
@@ -185,8 +220,10 @@ async def pack(visit: Visit) -> Page:
             ],
         )
     ]
-    for view in (over_time, matrix, scorecards):
-        parts += (await view(visit)).sections
+    # Who sees one prefecture meets with its counties, others with regions.
+    closer = scorecards if len({name[:4] for name in visit.sight}) == 1 else by_region
+    for page in await asyncio.gather(over_time(visit), matrix(visit), closer(visit)):
+        parts += page.sections
     parts.append(
         Section(
             T("如何重算", "How to recompute"),
@@ -199,6 +236,7 @@ async def pack(visit: Visit) -> Page:
     return Page(parts, filters(visit))
 
 
+SPLIT = (T("案件", "Cases"), T("未结", "Open"), T("超期", "Overdue"), *(STAGES[kind] for kind in KINDS))
 THRESHOLDS = T(
     "绿：≥80%（平均答复 <16 天）；黄：60%–80%（16–25 天）；红：<60%（>25 天）；重新打开：绿 <5%，黄 <10%。",
     "Green: 80 % and more (answers in under 16 days); amber: 60 to 80 % (16 to 25 days); red below. "
@@ -231,8 +269,14 @@ def _cases(visit: Visit, period: Asked, row: Row) -> Link:
 
 
 def _region(visit: Visit, prefix: str) -> str:
-    names: Sequence[str] = [visit.name(one) for one in visit.directory.organisations if one.startswith(prefix)]
-    return f"{prefix} {names[0][:6]}" if names else prefix
+    """A region by its code and its name: that of its supervisor, else of some organisation in it."""
+    there = f"{prefix:0<6}-supervision"
+    named = (
+        there
+        if visit.directory.get(there)
+        else next((n for n in visit.directory.organisations if n.startswith(prefix)), "")
+    )
+    return f"{prefix} {visit.name(named)[:6]}".rstrip()
 
 
 def _through(result: Figures) -> T:

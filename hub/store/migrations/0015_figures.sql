@@ -1,11 +1,10 @@
--- A case whose contribution to figures no longer changes with time: ended, and signed for and taken up before.
-ALTER TABLE case_course ADD COLUMN settled boolean GENERATED ALWAYS AS (
-    final AND acknowledged_on IS NOT NULL AND (left_by_other OR accepted_on IS NOT NULL)
-) STORED;
-CREATE INDEX case_course_unsettled ON case_course (opened_on) WHERE NOT settled;
+-- Open cases, and those that ended without having been signed for or taken up, which count as missed once that was due.
+CREATE INDEX case_course_open ON case_course (opened_on) WHERE NOT final;
+CREATE INDEX case_course_pending ON case_course (opened_on)
+    WHERE final AND (acknowledged_on IS NULL OR (accepted_on IS NULL AND NOT left_by_other));
 
--- What settled cases come to, by month and protocol: all of them, by opener, by responder, by provinces (the first two
--- digits of both). Kept beside case_course by the statement that writes it.
+-- What ended cases come to, by month and protocol: all of them, by opener, by responder, by provinces (the first two
+-- digits of both); protocol '' stands for all of them. Kept beside case_course by the statement that writes it.
 CREATE TABLE figure_sum (
     grain text NOT NULL,
     month date NOT NULL,
@@ -32,11 +31,15 @@ CREATE TABLE figure_sum (
     working_responding bigint NOT NULL,
     working_waiting bigint NOT NULL,
     PRIMARY KEY (grain, month, protocol, opener, responder)
-);
+) PARTITION BY LIST (grain);
+CREATE TABLE figure_sum_all PARTITION OF figure_sum FOR VALUES IN ('all');
+CREATE TABLE figure_sum_opener PARTITION OF figure_sum FOR VALUES IN ('opener');
+CREATE TABLE figure_sum_responder PARTITION OF figure_sum FOR VALUES IN ('responder');
+CREATE TABLE figure_sum_province PARTITION OF figure_sum FOR VALUES IN ('province');
 INSERT INTO figure_sum
-SELECT grain, date_trunc('month', opened_on)::date AS month, protocol, by_opener, by_responder,
-    sum(1), sum((answered_on IS NOT NULL)::int), sum((acknowledged_on <= acknowledge_by)::int), sum(1),
-    sum((NOT left_by_other AND accepted_on <= accept_by)::int), sum((NOT left_by_other)::int),
+SELECT grain, date_trunc('month', opened_on)::date AS month, by_protocol, by_opener, by_responder,
+    sum(1), sum((answered_on IS NOT NULL)::int), sum(coalesce(acknowledged_on <= acknowledge_by, false)::int), sum(1),
+    sum(coalesce(NOT left_by_other AND accepted_on <= accept_by, false)::int), sum((NOT left_by_other)::int),
     sum(coalesce(answered_on - opened_on, 0)), sum(coalesce(answered_on <= answer_due, false)::int),
     sum((answered_on IS NOT NULL AND answer_due IS NOT NULL)::int), sum(coalesce(reopened, false)::int),
     sum((reopened IS NOT NULL)::int), sum(transit), sum(unread), sum(responding), sum(waiting),
@@ -45,4 +48,5 @@ FROM case_course AS moved CROSS JOIN LATERAL (VALUES
     ('all', '', ''), ('opener', moved.opener, ''), ('responder', '', moved.responder),
     ('province', left(moved.opener, 2), left(moved.responder, 2))
 ) AS grains (grain, by_opener, by_responder)
-WHERE settled GROUP BY 1, 2, 3, 4, 5;
+CROSS JOIN LATERAL (VALUES (moved.protocol), ('')) AS protocols (by_protocol)
+WHERE final GROUP BY 1, 2, 3, 4, 5;

@@ -42,7 +42,7 @@ WITH new AS (
             unread, responding, waiting, working_transit, working_unread, working_responding, working_waiting, stage,
             stage_of, stage_since, stage_entry)
 ), before AS (
-    SELECT course.* FROM case_course AS course JOIN new USING (case_id) WHERE course.settled
+    SELECT course.* FROM case_course AS course JOIN new USING (case_id) WHERE course.final
 ), stored AS (
     INSERT INTO case_course SELECT * FROM new
     ON CONFLICT (case_id) DO UPDATE SET
@@ -57,25 +57,23 @@ WITH new AS (
         stage_since = excluded.stage_since, stage_entry = excluded.stage_entry
     RETURNING *
 ), moved AS (
-    SELECT -1 AS sign, before.* FROM before UNION ALL SELECT 1, stored.* FROM stored WHERE settled
+    SELECT -1 AS sign, before.* FROM before UNION ALL SELECT 1, stored.* FROM stored WHERE final
 )
 INSERT INTO figure_sum AS kept
-SELECT grain, month, protocol, grouped.opener, grouped.responder,
+SELECT grain, date_trunc('month', opened_on)::date, by_protocol, by_opener, by_responder,
     sum(sign * 1), sum(sign * (answered_on IS NOT NULL)::int),
-    sum(sign * (acknowledged_on <= acknowledge_by)::int), sum(sign * 1),
-    sum(sign * (NOT left_by_other AND accepted_on <= accept_by)::int), sum(sign * (NOT left_by_other)::int),
+    sum(sign * coalesce(acknowledged_on <= acknowledge_by, false)::int), sum(sign * 1),
+    sum(sign * coalesce(NOT left_by_other AND accepted_on <= accept_by, false)::int), sum(sign * (NOT left_by_other)::int),
     sum(sign * coalesce(answered_on - opened_on, 0)), sum(sign * coalesce(answered_on <= answer_due, false)::int),
     sum(sign * (answered_on IS NOT NULL AND answer_due IS NOT NULL)::int),
     sum(sign * coalesce(reopened, false)::int), sum(sign * (reopened IS NOT NULL)::int), sum(sign * transit),
     sum(sign * unread), sum(sign * responding), sum(sign * waiting), sum(sign * working_transit),
     sum(sign * working_unread), sum(sign * working_responding), sum(sign * working_waiting)
-FROM moved CROSS JOIN LATERAL (
-    SELECT date_trunc('month', opened_on)::date AS month, grain, by_opener AS opener, by_responder AS responder
-    FROM (VALUES
-        ('all', '', ''), ('opener', moved.opener, ''), ('responder', '', moved.responder),
-        ('province', left(moved.opener, 2), left(moved.responder, 2))
-    ) AS grains (grain, by_opener, by_responder)
-) AS grouped
+FROM moved CROSS JOIN LATERAL (VALUES
+    ('all', '', ''), ('opener', moved.opener, ''), ('responder', '', moved.responder),
+    ('province', left(moved.opener, 2), left(moved.responder, 2))
+) AS grains (grain, by_opener, by_responder)
+CROSS JOIN LATERAL (VALUES (moved.protocol), ('')) AS protocols (by_protocol)
 GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
 ON CONFLICT (grain, month, protocol, opener, responder) DO UPDATE SET
     cases = kept.cases + excluded.cases, answered = kept.answered + excluded.answered,
@@ -99,19 +97,21 @@ SELECT * FROM case_course WHERE case_id = ANY($1::uuid[]);
 SELECT case_id FROM case_course WHERE $1::uuid IS NULL OR case_id > $1 ORDER BY case_id LIMIT $2;
 
 -- name: figures
-WITH calendar AS (
-    SELECT * FROM unnest($8::date[], $9::bigint[], $10::boolean[]) AS one (day, before, works)
-), chosen AS (
-    SELECT course.*, extract(epoch FROM $7::timestamptz - stage_since) AS lasting,
-        $11::numeric - calendar.before - CASE WHEN calendar.works
-            THEN extract(epoch FROM (stage_since AT TIME ZONE 'Asia/Shanghai') - calendar.day) ELSE 0 END AS worked
-    FROM case_course AS course
-    LEFT JOIN calendar ON calendar.day = greatest((stage_since AT TIME ZONE 'Asia/Shanghai')::date, $12::date)
+WITH chosen AS (
+    -- Whole seconds, worked out in integers: microseconds of China since 1970, and of them those on working days. The
+    -- n-th day counted is $8 - 1 + n days after 1970.
+    SELECT course.*, ($7::bigint - began) / 1000000 AS lasting,
+        ($11::bigint - 1000000 * ($9::bigint[])[began / 86400000000 - $8::bigint + 1]
+            - CASE WHEN ($10::boolean[])[began / 86400000000 - $8 + 1] THEN began % 86400000000 ELSE 0 END)
+            / 1000000 AS worked
+    FROM case_course AS course CROSS JOIN LATERAL (
+        SELECT round(1000000 * date_part('epoch', stage_since))::bigint + 28800000000 AS began
+    ) AS stage_of_it
     WHERE opened_on BETWEEN $1 AND $2 AND {which} AND ($4::text IS NULL OR protocol = $4)
-        AND ($13::text IS NULL OR opener BETWEEN $13 AND $14) AND ($15::text IS NULL OR responder BETWEEN $15 AND $16)
+        AND ($12::text IS NULL OR opener BETWEEN $12 AND $13) AND ($14::text IS NULL OR responder BETWEEN $14 AND $15)
 )
-SELECT CASE WHEN $5 IN ('pair', 'opener') THEN opener WHEN $17 > 0 THEN left(opener, $17) END AS opener,
-    CASE WHEN $5 IN ('pair', 'responder') THEN responder WHEN $17 > 0 THEN left(responder, $17) END AS responder,
+SELECT CASE WHEN $5 IN ('pair', 'opener') THEN opener WHEN $16 > 0 THEN left(opener, $16) END AS opener,
+    CASE WHEN $5 IN ('pair', 'responder') THEN responder WHEN $16 > 0 THEN left(responder, $16) END AS responder,
     CASE WHEN $5 = 'month' THEN to_char(opened_on, 'YYYY-MM') END AS month,
     CASE WHEN $5 = 'protocol' THEN protocol END AS protocol,
     count(*) AS cases,
@@ -128,14 +128,14 @@ SELECT CASE WHEN $5 IN ('pair', 'opener') THEN opener WHEN $17 > 0 THEN left(ope
         AS dated_of,
     count(*) FILTER (WHERE reopened) AS reopened_met,
     count(reopened) AS reopened_of,
-    sum(transit + CASE WHEN stage = 'transit' THEN floor(lasting) ELSE 0 END)::bigint AS transit,
-    sum(unread + CASE WHEN stage = 'unread' THEN floor(lasting) ELSE 0 END)::bigint AS unread,
-    sum(responding + CASE WHEN stage = 'responder' THEN floor(lasting) ELSE 0 END)::bigint AS responding,
-    sum(waiting + CASE WHEN stage = 'opener' THEN floor(lasting) ELSE 0 END)::bigint AS waiting,
-    sum(working_transit + CASE WHEN stage = 'transit' THEN floor(worked) ELSE 0 END)::bigint AS working_transit,
-    sum(working_unread + CASE WHEN stage = 'unread' THEN floor(worked) ELSE 0 END)::bigint AS working_unread,
-    sum(working_responding + CASE WHEN stage = 'responder' THEN floor(worked) ELSE 0 END)::bigint AS working_responding,
-    sum(working_waiting + CASE WHEN stage = 'opener' THEN floor(worked) ELSE 0 END)::bigint AS working_waiting
+    (sum(transit) + coalesce(sum(lasting) FILTER (WHERE stage = 'transit'), 0))::bigint AS transit,
+    (sum(unread) + coalesce(sum(lasting) FILTER (WHERE stage = 'unread'), 0))::bigint AS unread,
+    (sum(responding) + coalesce(sum(lasting) FILTER (WHERE stage = 'responder'), 0))::bigint AS responding,
+    (sum(waiting) + coalesce(sum(lasting) FILTER (WHERE stage = 'opener'), 0))::bigint AS waiting,
+    (sum(working_transit) + coalesce(sum(worked) FILTER (WHERE stage = 'transit'), 0))::bigint AS working_transit,
+    (sum(working_unread) + coalesce(sum(worked) FILTER (WHERE stage = 'unread'), 0))::bigint AS working_unread,
+    (sum(working_responding) + coalesce(sum(worked) FILTER (WHERE stage = 'responder'), 0))::bigint AS working_responding,
+    (sum(working_waiting) + coalesce(sum(worked) FILTER (WHERE stage = 'opener'), 0))::bigint AS working_waiting
 FROM chosen GROUP BY 1, 2, 3, 4;
 
 -- name: in_sight
@@ -144,18 +144,30 @@ FROM chosen GROUP BY 1, 2, 3, 4;
 -- name: out_of_sight
 (opener = ANY($3::text[]) AND responder = ANY($3::text[]))
 
--- name: unsettled
-($3::text[] IS NOT NULL AND NOT settled)
+-- name: open
+($3::text[] IS NOT NULL AND NOT final)
 
--- name: settled
-($3::text[] IS NOT NULL AND settled)
+-- name: ended
+($3::text[] IS NOT NULL AND final)
+
+-- name: not_yet_missed
+SELECT CASE WHEN $2 IN ('pair', 'opener') THEN opener WHEN $3 > 0 THEN left(opener, $3) END AS opener,
+    CASE WHEN $2 IN ('pair', 'responder') THEN responder WHEN $3 > 0 THEN left(responder, $3) END AS responder,
+    CASE WHEN $2 = 'month' THEN to_char(opened_on, 'YYYY-MM') END AS month,
+    CASE WHEN $2 = 'protocol' THEN protocol END AS protocol,
+    count(*) FILTER (WHERE acknowledged_on IS NULL AND acknowledge_by >= $1) AS acknowledged_of,
+    count(*) FILTER (WHERE accepted_on IS NULL AND NOT left_by_other AND accept_by >= $1) AS accepted_of
+FROM case_course
+WHERE final AND (acknowledged_on IS NULL OR (accepted_on IS NULL AND NOT left_by_other))
+    AND opened_on BETWEEN greatest($4::date, $1 - 60) AND $5 AND ($6::text IS NULL OR protocol = $6)
+GROUP BY 1, 2, 3, 4;
 
 -- name: figure_sums
 SELECT CASE WHEN $2 IN ('opener', 'province') THEN opener END AS opener,
     CASE WHEN $2 IN ('responder', 'province') THEN responder END AS responder,
     CASE WHEN $2 = 'month' THEN to_char(month, 'YYYY-MM') END AS month,
-    CASE WHEN $2 = 'protocol' THEN protocol END AS protocol, 0 AS open, 0 AS overdue,
-    sum(cases)::bigint AS cases, sum(answered)::bigint AS answered,
+    CASE WHEN $2 = 'protocol' THEN protocol END AS protocol,
+    sum(cases)::bigint AS cases, 0 AS open, 0 AS overdue, sum(answered)::bigint AS answered,
     sum(acknowledged_met)::bigint AS acknowledged_met, sum(acknowledged_of)::bigint AS acknowledged_of,
     sum(accepted_met)::bigint AS accepted_met, sum(accepted_of)::bigint AS accepted_of, sum(days)::bigint AS days,
     sum(dated_met)::bigint AS dated_met, sum(dated_of)::bigint AS dated_of,
@@ -165,7 +177,8 @@ SELECT CASE WHEN $2 IN ('opener', 'province') THEN opener END AS opener,
     sum(working_unread)::bigint AS working_unread, sum(working_responding)::bigint AS working_responding,
     sum(working_waiting)::bigint AS working_waiting
 FROM figure_sum
-WHERE grain = $1 AND month BETWEEN $3 AND $4 AND ($5::text IS NULL OR protocol = $5)
+WHERE grain = $1 AND month BETWEEN $3 AND $4
+    AND CASE WHEN $2 = 'protocol' AND $5::text IS NULL THEN protocol <> '' ELSE protocol = coalesce($5, '') END
 GROUP BY 1, 2, 3, 4;
 
 -- name: figure_cases
