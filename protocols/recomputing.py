@@ -10,6 +10,7 @@ import msgspec
 
 from protocols import deadlines
 from protocols.arrangements import Arrangements
+from protocols.calendar import Calendar
 from protocols.course import Course, Facts
 from protocols.entries import Accepted, Acknowledged, DueChanged, Entry, Fetched, Succeeded
 from protocols.loading import Catalogue
@@ -101,17 +102,25 @@ class Recomputation:
                     if one is not None:
                         one.take(Event(index, entry))
 
+    @property
+    def calendar(self) -> Calendar:
+        """Which days are worked, by the entries so far."""
+        return self._arrangements.calendar
+
+    def courses(self) -> dict[str, Course]:
+        """The course of each case that is kept, by its id."""
+        return {case: course for case, course in self._courses.items() if course is not None}
+
     def facts(self) -> dict[str, Facts]:
         """What each case comes to, by its id."""
-        calendar = self._arrangements.calendar
-        found = {case: course.facts(calendar) for case, course in self._courses.items() if course is not None}
+        found = {case: course.facts(self.calendar) for case, course in self.courses().items()}
         return {case: facts for case, facts in found.items() if facts is not None}
 
     def against(self, published: Figures, stored: Mapping[str, Facts], entries: int, rooted: bool) -> Recomputed:
         """What is published, and of each case stored, beside what the entries taken so far come to."""
         asked = published.asked
         found = {case: facts for case, facts in self.facts().items() if asked.holds(facts)}
-        redone = rows(found.values(), published.by, published.day, published.at, self._arrangements.calendar)
+        redone = rows(found.values(), published.by, published.day, published.at, self.calendar)
         return Recomputed(published, redone, found, differences(stored, found), entries, rooted)
 
     def _course(self, case: str, entry: Accepted) -> Course | None:

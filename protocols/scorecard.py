@@ -44,8 +44,8 @@ class Asked(msgspec.Struct, frozen=True):
         return (
             self.first <= facts.opened_on <= self.last
             and self.protocol in (None, facts.protocol)
-            and _named(self.opener, facts.opener)
-            and _named(self.responder, facts.responder)
+            and (self.opener is None or named(self.opener, facts.opener))
+            and (self.responder is None or named(self.responder, facts.responder))
         )
 
 
@@ -211,8 +211,9 @@ def rating(name: str, value: float | None) -> Rating:
     return "green" if value >= 80 else "amber" if value >= 60 else "red"
 
 
-def _named(wanted: str | None, has: str) -> bool:
-    return wanted is None or (has.startswith(wanted) if wanted.isdigit() else has == wanted)
+def named(wanted: str, has: str) -> bool:
+    """Whether `wanted` names the organisation `has`: by its id, or by the first digits of its division's code."""
+    return has.startswith(wanted) if wanted.isdigit() else has == wanted
 
 
 def _kept(done: date | None, by: date, last: date) -> bool | None:

@@ -18,7 +18,7 @@ from keys.errors import Fault
 from protocols import deadlines, legal_basis
 from protocols.loading import Catalogue, Protocol
 
-_FIGURES = {PROGRESS: figures.progress, ASSESSMENT: figures.assessment}
+FIGURES = {PROGRESS: figures.progress, ASSESSMENT: figures.assessment}
 MAX_BYTES = 700_000
 """A message is at most 1 MiB, signed and in base64."""
 
@@ -33,7 +33,7 @@ async def compute(
         "between": list(sides),
         "period": {"from": period.first.isoformat(), "to": period.last.isoformat()},
         "log": {"size": size},
-        "items": _FIGURES[kind](histories, sides, period),
+        "items": FIGURES[kind](histories, sides, period),
     }
 
 

@@ -1,6 +1,7 @@
 """`xieban recompute`: published figures worked out again from the log, by its operator or by an auditor outside."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -21,15 +22,17 @@ from hub.commands.output import as_json, progress, remark, say, table
 from hub.commands.partner import Partner, connected, passphrase_of
 from hub.identity import hub_key
 from hub.supervision import recomputing
+from hub.supervision.recomputing import Bulletin, Item
 from keys import jwt
 from keys.keystore import KeyStore
-from protocols import deadlines, loading
+from protocols import deadlines, envelope, loading
 from protocols.recomputing import Recomputed
-from protocols.scorecard import Asked, By, Row
+from protocols.scorecard import Asked, By, Row, named
 
 EXAMPLES = examples(
     "xieban recompute --data /var/lib/xieban --by pair",
     "xieban recompute --data ./hub --responder 440306-health --cases",
+    "xieban recompute --bulletin 019aa5b0-7c3e-7b10-8a44-0c5d9e7f3b21 --data ./hub",
     "xieban recompute --hub https://hub.example --as 410000-supervision --keys K --key hub.jwks",
 )
 SHOWN = 50
@@ -61,6 +64,10 @@ def recompute(
     protocol: Annotated[str | None, typer.Option(help="只算此协议。 Only this protocol.")] = None,
     opener: Annotated[str | None, typer.Option(help="只算此发起方。 Only this opener.")] = None,
     responder: Annotated[str | None, typer.Option(help="只算此协办方。 Only this responder.")] = None,
+    bulletin: Annotated[
+        str | None,
+        typer.Option("--bulletin", metavar="CASE", help="重算此进展通报或考核的数字（枢纽旁）。 A bulletin's figures."),
+    ] = None,
     cases: Annotated[bool, typer.Option("--cases", help="列出每个数字背后的案件。 Name every case.")] = False,
     hub: Annotated[
         str | None,
@@ -97,6 +104,11 @@ def recompute(
     beside a hub; with --hub by an auditor, who believes nothing of what the hub says.
     """
     asked = Asked(*_period(first, last), protocol, opener, responder)
+    if bulletin is not None:
+        if data is None or not envelope.is_id(bulletin):
+            raise UsageFault("--bulletin takes the id of a bulletin's case, and --data of its hub")
+        _report_bulletin(asyncio.run(_of_bulletin(data, config, bulletin)), cases, json)
+        return
     if data is not None:
         found = asyncio.run(_beside(data, config, asked, by.value))
     elif hub and organisation and keys and key:
@@ -129,6 +141,14 @@ async def _beside(data: Path, config: Path | None, asked: Asked, by: By) -> Reco
             return await recomputing.recompute(connection, own, settings.catalogue(), asked, by, bar)
 
 
+async def _of_bulletin(data: Path, config: Path | None, case: str) -> Bulletin:
+    settings = existing(data, config)
+    own = hub_key(data.resolve()).public
+    async with database(data, settings) as connection:
+        with progress("已读日志条目 · entries read") as bar:
+            return await recomputing.recompute_bulletin(connection, own, settings.catalogue(), case, bar)
+
+
 async def _outside(partner: Partner, key: Path, asked: Asked, by: By) -> Recomputed:
     signing = KeyStore(partner.keys).signing_key(passphrase_of(partner.passphrase_file), datetime.now(UTC))
     async with connected(partner) as client, aiohttp.ClientSession() as session:
@@ -142,11 +162,11 @@ async def _outside(partner: Partner, key: Path, asked: Asked, by: By) -> Recompu
 
 
 def _report(found: Recomputed, cases: bool, json: bool) -> None:
-    named = {
+    behind = {
         row.of: [case for case, facts in found.cases.items() if _in(row, facts)] for row in found.rows
     } if cases else {}  # fmt: skip
     if json:
-        rows = [msgspec.to_builtins(row) | ({"cases": named[row.of]} if cases else {}) for row in found.rows]
+        rows = [msgspec.to_builtins(row) | ({"cases": behind[row.of]} if cases else {}) for row in found.rows]
         as_json(
             {
                 "holds": found.holds,
@@ -162,7 +182,7 @@ def _report(found: Recomputed, cases: bool, json: bool) -> None:
     columns = ("对象 of", "案件 cases", "超期 overdue", "协办方 responder (h)", "公布的 published")
     table(columns, (_line(row, published.get(row.of)) for row in found.rows))
     for row in found.rows:
-        for case in named.get(row.of, ()):
+        for case in behind.get(row.of, ()):
             say(f"{_title(row)}: {case}")
     for one in found.differences[:SHOWN]:
         remark(f"✗ {one.case} {one.field}: 公布 published {one.published}, 日志 log {one.recomputed}")
@@ -172,6 +192,39 @@ def _report(found: Recomputed, cases: bool, json: bool) -> None:
         remark("✗ 日志条目与签名的树根不符 · the entries do not make the root that the hub signed")
     say(f"条目 entries {found.entries} · 案件 cases {len(found.cases)}")
     say("与日志一致 · the log says the same" if found.holds else "与日志不符 · the log says otherwise")
+
+
+def _report_bulletin(found: Bulletin, cases: bool, json: bool) -> None:
+    if json:
+        as_json({"holds": found.holds, "rooted": found.rooted, "entries": found.entries, "type": found.type,
+                 "period": found.data["period"], "between": found.data["between"], "items": found.items})  # fmt: skip
+    else:
+        columns = ("数字 figure", "公布 published", "日志 log", "")
+        table(columns, (_item(item) for item in found.items))
+        for item in found.items:
+            published, recomputed = (set((side or {}).get("cases", ())) for side in (item.published, item.recomputed))
+            shown = published | recomputed if cases else published ^ recomputed
+            for case in sorted(shown):
+                where = "" if case in published & recomputed else " ✗ 仅见于通报 only published" if case in published else (
+                    " ✗ 仅见于日志 only in the log"
+                )  # fmt: skip
+                say(f"{_item(item)[0]}: {case}{where}")
+        if not found.rooted:
+            remark("✗ 日志条目与签名的树根不符 · the entries do not make the root that the hub signed")
+        say("与日志一致 · the log says the same" if found.holds else "与日志不符 · the log says otherwise")
+    if not found.holds:
+        raise typer.Exit(1)
+
+
+def _item(item: Item) -> tuple[str, Any, Any, str]:
+    known = item.published or item.recomputed or {}
+    names = ("protocol", "opener", "figure", "assessed", "indicator")
+    title = " · ".join(str(known[name]) for name in names if name in known)
+
+    def value(side: Mapping[str, Any] | None) -> Any:
+        return None if side is None else side.get("count", side.get("value"))
+
+    return title, value(item.published), value(item.recomputed), "✓" if item.holds else "✗"
 
 
 def _line(row: Row, published: Row | None) -> tuple[Any, ...]:
@@ -191,4 +244,4 @@ def _title(row: Row) -> str:
 
 def _in(row: Row, facts: Any) -> bool:
     of = (facts.opener, facts.responder, f"{facts.opened_on:%Y-%m}", facts.protocol)
-    return all(wanted in (None, has) for wanted, has in zip(row.of, of, strict=True))
+    return all(wanted is None or named(wanted, has) for wanted, has in zip(row.of, of, strict=True))

@@ -100,6 +100,22 @@ async def test_a_progress_bulletin_names_the_cases_behind_each_figure(hub: Runni
     assert (await view(HERE, one["case"]))["state"] == "final"
 
 
+async def test_a_bulletin_from_what_was_changed_behind_the_log_is_found_out(
+    hub: RunningHub, cases: dict[str, str]
+) -> None:
+    """The steps were moved into the past in the database alone: the log says that nothing happened in the period."""
+    case = json.loads(hub.run("bulletins", "issue", "progress", *PERIOD, "--data", str(hub.data), "--json").stdout)
+    (one,) = [i for i in await mailbox(HERE) if i.event.type == "progress-bulletin.issue"]
+    assert case["known"] + len(case["issued"]) == 1
+    done = hub.run("recompute", "--bulletin", one.event.subject, "--data", str(hub.data))
+    assert done.returncode == 1 and "与日志不符" in done.stdout
+    assert f"{cases['answered']} ✗ 仅见于通报" in done.stdout
+    listed = json.loads(hub.run("recompute", "--bulletin", one.event.subject, "--data", str(hub.data), "--json").stdout)
+    assert (listed["rooted"], listed["holds"]) == (True, False)
+    wrong = hub.run("recompute", "--bulletin", cases["open"], "--data", str(hub.data))
+    assert wrong.returncode == 1 and "not-found" in wrong.stderr and len(wrong.stderr.strip().splitlines()) == 1
+
+
 async def test_an_assessment_is_disputed_and_upheld_or_revised(hub: RunningHub, cases: dict[str, str]) -> None:
     (one,) = issued(hub, "assessment")["issued"]
     found = {(item["assessed"], item["indicator"]): item for item in await items(one["case"])}

@@ -192,6 +192,11 @@ async def test_bulletins_are_issued_on_their_dates_and_made_up_for(pool: Pool, l
     assert (PROGRESS, str(months[1])) in periods
     named = {c for one in got if one.type == f"{PROGRESS}.issue" for item in one.data["items"] for c in item["cases"]}
     assert case in named
+    for one in got:
+        if one.type in (f"{PROGRESS}.issue", f"{ASSESSMENT}.issue"):
+            done = hub.run("recompute", "--bulletin", one.subject, "--data", str(hub.data), "--cases")
+            assert done.returncode == 0 and "与日志一致" in done.stdout, done.stdout + done.stderr
+    assert case in done.stdout
     assert audited(hub) == ""
 
 
