@@ -199,21 +199,25 @@ def _report_bulletin(found: Bulletin, cases: bool, json: bool) -> None:
         as_json({"holds": found.holds, "rooted": found.rooted, "entries": found.entries, "type": found.type,
                  "period": found.data["period"], "between": found.data["between"], "items": found.items})  # fmt: skip
     else:
-        columns = ("数字 figure", "公布 published", "日志 log", "")
-        table(columns, (_item(item) for item in found.items))
+        table(("数字 figure", "公布 published", "日志 log", ""), (_item(item) for item in found.items))
         for item in found.items:
-            published, recomputed = (set((side or {}).get("cases", ())) for side in (item.published, item.recomputed))
-            shown = published | recomputed if cases else published ^ recomputed
-            for case in sorted(shown):
-                where = "" if case in published & recomputed else " ✗ 仅见于通报 only published" if case in published else (
-                    " ✗ 仅见于日志 only in the log"
-                )  # fmt: skip
-                say(f"{_item(item)[0]}: {case}{where}")
+            for line in _behind(item, cases):
+                say(f"{_item(item)[0]}: {line}")
         if not found.rooted:
             remark("✗ 日志条目与签名的树根不符 · the entries do not make the root that the hub signed")
         say("与日志一致 · the log says the same" if found.holds else "与日志不符 · the log says otherwise")
     if not found.holds:
         raise typer.Exit(1)
+
+
+def _behind(item: Item, all: bool) -> list[str]:
+    """The cases behind a figure, those first in which the two differ; with `all` the others too."""
+    published, recomputed = (set((side or {}).get("cases", ())) for side in (item.published, item.recomputed))
+    return [
+        *(f"{case} ✗ 仅见于通报 only published" for case in sorted(published - recomputed)),
+        *(f"{case} ✗ 仅见于日志 only in the log" for case in sorted(recomputed - published)),
+        *(sorted(published & recomputed) if all else ()),
+    ]
 
 
 def _item(item: Item) -> tuple[str, Any, Any, str]:
