@@ -22,7 +22,7 @@ demo: setup ## 在内置数据库上演示主要功能 (ARGS="--exit") · show t
 test: setup node browser ## 运行全部测试 (ARGS="-k …") · run all tests
 	@.venv/bin/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
-bench: setup ## 测量受理与投递的速度 (ARGS="--scale 0.1") · measure intake and delivery beside the floor
+bench: setup ## 测量受理、投递与督导台的速度 (ARGS="--scale 0.1") · measure intake, delivery and the console
 	@.venv/bin/python -m benchmarks $(ARGS)
 
 check: setup lock-check ## 检查风格、类型与模块边界 · check style, types and import contracts

@@ -87,9 +87,13 @@ def main() -> None:
 
 def wrong(found: Report, least: float) -> list[str]:
     """What must not be in any run, and what falls under `least` of its goal."""
+    slow = [row for row in found.readers.get("pages", ()) if least and row["ms"] > report.PAGE_MS / least]
+    pages = [f"{row['page']} for the {row['viewer']}: {row['ms']:.0f} ms" for row in slow]
     if not found.throughput:
-        return []
-    said = [f"refused in: {name}" for name, row in found.throughput.items() if set(row["statuses"]) - {"200", "201"}]
+        return pages
+    said = pages + [
+        f"refused in: {name}" for name, row in found.throughput.items() if set(row["statuses"]) - {"200", "201"}
+    ]
     if set(found.half_load["statuses"]) - {"201"}:
         said.append(f"refused at half load: {found.half_load['statuses']}")
     if any(set(row["statuses"]) - {"201", "503"} for row in found.overload):
