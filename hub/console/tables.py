@@ -27,7 +27,7 @@ class Light:
 
     value: float | None
     rating: str
-    unit: str = "%"
+    unit: str | T = "%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def plain(cell: Cell, language: str) -> str | int | float | date | None:
         case Light(value=None):
             return None
         case Light(value=value, rating=rating, unit=unit):
-            return f"{value}{unit} {LIGHTS[rating].say(language)}"
+            return f"{value}{unit.say(language) if isinstance(unit, T) else unit} {LIGHTS[rating].say(language)}"
         case Heat(value=value):
             return value
         case _:

@@ -236,6 +236,7 @@ async def pack(visit: Visit) -> Page:
     return Page(parts, filters(visit))
 
 
+A_DAY = T(" 天", " d")
 SPLIT = (T("案件", "Cases"), T("未结", "Open"), T("超期", "Overdue"), *(STAGES[kind] for kind in KINDS))
 THRESHOLDS = T(
     "绿：≥80%（平均答复 <16 天）；黄：60%–80%（16–25 天）；红：<60%（>25 天）；重新打开：绿 <5%，黄 <10%。",
@@ -245,7 +246,7 @@ THRESHOLDS = T(
 
 
 def _lights(figure: Figure) -> list[Cell]:
-    return [Light(one.value, one.rating, "d" if name == DAYS else "%") for name, one in figure.indicators.items()]
+    return [Light(one.value, one.rating, A_DAY if name == DAYS else "%") for name, one in figure.indicators.items()]
 
 
 def _split(figure: Figure) -> list[Cell]:

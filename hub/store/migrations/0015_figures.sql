@@ -1,5 +1,5 @@
--- Open cases, and those that ended without having been signed for or taken up, which count as missed once that was due.
-CREATE INDEX case_course_open ON case_course (opened_on) WHERE NOT final;
+-- Cases that ended without having been signed for or taken up, which count as missed once that was due. Open ones are
+-- found by case_course_due.
 CREATE INDEX case_course_pending ON case_course (opened_on)
     WHERE final AND (acknowledged_on IS NULL OR (accepted_on IS NULL AND NOT left_by_other));
 
