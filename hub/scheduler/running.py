@@ -51,8 +51,7 @@ class Scheduler:
             if turn is None:
                 self._stop()
                 return
-            if turn.new:
-                await self._declare(turn)
+            await self._declare(turn)
             wanted = [] if turn.new else [row["job"] for row in await connection.fetch(SQL["jobs_wanted"])]
         if self._running is None:
             logger.info("scheduler-leads", leader=self._means.lead.name)
@@ -62,7 +61,7 @@ class Scheduler:
                 self._running.modify_job(name, next_run_time=datetime.now(UTC))
 
     async def _declare(self, turn: Turn) -> None:
-        """What the hub knows of its own absence is entered in its log before anything else is done."""
+        """The hub's own absence, or its database's, is entered in its log before anything else is done."""
         if turn.seen is None or turn.now - turn.seen < OUTAGE:
             return
         async with self._means.pool.acquire() as connection:
