@@ -37,6 +37,7 @@ class RunningHub:
 
     def start(self) -> None:
         """Start the hub again on the same data and wait until it is ready."""
+        _await_gone(self)
         self.process = _spawn(self.data, self.port, self.options)
         _await_ready(self)
 
@@ -63,6 +64,16 @@ def _spawn(data: Path, port: int, options: tuple[str, ...]) -> subprocess.Popen[
     output = open(data / "hub.log", "ab")  # noqa: SIM115
     command = [*XIEBAN, "serve", "--data", str(data), "--port", str(port), *options]
     return subprocess.Popen(command, stdout=output, stderr=output, env=os.environ | {"PYTHONPATH": os.getcwd()})
+
+
+def _await_gone(hub: RunningHub) -> None:
+    """The workers of a hub that was killed end by themselves; until then they would answer for the next one."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", hub.port)) != 0:
+                return
+        time.sleep(0.02)
 
 
 def _await_ready(hub: RunningHub) -> None:
