@@ -1,11 +1,20 @@
 """A JSON Schema (2020-12) ready to judge: compiled once, every finding with a JSON Pointer."""
 
 from collections.abc import Mapping
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import jsonschema_rs
 
 MAX_FINDINGS = 50
+
+
+class Problem(NamedTuple):
+    """What does not fit at a place: the keyword (JSON Schema 2020-12) that is not met, and what it asks for."""
+
+    pointer: str
+    keyword: str
+    limit: str | int | float | None = None
 
 
 class Schema:
@@ -33,6 +42,18 @@ class Schema:
             if len(found) == MAX_FINDINGS:
                 break
         return found
+
+    def problems(self, instance: Any) -> list[Problem]:
+        """The same findings by keyword, at most 50, for those who say them in other words."""
+        errors = islice(self._validator.iter_errors(instance), MAX_FINDINGS)
+        return [Problem(_pointer(error), error.kind.name, _limit(error)) for error in errors]
+
+
+def _limit(error: jsonschema_rs.ValidationError) -> str | int | float | None:
+    value = error.kind.value
+    if isinstance(value, list) and len(value) == 1:
+        (value,) = value
+    return value if isinstance(value, str | int | float) else None
 
 
 def _pointer(error: jsonschema_rs.ValidationError) -> str:

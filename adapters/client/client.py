@@ -360,6 +360,10 @@ class Client:
 
     # Cases --------------------------------------------------------------------------------------------
 
+    async def organisations(self) -> list[dict[str, Any]]:
+        """Every organisation of the hub: `id`, `name`, `superior`, `roles`, `algorithms`."""
+        return await self._directory.listing()
+
     async def case(self, id: str, *, purpose: str | None = None) -> dict[str, Any]:
         """A case's state, due date, timeline and allowed actions.
 

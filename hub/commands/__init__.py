@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, Place] = {
     "calendar": Place(_RUNNING, "calendar"),
     "schedule": Place(_RUNNING, "schedule"),
     "bulletins": Place(_RUNNING, "bulletins"),
+    "desk": Place(_WORKING, "desk", "desk"),
     "keys": Place(_WORKING, "keys"),
     "delegations": Place(_WORKING, "delegations"),
     "directory": Place(_WORKING, "directory"),
