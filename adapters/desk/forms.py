@@ -28,7 +28,7 @@ class Words(NamedTuple):
 class Field:
     """What a form asks for at one place: `parts` are those of a group, or the one that a list repeats.
 
-    `options` are values with their titles; `least` and `most` bound a list's entries, `shortest` and `longest` a text.
+    `options` are values with their titles; `least` is how many entries a list has at least, `longest` bounds a text.
     """
 
     key: str
@@ -39,11 +39,7 @@ class Field:
     options: tuple[tuple[str, Words], ...] = ()
     parts: tuple["Field", ...] = ()
     least: int = 0
-    most: int | None = None
-    shortest: int = 0
     longest: int | None = None
-    bounds: tuple[int | float | None, int | float | None] = (None, None)
-    pattern: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,22 +147,21 @@ def _field(key: str, schema: Mapping[str, Any], definitions: Mapping[str, Any], 
         case "array":
             part = _field("", merged.get("items", {}), definitions, True)
             part = part if part.title.zh else replace(part, title=title)
-            field = replace(field, least=merged.get("minItems", 0), most=merged.get("maxItems"))
+            field = replace(field, least=merged.get("minItems", 0))
             if part.kind == "choice" and merged.get("uniqueItems"):
                 return replace(field, kind="choices", options=part.options)
             return replace(field, kind="list", parts=(part,))
         case "integer":
-            return replace(field, kind="integer", bounds=(merged.get("minimum"), merged.get("maximum")))
+            return replace(field, kind="integer")
         case "number":
-            return replace(field, kind="number", bounds=(merged.get("minimum"), merged.get("maximum")))
+            return replace(field, kind="number")
         case "boolean":
             return replace(
                 field, kind="yes-or-no", options=(("true", Words("是", "Yes")), ("false", Words("否", "No")))
             )
     longest = merged.get("maxLength")
     kind: Kind = "date" if merged.get("format") == "date" else "long" if (longest or 0) > LONG else "text"
-    shortest, pattern = merged.get("minLength", 0), merged.get("pattern")
-    return replace(field, kind=kind, shortest=shortest, longest=longest, pattern=pattern)
+    return replace(field, kind=kind, longest=longest)
 
 
 def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ Work = Callable[[Means], Awaitable[int]]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job with its titles; `counts` says what its number is of."""
+    """A job with its titles: when it is due, and what does it."""
 
     zh: str
     en: str
