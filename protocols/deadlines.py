@@ -87,6 +87,11 @@ def local_date(moment: datetime) -> date:
     return moment.astimezone(SHANGHAI).date()
 
 
+def written(moment: datetime | None) -> str | None:
+    """`moment` as people in China read it, to the second: `2026-10-08 09:30:00`; None where there is none."""
+    return None if moment is None else moment.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def end_of_month(month: str) -> date:
     """The last day of a month, written `2026-10`. Raises ValueError."""
     first = date.fromisoformat(f"{month}-01")

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Literal, cast
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-
 from adapters.desk.vault import Vault
+from keys import passwords
 from keys.errors import Fault
 from protocols.envelope import new_id, rfc3339
 
@@ -27,8 +25,6 @@ IDLE: Final = 30 * 60.0
 """Seconds after which somebody who does nothing is logged out."""
 MOST_FAILURES, WITHIN = 8, 15 * 60.0
 _NAME = re.compile(r"[a-z][a-z0-9._-]{1,39}")
-_HASHER = PasswordHasher()
-_NOBODY = _HASHER.hash(secrets.token_hex(8))
 
 
 class OfficerInvalid(Fault):
@@ -75,7 +71,7 @@ class Officers:
             raise OfficerInvalid("a name has 2 to 40 of a-z, 0-9, dot, hyphen, underscore, and is not taken yet")
         if role not in ROLES or not 0 < len(full_name.strip()) <= 40 or len(password) < SHORTEST:
             raise OfficerInvalid(f"clerk or head; a full name; a password of at least {SHORTEST} characters")
-        value = {"full_name": full_name.strip(), "role": role, "password": _HASHER.hash(password)}
+        value = {"full_name": full_name.strip(), "role": role, "password": passwords.hashed(password)}
         self._vault.put("officer", name, value)
         return _officer(name, value)
 
@@ -84,12 +80,7 @@ class Officers:
         now = time.monotonic()
         recent = self._failures[name[:40]] = [at for at in self._failures.get(name[:40], []) if now - at < WITHIN]
         known = self._vault.get("officer", name) if _NAME.fullmatch(name) else None
-        try:
-            _HASHER.verify(known["password"] if known else _NOBODY, password)
-            fits = known is not None and len(recent) < MOST_FAILURES
-        except (VerificationError, InvalidHashError):
-            fits = False
-        if not fits:
+        if not passwords.fits(known["password"] if known else None, password) or len(recent) >= MOST_FAILURES:
             recent.append(now)
             raise LoginRefused("name and password do not fit, or failed too often: try again in a quarter of an hour")
         token = secrets.token_urlsafe(32)

@@ -64,12 +64,11 @@ class Move(Job):
         return True
 
 
-async def carry_out(pool: Pool, sequencer: Sequencer, catalogue: Catalogue) -> int:
-    """Move every case that an entry not yet carried out moves; how many pages of cases had one that did.
+async def carry_out(pool: Pool, sequencer: Sequencer, catalogue: Catalogue) -> None:
+    """Move every case that an entry not yet carried out moves.
 
     What was moved already is found moved: it can be broken off and begun again.
     """
-    pages = 0
     async with pool.acquire() as connection:
         open = await connection.fetch(SQL["arrangements_open"])
     for row in open:
@@ -80,11 +79,9 @@ async def carry_out(pool: Pool, sequencer: Sequencer, catalogue: Catalogue) -> i
             if not found:
                 break
             after = found[-1]["case_id"]
-            outcome = await sequencer.submit(Move(row["log_index"], [str(one["case_id"]) for one in found], catalogue))
-            pages += outcome.new
+            await sequencer.submit(Move(row["log_index"], [str(one["case_id"]) for one in found], catalogue))
         async with pool.acquire() as connection:
             await connection.execute(SQL["arrangement_carried_out"], row["log_index"])
-    return pages
 
 
 def _signs(cause: entries.Entry) -> list[str]:

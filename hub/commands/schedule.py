@@ -1,6 +1,5 @@
 """`xieban schedule`: what the scheduler does and did."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +12,7 @@ from hub.commands.output import as_json, say, table
 from hub.scheduler.jobs import JOBS
 from hub.store import Connection
 from hub.store.queries import SQL
-from protocols import deadlines
+from protocols.deadlines import written
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,13 +33,13 @@ def list_(data: Data, config: Config = None, json: Json = False) -> None:
     if json:
         as_json({"lead": lead, "jobs": [{"job": name, **ran.get(name, {})} for name in JOBS]})
         return
-    leads = f"{lead['leader']}, {_when(lead['since'])}" if lead["leader"] else "无 · nobody"
+    leads = f"{lead['leader']}, {written(lead['since'])}" if lead["leader"] else "无 · nobody"
     say(f"主持进程 · leads: {leads}")
     columns = ["任务 job", "", "上次 ran", "件数 done", "下次 next", "问题 problem"]
     rows = []
     for name, job in JOBS.items():
         last = ran.get(name, {})
-        times = _when(last.get("started")), _when(last.get("next"))
+        times = written(last.get("started")), written(last.get("next"))
         rows.append((name, f"{job.zh} {job.en}", times[0], last.get("done"), times[1], last.get("problem")))
     table(columns, rows)
 
@@ -65,7 +64,7 @@ def runs(
         as_json(found)
         return
     columns = ["任务 job", "开始 started", "结束 ended", "件数 done", "问题 problem", "进程 by"]
-    rows = [(r["job"], _when(r["started"]), _when(r["ended"]), r["done"], r["problem"], r["leader"]) for r in found]
+    rows = [(r["job"], written(r["started"]), written(r["ended"]), r["done"], r["problem"], r["leader"]) for r in found]
     table(columns, rows)
 
 
@@ -82,7 +81,3 @@ def run(
 def _require(job: str) -> None:
     if job not in JOBS:
         raise UsageFault(f"there is no job {job[:40]!r}: {', '.join(JOBS)}")
-
-
-def _when(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(deadlines.SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")

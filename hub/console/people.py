@@ -6,16 +6,14 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import ClassVar, Final
 
 import pyotp
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 
 from hub.organisations import Directory
 from hub.store import Connection
 from hub.store.queries import SQL
+from keys import passwords
 from keys.errors import Fault
 
 JOIN, ENTER = "join", "enter"
@@ -28,7 +26,6 @@ SHORTEST = 12
 MOST_FAILURES = {"name": 10, "address": 60}
 """Failed log-ins in a quarter of an hour, for one account and for one address."""
 _NAME = re.compile(r"[a-z][a-z0-9._-]{2,39}")
-_HASHER = PasswordHasher()
 
 
 class PersonInvalid(Fault):
@@ -101,7 +98,7 @@ async def join(connection: Connection, token: str, password: str, code: str) -> 
     name, _ = await invited(connection, token)
     if len(password) < SHORTEST or name in password:
         raise PersonInvalid(f"a password has at least {SHORTEST} characters and not your name in it")
-    hashed = await asyncio.to_thread(_HASHER.hash, password)
+    hashed = await asyncio.to_thread(passwords.hashed, password)
     async with connection.transaction():
         row = await connection.fetchrow(SQL["person"], name)
         assert row is not None
@@ -120,7 +117,7 @@ async def login(connection: Connection, name: str, password: str, code: str, add
             raise LoginsTooMany()
     row = await connection.fetchrow(SQL["person"], name)
     known = row is not None and row["password"] is not None and not row["disabled"]
-    fits = await asyncio.to_thread(_fits, row["password"] if known and row else None, password)
+    fits = await asyncio.to_thread(passwords.fits, row["password"] if known and row else None, password)
     step = _step(row["totp"], code) if row is not None else None
     if known and fits and step is not None and await connection.fetchval(SQL["use_totp"], name, step):
         await connection.execute(SQL["forgive"], keys[0])
@@ -165,20 +162,6 @@ async def shut_out(connection: Connection, name: str, disabled: bool) -> None:
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
-
-
-@lru_cache(maxsize=1)
-def _nobody() -> str:
-    """A password that is nobody's: who has no account is not told so by a quicker answer."""
-    return _HASHER.hash(secrets.token_urlsafe())
-
-
-def _fits(hashed: str | None, password: str) -> bool:
-    try:
-        _HASHER.verify(hashed or _nobody(), password)
-    except (VerificationError, InvalidHashError):
-        return False
-    return hashed is not None
 
 
 def _step(secret: str, code: str) -> int | None:

@@ -123,8 +123,8 @@ async def one(visit: Visit) -> Page:
             STAGES[stage.kind],
             "、".join(map(visit.name, stage.organisations)),
             state_name(visit, case.protocol, stage.state),
-            _moment(stage.begins),
-            _moment(stage.ends) if stage.ends else T("至今", "until now"),
+            deadlines.written(stage.begins),
+            deadlines.written(stage.ends) if stage.ends else T("至今", "until now"),
             _hours(((stage.ends or datetime.now(UTC)) - stage.begins).total_seconds()),
             stage.entry,
         ]
@@ -244,10 +244,6 @@ def _cursor(text: str) -> tuple[date | None, str | None]:
 
 def _hours(seconds: float) -> float:
     return round(seconds / 3600, 1)
-
-
-def _moment(at: datetime) -> str:
-    return at.astimezone(deadlines.SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _t(text: T | str) -> T:

@@ -1,14 +1,12 @@
 """What the scheduler does and did: who leads, each job's last run and its next, the runs that did something."""
 
-from datetime import datetime
-
 from hub.console.pages import Page, Section, Visit
 from hub.console.tables import Cell, Table
 from hub.console.words import T
 from hub.scheduler.jobs import JOBS
 from hub.store import glimpse
 from hub.store.queries import SQL
-from protocols import deadlines
+from protocols.deadlines import written
 
 SHOWN = 100
 
@@ -24,12 +22,12 @@ async def view(visit: Visit) -> Page:
     for name, job in JOBS.items():
         row = ran.get(name)
         times = (None, None, None, None) if row is None else (row["started"], row["done"], row["next"], row["problem"])
-        jobs.append([T(job.zh, job.en), _when(times[0]), times[1], _when(times[2]), times[3]])
+        jobs.append([T(job.zh, job.en), written(times[0]), times[1], written(times[2]), times[3]])
     runs: list[list[Cell]] = [
         [
             T(JOBS[row["job"]].zh, JOBS[row["job"]].en) if row["job"] in JOBS else row["job"],
-            _when(row["started"]),
-            _when(row["ended"]),
+            written(row["started"]),
+            written(row["ended"]),
             row["done"],
             row["problem"],
         ]
@@ -37,7 +35,7 @@ async def view(visit: Visit) -> Page:
     ]
     leads = T("此刻没有进程主持。", "Nobody leads at this moment.")
     if lead["leader"]:
-        since, seen = _when(lead["since"]), _when(lead["seen"])
+        since, seen = written(lead["since"]), written(lead["seen"])
         leads = T(
             f"由 {lead['leader']} 自 {since} 起主持，最近一次在 {seen}。",
             f"{lead['leader']} leads since {since}, seen {seen}.",
@@ -64,7 +62,3 @@ async def view(visit: Visit) -> Page:
             ),
         ]
     )
-
-
-def _when(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(deadlines.SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")

@@ -132,7 +132,7 @@ def _level(visit: Visit) -> By:
 
 def _folded(visit: Visit, region: str | None) -> str:
     """A region as it is shown: the prefectures of another province as that province."""
-    return region[:2] if region and region[:2] not in {visit.sight[0][:2]} and len(region) > 2 else region or ""
+    return region[:2] if region and region[:2] != visit.sight[0][:2] and len(region) > 2 else region or ""
 
 
 async def by_region(visit: Visit) -> Page:
