@@ -393,10 +393,7 @@ class Client:
         Every log entry it follows from is proven, and the clock worked out from them again. Raises Refused,
         DeliveryInvalid where it comes out differently, or the catalogue at hand lacks the case's protocol.
         """
-        path = f"/v1/cases/{quote(case, safe='')}/clock"
-        found = answers.read(await self._connection.call(Call("GET", path)), dict[str, Any])
-        said = answers.convert(found, answers.CaseClock)
-        proven = [await self._notary.event(event) for event in said.events]
+        found, said, proven = await self._clock(case)
         protocol = self._catalogue.protocols.get((said.protocol, said.version))
         if protocol is None:
             raise DeliveryInvalid(f"the catalogue at hand has no {said.protocol[:80]} {said.version[:80]}")
@@ -410,10 +407,15 @@ class Client:
 
     async def arrangements(self, case: str) -> list[Proven]:
         """What the due dates of a case were counted by, and what moved them, beside its messages. Raises Refused."""
-        path = f"/v1/cases/{quote(case, safe='')}/clock"
-        said = answers.read(await self._connection.call(Call("GET", path)), answers.CaseClock)
-        proven = [await self._notary.event(event) for event in said.events]
+        _, _, proven = await self._clock(case)
         return [one for one in proven if isinstance(one.entry, CalendarPublished | Outage | DueChanged)]
+
+    async def _clock(self, case: str) -> tuple[dict[str, Any], answers.CaseClock, list[Proven]]:
+        """A case's clock as the hub says it, the same read, and the log entries it follows from, each proven."""
+        path = f"/v1/cases/{quote(case, safe='')}/clock"
+        found = answers.read(await self._connection.call(Call("GET", path)), dict[str, Any])
+        said = answers.convert(found, answers.CaseClock)
+        return found, said, [await self._notary.event(event) for event in said.events]
 
     async def notices(self, after: int = 0, limit: int = 100) -> Notices:
         """What the hub tells this organisation of deadlines, after a cursor; the log proves it. Raises Refused."""
