@@ -4,18 +4,17 @@ from datetime import datetime
 
 import msgspec
 
-from hub import log
+from hub import entering, log
 from hub.errors import IdReused, NotFound
 from hub.identity import Identity
 from hub.intake.ledger import Ledger
 from hub.intake.prove import Outcome, stored
-from hub.intake.store import store
-from hub.organisations import Directory, load
+from hub.organisations import Directory
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys import jws
 from keys.jws import Compact
-from protocols import delegation, entries
+from protocols import delegation, entries, statements
 from protocols.delegation import Delegation, DelegationInvalid, Ending
 from protocols.loading import Catalogue
 from protocols.receipt import LogProof
@@ -31,7 +30,7 @@ class DelegationTaken(msgspec.Struct, frozen=True):
     log: LogProof
 
 
-async def take(connection: Connection, identity: Identity, catalogue: Catalogue, token: bytes) -> DelegationTaken:
+async def take(catalogue: Catalogue, connection: Connection, identity: Identity, token: bytes) -> DelegationTaken:
     """Enter the statement in `token` under the log's lock; the same bytes again get the same answer.
 
     Only the organisation's own keys count: a gateway can't pass on what it was given. Raises DelegationInvalid,
@@ -43,14 +42,11 @@ async def take(connection: Connection, identity: Identity, catalogue: Catalogue,
     if isinstance(said, Delegation):
         _require_scope(said, catalogue)
     async with connection.transaction():
-        head = await connection.fetchrow(SQL["lock_head"])
-        assert head is not None
-        directory = await load(connection)
-        ledger = Ledger(now=head["now"], size=head["size"], directory=directory)
+        ledger = await entering.opened(connection)
         row = await connection.fetchrow(SQL["delegation"], said.id)
         placed = _known(row, said, token.decode("ascii"))
         if placed is None:
-            _require_own(compact, said, directory, ledger.now)
+            _require_own(compact, said, ledger.directory, ledger.now)
             placed = await _enter(connection, identity, ledger, said, token.decode("ascii"))
             new = True
         else:
@@ -86,7 +82,7 @@ def _require_own(compact: Compact, said: Delegation | Ending, directory: Directo
     if known is None:
         raise DelegationInvalid(f"{said.organisation} is not known here")
     jws.verify(compact, known.ring.verifying(compact.header.kid, now, known.algorithms), known.algorithms)
-    if abs(now - said.issued) > delegation.LEEWAY:
+    if abs(now - said.issued) > statements.LEEWAY:
         raise DelegationInvalid("iat is not now: sign it again")
     if known.successor is not None:
         raise DelegationInvalid(f"{known.successor} stands in the place of {known.id}")
@@ -109,7 +105,5 @@ async def _enter(
         await connection.execute(SQL["add_delegation"], said.id, said.organisation, token, index, size)
     else:
         await connection.execute(SQL["end_delegation"], said.id, ledger.now, index, size)
-    await connection.execute(SQL["bump_key_epoch"])
-    await store(connection, ledger, identity)
-    await connection.execute(SQL["add_key_events"], [said.organisation], [index], size)
+    await entering.finish(connection, identity, ledger)
     return log.Placed(index, size)

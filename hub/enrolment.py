@@ -3,24 +3,23 @@
 import json
 from collections import Counter
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from typing import Any, ClassVar
 
 import msgspec
 
+from hub import entering
 from hub.identity import Identity
 from hub.intake.ledger import Ledger
-from hub.intake.store import store
-from hub.organisations import Directory, load
+from hub.organisations import Directory
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys import strict_json
 from keys.algorithms import DEFAULT_ALGORITHMS, EVERY_ALGORITHM
-from keys.errors import Fault, KeyUnknown
+from keys.errors import Fault
 from keys.jwk import VerifyingKey, parse_public
-from protocols import entries, envelope
+from protocols import entries
 from protocols.departments import parse_organisation_id
-from protocols.entries import KeyAdded, KeyCompromised, KeyRemoved
+from protocols.entries import KeyAdded, KeyRemoved
 from protocols.table import ORGANISATION_ROLES
 from protocols.vouching import Vouched
 
@@ -32,12 +31,6 @@ class ImportInvalid(Fault):
     """The file of organisations can't be taken in; nothing of it was."""
 
     code: ClassVar[str] = "import-invalid"
-
-
-class RevocationInvalid(Fault):
-    """The key can't be revoked like this; nothing was changed."""
-
-    code: ClassVar[str] = "revocation-invalid"
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -165,11 +158,9 @@ async def enrol(
     if any(record.id == identity.hub for record in records):
         raise ImportInvalid(f"{identity.hub} is this hub itself")
     async with connection.transaction():
-        head = await connection.fetchrow(SQL["lock_head"])
-        assert head is not None
-        directory = await load(connection)
+        ledger = await entering.opened(connection)
+        directory = ledger.directory
         _require_usable(records, directory)
-        ledger = Ledger(now=head["now"], size=head["size"], directory=directory)
         await connection.execute(
             SQL["set_organisations"],
             [r.id for r in records],
@@ -185,16 +176,7 @@ async def enrol(
             ledger.append(entries.Vouched(vouched.organisation, vouched.path[1], vouched.path[-1], chain, ledger.at))
         for record in records:
             await _keys(connection, ledger, directory, record)
-        await connection.execute(SQL["bump_key_epoch"])
-        if ledger.leaves:
-            await store(connection, ledger, identity)
-            about = [
-                (entry.organisation, ledger.size + number)
-                for number, entry in enumerate(ledger.entered)
-                if isinstance(entry, KeyAdded | KeyRemoved)
-            ]
-            columns = [name for name, _ in about], [index for _, index in about]
-            await connection.execute(SQL["add_key_events"], *columns, ledger.size + len(ledger.entered))
+        await entering.finish(connection, identity, ledger)
     return len(ledger.leaves)
 
 
@@ -224,41 +206,6 @@ def _known(directory: Directory, vouched: Vouched) -> bool:
         return False
     held = {key.parsed.kid for key in known.keys if key.removed is None}
     return (known.superior, held) == (vouched.path[1], {parse_public(key).kid for key in vouched.jwks["keys"]})
-
-
-async def revoke(
-    connection: Connection, identity: Identity, organisation: str, kid: str, since: datetime | None
-) -> tuple[int, bool]:
-    """Take a key out of use at once, on all workers and nodes; with `since`, as one that may have leaked by then.
-
-    Returns the index of the last entry this made, and whether the key was in use until now. What it signed before
-    stays verifiable; what was taken from `since` on is marked. Raises KeyUnknown, RevocationInvalid.
-    """
-    async with connection.transaction():
-        head = await connection.fetchrow(SQL["lock_head"])
-        assert head is not None
-        directory = await load(connection)
-        known = directory.get(organisation)
-        found = next((key for key in known.keys if key.parsed.kid == kid), None) if known else None
-        if found is None:
-            raise KeyUnknown(f"{organisation} never had a key {kid[:60]}", organisation=organisation, kid=kid)
-        ledger = Ledger(now=head["now"], size=head["size"], directory=directory)
-        if since is not None and since > ledger.now:
-            raise RevocationInvalid("a key can't have leaked in the future")
-        if found.removed is None:
-            ledger.append(KeyRemoved(organisation, kid, ledger.at))
-            await connection.execute(SQL["remove_keys"], organisation, [kid], ledger.now)
-        earlier = since is not None and (found.compromised is None or since < found.compromised)
-        if since is not None and earlier:
-            ledger.append(KeyCompromised(organisation, kid, envelope.rfc3339(since), ledger.at))
-            await connection.execute(SQL["compromise_key"], organisation, kid, since)
-        if ledger.leaves:
-            await connection.execute(SQL["bump_key_epoch"])
-            await store(connection, ledger, identity)
-            size = ledger.size + len(ledger.leaves)
-            about = [organisation] * len(ledger.leaves)
-            await connection.execute(SQL["add_key_events"], about, list(range(ledger.size, size)), size)
-    return ledger.size + len(ledger.leaves) - 1, found.removed is None
 
 
 async def _keys(connection: Connection, ledger: Ledger, directory: Directory, record: Record) -> None:

@@ -12,10 +12,9 @@ from typing import ClassVar
 import msgspec
 import structlog
 
-from hub import organisations
+from hub import entering, organisations
 from hub.identity import Identity
 from hub.intake.ledger import Ledger
-from hub.intake.store import store
 from hub.organisations import Directory
 from hub.store import CONNECTION_LOST, Connection
 from hub.store.queries import SQL
@@ -79,21 +78,15 @@ async def succeed(connection: Connection, identity: Identity, catalogue: Catalog
 
 async def _succeed(connection: Connection, identity: Identity, catalogue: Catalogue, old: str, new: str) -> Done | None:
     async with connection.transaction():
-        head = await connection.fetchrow(SQL["lock_head"])
-        assert head is not None
+        ledger = await entering.opened(connection)
         (row,) = [row for row in await connection.fetch(SQL["successions"]) if row["organisation"] == old]
         if row["log_index"] is not None:
             return None  # another process was first
-        directory = await organisations.load(connection)
-        _check(directory, old, new)
-        ledger = Ledger(now=head["now"], size=head["size"], directory=directory)
+        _check(ledger.directory, old, new)
         index = ledger.append(Succeeded(old, new, row["effective"].isoformat(), ledger.at))
         cases = await _take_over(connection, ledger, catalogue, old, new)
-        await store(connection, ledger, identity)
-        size = ledger.size + len(ledger.leaves)
-        await connection.execute(SQL["succession_done"], old, index, size)
-        await connection.execute(SQL["add_key_events"], [old], [index], size)
-        await connection.execute(SQL["bump_key_epoch"])
+        await connection.execute(SQL["succession_done"], old, index, ledger.size + len(ledger.leaves))
+        await entering.finish(connection, identity, ledger)
     return Done(old, new, cases, index)
 
 

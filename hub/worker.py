@@ -20,7 +20,8 @@ from hub.api.app import application
 from hub.attachments.keeping import Attachments, Limits
 from hub.attachments.store import opened
 from hub.bulletins.duties import fulfil_for_ever
-from hub.console.app import console
+from hub.console import verifying
+from hub.console.app import console, verification
 from hub.expiry import sweep_for_ever
 from hub.identity import Identity, establish, hub_key
 from hub.scheduler.jobs import Means
@@ -71,6 +72,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
     settle_memory()
     served = application(hub)
     served.add_subapp("/console", console(config.console.origin))
+    served.add_subapp(verifying.PATH, verification(config.console.origin))
     runner = web.AppRunner(served, access_log=None, shutdown_timeout=5)
     async with asyncio.TaskGroup() as tasks:
         writer = tasks.create_task(hub.sequencer.run())

@@ -4,25 +4,21 @@ A delegation is a JWS whose payload has the claims of a JWT (RFC 7519): `iss` le
 from `nbf` until `exp`, what `scope` (RFC 6749 §3.3, space-separated) names; `jti` is its id, a UUIDv7.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from datetime import datetime, timedelta
+from typing import ClassVar
 
 import msgspec
 
-from keys import jws, strict_json
 from keys.errors import Fault
 from keys.jwk import SigningKey
 from keys.jws import Compact
-from protocols import envelope
-from protocols.departments import parse_organisation_id
+from protocols import envelope, statements
 
 TYP = "xieban-delegation+jws"
 END_TYP = "xieban-delegation-end+jws"
 LONGEST = timedelta(days=800)
-LEEWAY = timedelta(minutes=5)
-MAX_STATEMENT = 8192
 MAX_SCOPE = 64
 
 MAILBOX = "mailbox"
@@ -57,6 +53,9 @@ class _EndClaims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     aud: str
     jti: str
     iat: int
+
+
+_KINDS: Mapping[str, type[_Claims | _EndClaims]] = {TYP: _Claims, END_TYP: _EndClaims}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ def delegate(
         exp=int(ends.timestamp()),
         scope=" ".join(scope),
     )
-    token = jws.sign(msgspec.json.encode(claims), signing, typ=TYP).decode("ascii")
+    token = statements.sign(claims, signing, TYP)
     read(token)
     return token
 
@@ -117,44 +116,24 @@ def delegate(
 def end(organisation: str, id: str, hub: str, signing: SigningKey, now: datetime) -> str:
     """The organisation's signed word that its delegation `id` holds no more."""
     claims = _EndClaims(iss=organisation, aud=hub, jti=id, iat=int(now.timestamp()))
-    return jws.sign(msgspec.json.encode(claims), signing, typ=END_TYP).decode("ascii")
+    return statements.sign(claims, signing, END_TYP)
 
 
 def read(token: str | bytes) -> tuple[Compact, Delegation | Ending]:
     """A statement taken apart; its signature is for the caller to verify. Raises DelegationInvalid."""
-    try:
-        raw = token.encode("ascii") if isinstance(token, str) else token
-    except UnicodeEncodeError:
-        raise DelegationInvalid("is no compact JWS") from None
-    if len(raw) > MAX_STATEMENT:
-        raise DelegationInvalid(f"a delegation has at most {MAX_STATEMENT} bytes")
-    try:
-        compact = jws.decode(raw, typ=None)
-        document = strict_json.loads(compact.payload)
-        if compact.header.typ == TYP:
-            return compact, _delegation(msgspec.convert(document, _Claims))
-        if compact.header.typ == END_TYP:
-            return compact, _ending(msgspec.convert(document, _EndClaims))
-    except DelegationInvalid:
-        raise
-    except (Fault, msgspec.ValidationError) as error:
-        raise DelegationInvalid(f"can't be read: {getattr(error, 'detail', error)}") from None
-    raise DelegationInvalid(f"its typ is {TYP} or {END_TYP}")
+    compact, claims = statements.read(token, _KINDS, DelegationInvalid)
+    return compact, _delegation(claims) if isinstance(claims, _Claims) else _ending(claims)
 
 
 def _delegation(claims: _Claims) -> Delegation:
     _require_id(claims.jti)
     if claims.iss == claims.sub:
         raise DelegationInvalid("nobody needs a delegation of itself")
-    for name in (claims.iss, claims.sub):
-        try:
-            parse_organisation_id(name)
-        except Fault as fault:
-            raise DelegationInvalid(fault.detail) from None
+    statements.require_organisations((claims.iss, claims.sub), DelegationInvalid)
     scope = tuple(dict.fromkeys(claims.scope.split(" ")))
     if len(scope) > MAX_SCOPE or not all(_is_scope(one) for one in scope):
         raise DelegationInvalid(f"scope names message types, <protocol>.*, or {MAILBOX}; at most {MAX_SCOPE}")
-    issued, begins, ends = (_moment(value) for value in (claims.iat, claims.nbf, claims.exp))
+    issued, begins, ends = statements.moments((claims.iat, claims.nbf, claims.exp), DelegationInvalid)
     if not timedelta(0) < ends - begins <= LONGEST:
         raise DelegationInvalid(f"a delegation holds for at most {LONGEST.days} days")
     return Delegation(claims.jti, claims.iss, claims.sub, claims.aud, scope, issued, begins, ends)
@@ -162,7 +141,8 @@ def _delegation(claims: _Claims) -> Delegation:
 
 def _ending(claims: _EndClaims) -> Ending:
     _require_id(claims.jti)
-    return Ending(claims.jti, claims.iss, claims.aud, _moment(claims.iat))
+    (issued,) = statements.moments((claims.iat,), DelegationInvalid)
+    return Ending(claims.jti, claims.iss, claims.aud, issued)
 
 
 def _is_scope(text: str) -> bool:
@@ -179,10 +159,3 @@ def _is_name(text: str) -> bool:
 def _require_id(jti: str) -> None:
     if not envelope.is_id(jti):
         raise DelegationInvalid("jti is a UUIDv7")
-
-
-def _moment(seconds: Any) -> datetime:
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        raise DelegationInvalid("iat, nbf and exp are moments in seconds") from None

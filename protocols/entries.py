@@ -92,12 +92,16 @@ class KeyAdded(msgspec.Struct, frozen=True, tag_field="kind", tag="key-added"):
     at: str
 
 
-class KeyRemoved(msgspec.Struct, frozen=True, tag_field="kind", tag="key-removed"):
-    """From here on nothing new is taken under this key; what was accepted before stays verifiable."""
+class KeyRemoved(msgspec.Struct, frozen=True, tag_field="kind", tag="key-removed", omit_defaults=True):
+    """From here on nothing new is taken under this key; what was accepted before stays verifiable.
+
+    `statement` is the signed word (`protocols.revocation`) that asked for it; the operator does it without one.
+    """
 
     organisation: str
     kid: str
     at: str
+    statement: str | None = None
 
 
 class Vouched(msgspec.Struct, frozen=True, tag_field="kind", tag="vouched"):
@@ -110,16 +114,17 @@ class Vouched(msgspec.Struct, frozen=True, tag_field="kind", tag="vouched"):
     at: str
 
 
-class KeyCompromised(msgspec.Struct, frozen=True, tag_field="kind", tag="key-compromised"):
+class KeyCompromised(msgspec.Struct, frozen=True, tag_field="kind", tag="key-compromised", omit_defaults=True):
     """Somebody else may have had this key from `since` on: what it signed from then on is to be looked at again.
 
-    The key itself is taken out of use by a `key-removed` entry of its own.
+    The key itself is taken out of use by a `key-removed` entry of its own. `statement` as there.
     """
 
     organisation: str
     kid: str
     since: str
     at: str
+    statement: str | None = None
 
 
 class Delegated(msgspec.Struct, frozen=True, tag_field="kind", tag="delegated"):

@@ -16,6 +16,7 @@ from adapters.client.handover import Handed
 from adapters.client.messages import Draft, Item, Page, Sent
 from adapters.client.patience import Patience
 from adapters.client.pinned import PinInvalid, Pinned, SnapshotInvalid, SnapshotUnreachable
+from adapters.client.statements import Revoked
 
 __all__ = [
     "Acknowledged",
@@ -36,6 +37,7 @@ __all__ = [
     "PinInvalid",
     "Pinned",
     "Refused",
+    "Revoked",
     "Sent",
     "SnapshotInvalid",
     "SnapshotUnreachable",

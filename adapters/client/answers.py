@@ -198,6 +198,14 @@ class DelegationTaken(msgspec.Struct, frozen=True):
     log: LogProof
 
 
+class Revoked(msgspec.Struct, frozen=True):
+    """`POST /v1/revocations`: `new` unless the log said all of it before."""
+
+    new: bool
+    log: LogProof
+    compromised: LogProof | None
+
+
 class Received(msgspec.Struct, frozen=True):
     """`PUT /v1/attachments/{sha256}`."""
 

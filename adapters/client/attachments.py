@@ -40,12 +40,14 @@ class Sealed:
 
     manifest: Manifest
     blob: Path
-    note: Path
+    note: Path | None = None
+    """Where the manifest lies for going on after a crash, unless its owner keeps it elsewhere."""
 
     def forget(self) -> None:
         """Remove what was kept for going on after a crash: once the message is sent nothing of it is needed."""
         self.blob.unlink(missing_ok=True)
-        self.note.unlink(missing_ok=True)
+        if self.note is not None:
+            self.note.unlink(missing_ok=True)
 
 
 def seal(source: Path, folder: Path, media_type: str | None = None) -> Sealed:
@@ -88,31 +90,42 @@ def unseal(blob: Path, manifest: Manifest, into: Path) -> Path:
 
     Nothing appears there before every chunk and both digests fit. Raises BadSeal.
     """
-    key = manifest.secret()
     into.mkdir(parents=True, exist_ok=True)
-    outer, inner, size = hashlib.sha256(), hashlib.sha256(), 0
-    with blob.open("rb") as sealed, tempfile.NamedTemporaryFile(dir=into, delete=False) as opened:
+    with tempfile.NamedTemporaryFile(dir=into, delete=False) as opened:
         try:
-            for number in range(1, manifest.chunks + 1):
-                line = sealed.readline(chunks.MAX_SEALED + 1)
-                outer.update(line)
-                if not line.endswith(b"\n"):
-                    raise BadSeal("the attachment ends early, or a chunk is too long", check="form")
-                part = chunks.unseal(line[:-1], key, number, manifest.chunks)
-                inner.update(part)
-                size += len(part)
+            for part in parts(blob, manifest):
                 opened.write(part)
-            if sealed.read(1):
-                raise BadSeal("something follows the last chunk", check="form")
-            found = (f"sha-256:{outer.hexdigest()}", f"sha-256:{inner.hexdigest()}", size)
-            if found != (manifest.attachment, manifest.digest, manifest.size):
-                raise BadSeal("the attachment is not the one that the message was sealed with", check="digest")
             opened.flush()
             os.fsync(opened.fileno())
             return _named(Path(opened.name), into, manifest.name)
         except BaseException:
             Path(opened.name).unlink(missing_ok=True)
             raise
+
+
+def parts(blob: Path, manifest: Manifest) -> Iterator[bytes]:
+    """The file that a manifest describes, opened part by part from its sealed bytes.
+
+    Only after the last part it is known that the whole is what the manifest says: who can't take a part back goes
+    through it twice. Raises BadSeal.
+    """
+    key = manifest.secret()
+    outer, inner, size = hashlib.sha256(), hashlib.sha256(), 0
+    with blob.open("rb") as sealed:
+        for number in range(1, manifest.chunks + 1):
+            line = sealed.readline(chunks.MAX_SEALED + 1)
+            outer.update(line)
+            if not line.endswith(b"\n"):
+                raise BadSeal("the attachment ends early, or a chunk is too long", check="form")
+            part = chunks.unseal(line[:-1], key, number, manifest.chunks)
+            inner.update(part)
+            size += len(part)
+            yield part
+        if sealed.read(1):
+            raise BadSeal("something follows the last chunk", check="form")
+    found = (f"sha-256:{outer.hexdigest()}", f"sha-256:{inner.hexdigest()}", size)
+    if found != (manifest.attachment, manifest.digest, manifest.size):
+        raise BadSeal("the attachment is not the one that the message was sealed with", check="digest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,26 +163,28 @@ class Attachments:
 
         Raises BadSeal where it is not what the manifest says, Refused, Undecided.
         """
+        blob = await self.download(manifest, into, progress)
+        try:
+            return await asyncio.to_thread(unseal, blob, manifest, into)
+        finally:
+            blob.unlink(missing_ok=True)
+
+    async def download(self, manifest: Manifest, into: Path, progress: Progress = lambda done, size: None) -> Path:
+        """Fetch the sealed bytes alone, going on where an earlier try stood; `parts` opens them."""
         manifest.secret()
         into.mkdir(parents=True, exist_ok=True)
         blob = into / f".{manifest.attachment.removeprefix('sha-256:')}.part"
         expected = manifest.size + manifest.size // 3
-        try:
-            with blob.open("ab") as file:
-                while True:
-                    here = file.tell()
-                    progress(min(here, expected), expected)
-                    part = await self._get(_path(manifest.attachment), here)
-                    await asyncio.to_thread(file.write, part)
-                    if len(part) < PART:
-                        break
-            found = await asyncio.to_thread(unseal, blob, manifest, into)
-        except BadSeal:
-            blob.unlink(missing_ok=True)
-            raise
-        blob.unlink(missing_ok=True)
+        with blob.open("ab") as file:
+            while True:
+                here = file.tell()
+                progress(min(here, expected), expected)
+                part = await self._get(_path(manifest.attachment), here)
+                await asyncio.to_thread(file.write, part)
+                if len(part) < PART:
+                    break
         progress(expected, expected)
-        return found
+        return blob
 
     async def _put(self, path: str, part: bytes, span: str) -> answers.Received:
         call = Call("PUT", path, body=part, media=MEDIA, headers={"Content-Range": span})

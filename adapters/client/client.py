@@ -24,11 +24,12 @@ from adapters.client.outbox import Outbox
 from adapters.client.patience import Patience
 from adapters.client.pinned import Pinned
 from adapters.client.signatories import Signatories
+from adapters.client.statements import Revoked, Statements
 from adapters.client.words import Words
 from keys import jwt
 from keys.errors import Fault
 from keys.jwk import DecryptionKey, SigningKey, VerifyingKey
-from protocols import delegation, envelope, loading, turnaround
+from protocols import delegation, envelope, loading, revocation, turnaround
 from protocols.attachments import ATTACHMENTS, Manifest
 from protocols.entries import Accepted, CalendarPublished, DueChanged, Outage, Succeeded
 from protocols.loading import BASE, Catalogue
@@ -67,6 +68,7 @@ class Client:
         self._directory = Directory(self._connection, pinned)
         self._outbox = Outbox(self._connection, self._notary)
         self._attachments = Attachments(self._connection)
+        self._statements = Statements(self._connection, self._notary)
         self._words = Words(self._connection, self._notary)
         self._signatories = Signatories(self._words, self._directory)
         self._inbox = Inbox(organisation, signing, self._connection, self._notary, self._signatories)
@@ -181,6 +183,7 @@ class Client:
         recipients: Sequence[str] | None = None,
         causationid: str | None = None,
         check: bool = False,
+        id: str | None = None,
     ) -> Draft:
         """The signed message that `reply_in` would send; see `prepare`."""
         head = await self._cases.head(case)
@@ -191,7 +194,8 @@ class Client:
                 content[MESSAGES] = originals = await self._handover.originals(await self._cases.view(case))
                 if handed := attachments_in(originals):
                     data = data | {ATTACHMENTS: handed}
-        return await self.prepare(f"{head.protocol}.{message}", case, named, data, content, causationid, check=check)
+        kind = f"{head.protocol}.{message}"
+        return await self.prepare(kind, case, named, data, content, causationid, check=check, id=id)
 
     async def send(
         self,
@@ -236,13 +240,15 @@ class Client:
         *,
         expirytime: datetime | None = None,
         check: bool = False,
+        id: str | None = None,
     ) -> Draft:
         """The signed message, not sent yet: to be kept, judged by `preflight`, sent by `resend` or `send_many`.
 
-        After `expirytime` (aware), where its flow allows one, it is handed out no more. Raises EnvelopeInvalid,
-        TypeUnknown, BadSeal, and with `check` DataInvalid for the sealed content.
+        Its `id` is a new one, unless it was chosen before (UUIDv7): what is signed again under the same id can't be
+        taken twice. After `expirytime` (aware), where its flow allows one, it is handed out no more. Raises
+        EnvelopeInvalid, TypeUnknown, BadSeal, and with `check` DataInvalid for the sealed content.
         """
-        return await self._composer.draft(type, case, recipients, data, content, causationid, expirytime, check)
+        return await self._composer.draft(type, case, recipients, data, content, causationid, expirytime, check, id)
 
     async def attach(self, sealed: Sealed, progress: Progress = lambda done, size: None) -> Manifest:
         """Upload a file that `attachments.seal` sealed, going on where an earlier try stood; its manifest.
@@ -261,6 +267,12 @@ class Client:
         Raises BadSeal where it is not what its sender sealed, Refused, Undecided.
         """
         return await self._attachments.fetch(manifest, into, progress)
+
+    async def download_attachment(
+        self, manifest: Manifest, into: Path, progress: Progress = lambda done, size: None
+    ) -> Path:
+        """Fetch the sealed bytes of a file alone, for `attachments.parts`: nothing readable touches the disk."""
+        return await self._attachments.download(manifest, into, progress)
 
     async def resend(self, message: Draft | bytes) -> Sent:
         """Send bytes that were signed before: taken once however often, always with the first receipt."""
@@ -344,25 +356,35 @@ class Client:
         """
         now = datetime.now(UTC)
         token = delegation.delegate(self.organisation, gateway, self.hub, scope, self._signing, begins, ends, now)
-        return (await self._delegation(token)).id
+        return (await self._statements.delegation(token)).id
 
     async def end_delegation(self, id: str) -> None:
         """Take a delegation back, from the next message on. Raises Refused."""
-        await self._delegation(delegation.end(self.organisation, id, self.hub, self._signing, datetime.now(UTC)))
+        token = delegation.end(self.organisation, id, self.hub, self._signing, datetime.now(UTC))
+        await self._statements.delegation(token)
 
-    async def _delegation(self, token: str) -> answers.DelegationTaken:
-        call = Call("POST", "/v1/delegations", body=token.encode(), media=JOSE[0], token=False)
-        taken = answers.read(await self._connection.call(call), answers.DelegationTaken)
-        entry = (await self._notary.entry(taken.log)).entry
-        if getattr(entry, "statement", None) != token:
-            raise DeliveryInvalid("the log holds another delegation than the one signed")
-        return taken
+    async def revoke_key(self, organisation: str, kid: str, compromised_since: datetime | None = None) -> Revoked:
+        """Take a key out of use at once: one's own, or that of an organisation somewhere below this one.
 
-    # Cases --------------------------------------------------------------------------------------------
+        What it signed before stays verifiable; what was taken from `compromised_since` (aware) on is marked. Asking
+        again is safe. Raises RevocationInvalid, Refused.
+        """
+        token = revocation.revoke(
+            self.organisation, organisation, kid, self.hub, self._signing, datetime.now(UTC), compromised_since
+        )
+        return await self._statements.revocation(token)
+
+    # Organisations ------------------------------------------------------------------------------------
 
     async def organisations(self) -> list[dict[str, Any]]:
         """Every organisation of the hub: `id`, `name`, `superior`, `roles`, `algorithms`."""
         return await self._directory.listing()
+
+    async def look_up(self, id: str) -> dict[str, Any]:
+        """One organisation, with its present public keys as `jwks`. Raises Refused."""
+        return await self._directory.one(id)
+
+    # Cases --------------------------------------------------------------------------------------------
 
     async def case(self, id: str, *, purpose: str | None = None) -> dict[str, Any]:
         """A case's state, due date, timeline and allowed actions.

@@ -40,12 +40,13 @@ class Composer:
         causationid: str | None,
         expirytime: datetime | None,
         check: bool,
+        id: str | None = None,
     ) -> Draft:
         """The signed message; see `Client.prepare`."""
         dataschema = await self._dataschema(type, case)
         if check and content is not None:
             messages.check_content(self.catalogue, type, dataschema, content)
-        id = envelope.new_id()
+        id = id or envelope.new_id()
         if content is not None:
             protocol, message = self.catalogue.message(type, dataschema)
             readers = protocol.readers_of(message.name, self.organisation, recipients, data)

@@ -40,6 +40,8 @@ class Field:
     parts: tuple["Field", ...] = ()
     least: int = 0
     longest: int | None = None
+    needed_with: tuple[tuple[str, Words], ...] = ()
+    """The fields beside it, by key and title, with which it must be filled in (JSON Schema, dependentRequired)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ def _field(key: str, schema: Mapping[str, Any], definitions: Mapping[str, Any], 
         case "object":
             wanted = set(merged.get("required", ()))
             parts = [_field(k, part, definitions, k in wanted) for k, part in merged.get("properties", {}).items()]
-            return replace(field, kind="group", parts=tuple(parts))
+            return replace(field, kind="group", parts=_depending(parts, merged.get("dependentRequired", {})))
         case "array":
             part = _field("", merged.get("items", {}), definitions, True)
             part = part if part.title.zh else replace(part, title=title)
@@ -162,6 +164,15 @@ def _field(key: str, schema: Mapping[str, Any], definitions: Mapping[str, Any], 
     longest = merged.get("maxLength")
     kind: Kind = "date" if merged.get("format") == "date" else "long" if (longest or 0) > LONG else "text"
     return replace(field, kind=kind, longest=longest)
+
+
+def _depending(parts: Sequence[Field], needs: Mapping[str, Sequence[str]]) -> tuple[Field, ...]:
+    """The parts of a group, each with the others that make it necessary."""
+    titles = {part.key: part.title for part in parts}
+    return tuple(
+        replace(part, needed_with=tuple((key, titles[key]) for key, named in needs.items() if part.key in named))
+        for part in parts
+    )
 
 
 def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:

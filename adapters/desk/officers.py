@@ -1,7 +1,7 @@
-"""The people of a bureau at its desk: who they are, what they may, and what each of them did.
+"""The people of a bureau at its desk: who they are, what they may, whose case it is, and what each of them did.
 
-Nobody outside learns of them: the hub knows the organisation alone. A clerk drafts; a head also signs. Passwords are
-kept as Argon2id; sessions live in memory and end when nobody has done anything for a while.
+Nobody outside learns of them: the hub knows the organisation alone. A clerk drafts; a head also signs. Each password
+opens the desk's store (`vault`); sessions live in memory and end when nobody has done anything for a while.
 """
 
 import re
@@ -9,11 +9,10 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, ClassVar, Final, Literal, cast
 
-from adapters.desk.vault import Vault
-from keys import passwords
+from adapters.desk.vault import Vault, VaultLocked
 from keys.errors import Fault
 from protocols.envelope import new_id, rfc3339
 
@@ -22,13 +21,15 @@ ROLES: Final[tuple[Role, ...]] = ("clerk", "head")
 SHORTEST: Final = 10
 """Characters of a password."""
 IDLE: Final = 30 * 60.0
-"""Seconds after which somebody who does nothing is logged out."""
+"""Seconds after which somebody who does nothing is logged out, unless the desk is set otherwise."""
 MOST_FAILURES, WITHIN = 8, 15 * 60.0
+BUREAU: Final = "-"
+"""What is noted of the desk itself, and of no case."""
 _NAME = re.compile(r"[a-z][a-z0-9._-]{1,39}")
 
 
 class OfficerInvalid(Fault):
-    """The account can't be made like this."""
+    """The account can't be made or changed like this."""
 
     code: ClassVar[str] = "officer-invalid"
 
@@ -40,17 +41,32 @@ class LoginRefused(Fault):
 
 
 @dataclass(frozen=True, slots=True)
+class Absence:
+    """Away from `first` through `last`; `stand_in` has the cases meanwhile."""
+
+    first: date
+    last: date
+    stand_in: str
+
+
+@dataclass(frozen=True, slots=True)
 class Officer:
-    """Somebody of the bureau."""
+    """Somebody of the bureau; one who left has no account any more, and stays known by name."""
 
     name: str
     full_name: str
     role: Role
+    left: bool = False
+    absence: Absence | None = None
 
     @property
     def signs(self) -> bool:
         """Whether the bureau's key signs for what this officer sends."""
         return self.role == "head"
+
+    def away(self, today: date) -> bool:
+        """Whether somebody else has this officer's cases today."""
+        return self.absence is not None and self.absence.first <= today <= self.absence.last
 
 
 class Officers:
@@ -58,59 +74,184 @@ class Officers:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
+        self.idle = IDLE
         self._sessions: dict[str, tuple[str, float]] = {}
         self._failures: dict[str, list[float]] = {}
 
+    # Accounts ---------------------------------------------------------------------------------------------
+
     def everybody(self) -> list[Officer]:
-        """All who have an account, by name."""
+        """All who have or had an account, by name."""
         return [_officer(name, value) for name, value in self._vault.all("officer")]
 
+    def present(self) -> list[Officer]:
+        """All who have an account."""
+        return [one for one in self.everybody() if not one.left]
+
+    def one(self, name: str) -> Officer | None:
+        """An officer by name, whether or not there still is an account."""
+        value = self._vault.get("officer", name)
+        return None if value is None else _officer(name, value)
+
     def add(self, name: str, full_name: str, role: str, password: str) -> Officer:
-        """Make an account. Raises OfficerInvalid."""
-        if _NAME.fullmatch(name) is None or self._vault.get("officer", name) is not None:
-            raise OfficerInvalid("a name has 2 to 40 of a-z, 0-9, dot, hyphen, underscore, and is not taken yet")
-        if role not in ROLES or not 0 < len(full_name.strip()) <= 40 or len(password) < SHORTEST:
-            raise OfficerInvalid(f"clerk or head; a full name; a password of at least {SHORTEST} characters")
-        value = {"full_name": full_name.strip(), "role": role, "password": passwords.hashed(password)}
-        self._vault.put("officer", name, value)
-        return _officer(name, value)
+        """Make an account; the first opens a new store. Raises OfficerInvalid."""
+        check(name, full_name, role, password)
+        if name in self._vault.accounts() or self._known(name):
+            raise OfficerInvalid(f"{name} is taken")
+        self._vault.admit(name, password)
+        return self._keep(Officer(name, full_name.strip(), cast(Role, role)))
+
+    def set_password(self, name: str, password: str) -> None:
+        """Another password for somebody. Raises OfficerInvalid."""
+        officer = self._present(name)
+        check(name, officer.full_name, officer.role, password)
+        self._vault.admit(name, password)
+
+    def fits(self, name: str, password: str) -> bool:
+        """Whether it is this officer's password."""
+        try:
+            self._vault.unlock(name, password)
+        except VaultLocked:
+            return False
+        return True
+
+    def dismiss(self, name: str) -> None:
+        """Take the account away of somebody who left. Raises OfficerInvalid for the last head."""
+        officer = self._present(name)
+        heads = [one for one in self.present() if one.signs]
+        if heads == [officer]:
+            raise OfficerInvalid(f"{name} is the last head: make another one first")
+        self._vault.expel(name)
+        self._sessions = {token: held for token, held in self._sessions.items() if held[0] != name}
+        self._keep(Officer(name, officer.full_name, officer.role, True))
+
+    def absent(self, name: str, absence: Absence | None) -> None:
+        """Note when somebody is away, and who has the cases then; None: back. Raises OfficerInvalid."""
+        officer = self._present(name)
+        if absence is not None:
+            self._present(absence.stand_in)
+            if absence.stand_in == name or absence.last < absence.first:
+                raise OfficerInvalid("an absence ends no sooner than it begins, and somebody else stands in")
+        self._keep(Officer(name, officer.full_name, officer.role, False, absence))
+
+    # Sessions ---------------------------------------------------------------------------------------------
 
     def enter(self, name: str, password: str) -> str:
-        """A session's token. Raises LoginRefused."""
+        """A session's token; the store is open then. Raises LoginRefused."""
         now = time.monotonic()
         recent = self._failures[name[:40]] = [at for at in self._failures.get(name[:40], []) if now - at < WITHIN]
-        known = self._vault.get("officer", name) if _NAME.fullmatch(name) else None
-        if not passwords.fits(known["password"] if known else None, password) or len(recent) >= MOST_FAILURES:
+        if len(recent) >= MOST_FAILURES or not self.fits(name, password):
             recent.append(now)
             raise LoginRefused("name and password do not fit, or failed too often: try again in a quarter of an hour")
+        return self.session(name)
+
+    def session(self, name: str) -> str:
+        """The token of a new session of somebody who proved to be who they are."""
         token = secrets.token_urlsafe(32)
-        self._sessions[token] = name, now
+        self._sessions[token] = name, time.monotonic()
         return token
 
-    def of(self, token: str | None) -> Officer | None:
-        """Whose session it is; None where there is none, or nobody did anything in it for too long."""
+    def of(self, token: str | None, touch: bool = True) -> Officer | None:
+        """Whose session it is; None where there is none, or nobody did anything in it for too long.
+
+        Without `touch` it is only looked at: a page that listens by itself does not keep anybody logged in.
+        """
         name, seen = self._sessions.get(token or "", ("", 0.0))
         now = time.monotonic()
-        value = self._vault.get("officer", name) if name and now - seen < IDLE else None
-        if value is None or token is None:
+        known = self._vault.get("officer", name) if name and now - seen < self.idle else None
+        if known is None or token is None:
             self._sessions.pop(token or "", None)
             return None
-        self._sessions[token] = name, now
-        return _officer(name, value)
+        if touch:
+            self._sessions[token] = name, now
+        return _officer(name, known)
 
     def leave(self, token: str | None) -> None:
         """End a session."""
         self._sessions.pop(token or "", None)
 
-    def note(self, officer: Officer, what: str, case: str, **more: Any) -> None:
-        """Keep who did what: at this desk, and nowhere else."""
-        done = {"at": rfc3339(datetime.now(UTC)), "who": officer.name, "what": what, "case": case}
-        self._vault.put("deed", f"{case}/{new_id()}", done | more)
+    def leave_all(self) -> None:
+        """End every session."""
+        self._sessions.clear()
 
-    def deeds(self, case: str) -> list[Mapping[str, Any]]:
-        """What was done about a case, in order."""
+    def anybody(self) -> bool:
+        """Whether somebody is logged in, and did something not too long ago."""
+        now = time.monotonic()
+        self._sessions = {token: held for token, held in self._sessions.items() if now - held[1] < self.idle}
+        return bool(self._sessions)
+
+    # Cases ------------------------------------------------------------------------------------------------
+
+    def holder(self, case: str, today: date) -> Officer | None:
+        """Who has a case today: whom it was given to, or who stands in for them."""
+        return self.holders(today).get(case)
+
+    def holders(self, today: date) -> dict[str, Officer]:
+        """Who has each case that somebody has."""
+        people = {one.name: one for one in self.everybody()}
+        return {
+            case: _standing_in(people, people[name], today)
+            for case, name in self._vault.all("holder")
+            if name in people and not people[name].left
+        }
+
+    def give(self, case: str, name: str) -> None:
+        """Let somebody have a case. Raises OfficerInvalid."""
+        self._vault.put("holder", case, self._present(name).name)
+
+    def hand_over(self, giver: str, taker: str) -> list[str]:
+        """Let `taker` have every case that was `giver`'s own; which these are. Raises OfficerInvalid."""
+        self._present(taker)
+        cases = [case for case, name in self._vault.all("holder") if name == giver]
+        self._vault.put_many([("holder", case, taker) for case in cases])
+        return cases
+
+    def note(self, officer: Officer, what: str, case: str = BUREAU, **more: Any) -> None:
+        """Keep who did what: at this desk, and nowhere else."""
+        done = {"at": rfc3339(datetime.now(UTC)), "who": officer.name, "full_name": officer.full_name, "what": what}
+        self._vault.put("deed", f"{case}/{new_id()}", {**done, "case": case, **more})
+
+    def deeds(self, case: str = BUREAU) -> list[Mapping[str, Any]]:
+        """What was done about a case, or about the desk, in order."""
         return [deed for _, deed in self._vault.all("deed", f"{case}/")]
+
+    def _known(self, name: str) -> bool:
+        return not self._vault.locked and self._vault.get("officer", name) is not None
+
+    def _present(self, name: str) -> Officer:
+        officer = self.one(name)
+        if officer is None or officer.left:
+            raise OfficerInvalid(f"{name[:40]} has no account here")
+        return officer
+
+    def _keep(self, officer: Officer) -> Officer:
+        absence = officer.absence
+        away = absence and [absence.first.isoformat(), absence.last.isoformat(), absence.stand_in]
+        value = {"full_name": officer.full_name, "role": officer.role, "left": officer.left, "absence": away}
+        self._vault.put("officer", officer.name, value)
+        return officer
+
+
+def check(name: str, full_name: str, role: str, password: str) -> None:
+    """Raises OfficerInvalid unless an account can be made of this."""
+    if _NAME.fullmatch(name) is None:
+        raise OfficerInvalid("a name has 2 to 40 of a-z, 0-9, dot, hyphen, underscore, a letter first")
+    if role not in ROLES or not 0 < len(full_name.strip()) <= 40 or not full_name.isprintable():
+        raise OfficerInvalid("clerk or head, and a full name of at most 40 characters")
+    if not SHORTEST <= len(password) <= 1000:
+        raise OfficerInvalid(f"a password has at least {SHORTEST} characters")
+
+
+def _standing_in(people: Mapping[str, Officer], officer: Officer, today: date) -> Officer:
+    """Who has the officer's cases; a stand-in who is away too has one of their own."""
+    asked: set[str] = set()
+    while officer.absence is not None and officer.away(today) and officer.name not in asked:
+        asked.add(officer.name)
+        officer = people.get(officer.absence.stand_in, officer)
+    return officer
 
 
 def _officer(name: str, value: Mapping[str, Any]) -> Officer:
-    return Officer(name, str(value["full_name"]), cast(Role, value["role"]))
+    away = value.get("absence")
+    absence = Absence(date.fromisoformat(away[0]), date.fromisoformat(away[1]), str(away[2])) if away else None
+    return Officer(name, str(value["full_name"]), cast(Role, value["role"]), bool(value.get("left")), absence)

@@ -15,6 +15,7 @@ from hub.api import (
     openapi,
     problems,
     protocols,
+    revocations,
     snapshots,
     statistics,
 )
@@ -25,6 +26,7 @@ MAX_BODY = 64 << 20
 CALLS: tuple[Call, ...] = (
     *directory.CALLS,
     *delegations.CALLS,
+    *revocations.CALLS,
     *snapshots.CALLS,
     *messages.CALLS,
     *mailboxes.CALLS,

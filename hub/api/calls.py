@@ -3,14 +3,16 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
 
 from hub.errors import MediaTypeUnsupported, RequestMalformed, Unauthenticated
+from hub.identity import Identity
 from hub.organisations import Organisation
 from hub.service import Hub
+from hub.store import Connection
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 HUB = web.AppKey("hub", Hub)
@@ -56,6 +58,28 @@ class Call:
     tags: tuple[str, ...] = field(default=())
     streams: bool = False
     """Its body is read as it comes, however long it is."""
+
+
+class Entered(Protocol):
+    """A statement as the log has it."""
+
+    @property
+    def new(self) -> bool:
+        """Whether this very call entered something."""
+        ...
+
+
+async def entered(
+    request: web.Request, take: Callable[[Connection, Identity, bytes], Awaitable[Entered]]
+) -> web.Response:
+    """A statement authenticates itself by its signature; 201 where `take` entered it, 200 where it was there before."""
+    require_type(request, JOSE)
+    hub = request.app[HUB]
+    token = (await request.read()).strip()
+    with hub.sequencer.room():
+        async with hub.pool.acquire() as connection:
+            taken = await take(connection, hub.identity, token)
+    return json(taken, status=201 if taken.new else 200)
 
 
 async def caller(request: web.Request) -> Organisation:

@@ -1,21 +1,18 @@
 """Delegations: an organisation's signed word that a gateway may sign for it, and that it may no longer."""
 
+from functools import partial
+
 from aiohttp import web
 
 from hub import delegations
-from hub.api.calls import HUB, JOSE, Answer, Call, json, require_type
+from hub.api.calls import HUB, JOSE, Answer, Call, entered
 from hub.delegations import DelegationTaken
 
 
 async def take(request: web.Request) -> web.Response:
     """`POST /v1/delegations`."""
-    require_type(request, JOSE)
-    hub = request.app[HUB]
-    token = (await request.read()).strip()
-    with hub.sequencer.room():
-        async with hub.pool.acquire() as connection:
-            taken = await delegations.take(connection, hub.identity, hub.catalogue, token)
-    return json(taken, status=201 if taken.new else 200)
+    catalogue = request.app[HUB].catalogue
+    return await entered(request, partial(delegations.take, catalogue))
 
 
 CALLS = (

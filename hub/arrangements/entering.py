@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 
+from hub.entering import opened
 from hub.identity import Identity
 from hub.intake.ledger import Ledger
 from hub.intake.store import store
@@ -28,7 +29,7 @@ async def publish(
     """
     rest, worked = sorted(holidays), sorted(workdays)
     async with connection.transaction():
-        ledger = await _opened(connection)
+        ledger = await opened(connection)
         known = ledger.directory.calendar
         if same(known, known.arranged(year, rest, worked), year):
             return None
@@ -46,7 +47,7 @@ async def publish_shipped(connection: Connection, identity: Identity) -> list[in
 async def declare(connection: Connection, identity: Identity, begins: datetime, until: datetime) -> int:
     """Enter that the hub could not be reached from `begins` until `until`; the log index."""
     async with connection.transaction():
-        ledger = await _opened(connection)
+        ledger = await opened(connection)
         days, to = missed(begins, until, ledger.directory.calendar)
         said = rfc3339(begins), rfc3339(until), [day.isoformat() for day in days], to.isoformat()
         return await _entered(connection, identity, ledger, Outage(*said, ledger.at))
@@ -73,12 +74,6 @@ def same(one: Calendar, other: Calendar, year: int) -> bool:
     first = date(year, 1, 1)
     days = [first + timedelta(days=n) for n in range(366)]
     return one.is_published(year) and all(one.is_working_day(day) == other.is_working_day(day) for day in days)
-
-
-async def _opened(connection: Connection) -> Ledger:
-    head = await connection.fetchrow(SQL["lock_head"])
-    assert head is not None
-    return Ledger(now=head["now"], size=head["size"], directory=await load(connection))
 
 
 async def _entered(connection: Connection, identity: Identity, ledger: Ledger, cause: Cause) -> int:

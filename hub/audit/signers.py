@@ -2,7 +2,7 @@
 
 import json
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from hub.audit.page import Page
@@ -14,9 +14,12 @@ from keys.errors import Fault, KeyUnknown
 from keys.jwk import EncryptionKey, VerifyingKey, parse_public
 from keys.jws import Compact
 from keys.trust import KeyRing
-from protocols import delegation
+from protocols import delegation, revocation
 from protocols.delegation import MAILBOX, Delegation, DelegationExceeded, DelegationInvalid
 from protocols.entries import Accepted, Delegated, DelegationEnded, KeyAdded, KeyCompromised, KeyRemoved, Succeeded
+from protocols.revocation import RevocationInvalid
+
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class _Given(NamedTuple):
@@ -40,41 +43,64 @@ class Signers:
         self._heirs: dict[str, str] = {}
         self._compromised: dict[tuple[str, str], datetime] = {}
         self._delegations: dict[str, _Given] = {}
+        self._revocations: dict[str, datetime] = {}
+        self._told: dict[tuple[str, str], datetime] = {}
 
     async def page(self, connection: Connection, page: Page) -> list[str]:
         """Learn the keys of this stretch. Messages are verified after it: an entry before a key's own is told so."""
         found = []
         for index, entry in page.entries.items():
-            if isinstance(entry, Succeeded):
-                self._heirs[entry.organisation] = entry.successor
-            if isinstance(entry, KeyCompromised):
-                since = datetime.fromisoformat(entry.since)
-                known = self._compromised.get((entry.organisation, entry.kid), since)
-                self._compromised[entry.organisation, entry.kid] = min(since, known)
-            if not isinstance(entry, KeyAdded | KeyRemoved | Delegated | DelegationEnded):
-                continue
             try:
-                if isinstance(entry, KeyAdded | KeyRemoved):
-                    self._learn(index, entry, page.moment(index))
-                else:
-                    self._delegation(index, entry, page.moment(index))
+                match entry:
+                    case Succeeded():
+                        self._heirs[entry.organisation] = entry.successor
+                    case KeyAdded():
+                        self._added(index, entry)
+                    case KeyRemoved() | KeyCompromised():
+                        self._revoked(index, entry, page.moment(index))
+                    case Delegated() | DelegationEnded():
+                        self._delegation(index, entry, page.moment(index))
+                    case _:
+                        pass
             except Fault as fault:
                 found.append(f"entry {index}: {fault.detail}")
         return found
 
-    def _learn(self, index: int, entry: KeyAdded | KeyRemoved, at: datetime) -> None:
-        name = entry.organisation
-        self._rings.pop(name, None)
-        removed = self._removed.setdefault(name, {})
-        if isinstance(entry, KeyRemoved):
-            removed[entry.kid] = at
-            return
-        key = parse_public(entry.jwk)
+    def _added(self, index: int, entry: KeyAdded) -> None:
+        name, key = entry.organisation, parse_public(entry.jwk)
         if key.kid != entry.kid:
             raise KeyUnknown("the entry names another key than it holds")
+        self._rings.pop(name, None)
         self._keys.setdefault(name, {})[key.kid] = key
         self._at.setdefault((name, key.kid), index)
-        removed.pop(key.kid, None)
+        self._removed.get(name, {}).pop(key.kid, None)
+
+    def _revoked(self, index: int, entry: KeyRemoved | KeyCompromised, at: datetime) -> None:
+        if entry.statement is not None:
+            self._require_word(index, entry, entry.statement, at)
+        name = entry.organisation
+        if isinstance(entry, KeyRemoved):
+            self._rings.pop(name, None)
+            self._removed.setdefault(name, {})[entry.kid] = at
+        else:
+            since = datetime.fromisoformat(entry.since)
+            self._compromised[name, entry.kid] = min(since, self._compromised.get((name, entry.kid), since))
+
+    def _require_word(self, index: int, entry: KeyRemoved | KeyCompromised, statement: str, at: datetime) -> None:
+        """A signed revocation is its signer's own word, said once. That the signer stood above, no entry says."""
+        compact, said = revocation.read(statement)
+        entered = self._revocations.get(statement)
+        if entered is None:
+            self.verify(compact, said.signer, index, at)
+            revocation.check(said, self._hub, at)
+            self._revocations[statement] = at
+        elif entered != at or isinstance(entry, KeyRemoved):
+            raise RevocationInvalid("the statement was entered before")
+        since = datetime.fromisoformat(entry.since) if isinstance(entry, KeyCompromised) else said.compromised_since
+        if (said.organisation, said.kid, said.compromised_since) != (entry.organisation, entry.kid, since):
+            raise RevocationInvalid("the entry says something else than its statement")
+        if isinstance(entry, KeyRemoved) and said.compromised_since is not None:
+            self._told[said.organisation, said.kid] = said.compromised_since
 
     def _delegation(self, index: int, entry: Delegated | DelegationEnded, at: datetime) -> None:
         """A delegation is its organisation's own word, or none."""
@@ -151,7 +177,9 @@ class Signers:
                  for row in await connection.fetch(SQL["delegation_rows"])}  # fmt: skip
         told = {id: (one.statement, one.given, one.ended) for id, one in self._delegations.items()}
         differing = sorted(id for id in given.keys() | told.keys() if given.get(id) != told.get(id))
+        unmarked = sorted(place for place, since in self._told.items() if self._compromised.get(place, NEVER) > since)
         return [
             *(f"key {kid} of {name} differs from the log" for name, kid in sorted(names)),
             *(f"delegation {id} differs from the log" for id in differing),
+            *(f"key {kid} of {name} is not marked as leaked, as its revocation says" for name, kid in unmarked),
         ]

@@ -2,80 +2,89 @@
 
 import asyncio
 import signal
-from datetime import UTC, datetime
+import ssl
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from aiohttp import web
 
-from adapters.client import Client
-from adapters.client import Patience as PatienceOf
-from adapters.desk.bureau import Bureau
-from adapters.desk.officers import Officers
-from adapters.desk.vault import Vault
-from adapters.desk.web import Desk
-from hub.commands import files
+from adapters.desk.desk import Desk
+from adapters.desk.pages.app import application
+from hub import journal
+from hub.commands.faults import UsageFault
 from hub.commands.help_text import examples
-from hub.commands.options import As, Hub, Keys, Passphrase
-from hub.commands.output import say
-from hub.commands.partner import passphrase_of
-from keys.jwk import VerifyingKey
-from keys.keystore import KeyStore
+from hub.commands.output import remark, say
 from protocols.loading import catalogue
 
 EXAMPLES = examples(
-    "xieban desk --hub https://hub.example --as 411002-health --keys ~/xieban-keys --store ~/xieban-desk",
-    "xieban desk --hub https://hub.example --as 411002-health --keys K --store D --key hub.jwks --port 8430",
+    "xieban desk",
+    "xieban desk --store /srv/xieban-desk --port 8430",
+    "xieban desk --store /srv/xieban-desk --host 0.0.0.0 --name desk.weidu.example",
 )
+DEFAULT = Path("~/xieban-desk")
 
 
 def desk(
-    hub: Hub,
-    organisation: As,
-    keys: Keys,
     store: Annotated[
         Path, typer.Option("--store", metavar="DIR", help="本机存储，全部加密。 What is kept, encrypted.")
-    ],
+    ] = DEFAULT,
     host: Annotated[
         str, typer.Option(help="监听地址，默认仅本机。 Where to listen: this machine alone.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="端口。 The port.")] = 8430,
-    key: Annotated[
-        Path | None,
-        typer.Option("--key", metavar="JWKS", help="枢纽公钥集，由运行方当面交付。 The hub's keys, handed over."),
+    name: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="同事在浏览器里输入的主机名，可重复。 What others call this machine."),
     ] = None,
-    passphrase_file: Passphrase = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="TLS 证书链与私钥（PEM），供同事访问时加密。 TLS: the chain and its key."),
+    ] = None,
 ) -> None:
     """办案台：在浏览器里收件、起草、签发；私钥和密封内容只在本机。 A bureau's desk in the browser.
 
-    枢纽不在线时可以阅读和起草；签发的消息在恢复后自动发出，只发一次。密钥库与本机存储用同一口令。
+    第一次启动时打开所显示的网址，按步骤设置；以后登录即解锁，无人操作则锁定。
+
+    The first time open the address that is shown and follow its steps; from then on logging in unlocks it.
+
+    枢纽不在线时可以阅读和起草；签发的消息在恢复后自动发出，只发一次。
 
     While the hub is away one reads and drafts; what is signed goes out when it is back, once.
     """
-    passphrase = passphrase_of(passphrase_file)
-    opened = KeyStore(keys)
-    signing, unsealing = opened.signing_key(passphrase, datetime.now(UTC)), opened.decryption_keys(passphrase)
-    trusted: list[VerifyingKey] | None = files.verifying_keys(key) if key is not None else None
-
-    def connect() -> Client:
-        return Client(hub, organisation, signing, unsealing, hub_keys=trusted, patience=PatienceOf(within=5))
-
-    vault = Vault.open(store / "desk.db", passphrase)
+    journal.configure()
+    made = Desk(store.expanduser(), catalogue())
     try:
-        asyncio.run(_serve(Desk(Bureau(vault, organisation, catalogue(), connect), Officers(vault)), host, port))
+        asyncio.run(_serve(made, host, port, frozenset(name or ()), _tls(certificate)))
     finally:
-        vault.close()
+        made.close()
 
 
-async def _serve(made: Desk, host: str, port: int) -> None:
-    runner = web.AppRunner(made.application(), access_log=None)
+def _tls(certificate: Path | None) -> ssl.SSLContext | None:
+    if certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageFault(f"{certificate} holds no certificate with its key in PEM: {error}") from None
+    return context
+
+
+async def _serve(made: Desk, host: str, port: int, names: frozenset[str], tls: ssl.SSLContext | None) -> None:
+    runner = web.AppRunner(application(made, names), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
-    address = f"http://{host}:{port}"
+    try:
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise UsageFault(f"can't listen on {host}:{port}: {error.strerror or error}; choose another --port") from None
+    if tls is None and host not in ("127.0.0.1", "::1", "localhost"):
+        remark("口令将不加密地经过网络，请用 --certificate · passwords cross the network in the clear: --certificate")
+    address = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
     say(f"办案台已就绪 · the desk is ready: {address}")
-    if made.setup is not None:
-        say(f"初次使用，请打开 · first use, open: {address}/setup/{made.setup}")
+    if made.new:
+        say(f"初次使用，请打开 · first use, open: {address}/first/{made.first}")
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

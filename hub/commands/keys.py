@@ -9,19 +9,20 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from adapters.client import Client
+from adapters.client import Client, Revoked
 from adapters.client import Patience as PatienceOf
 from hub.commands import files
+from hub.commands import options as shared
 from hub.commands.faults import InputUnreadable, UsageFault
 from hub.commands.help_text import examples
-from hub.commands.options import DEFAULT_PATIENCE, KEYS, As, Hub, Json, Passphrase, Patience
+from hub.commands.options import DEFAULT_PATIENCE, KEYS, As, CompromisedSince, Hub, Json, Passphrase, Patience
 from hub.commands.output import as_json, remark, say, table
-from hub.commands.partner import passphrase_of
+from hub.commands.partner import Partner, connected, passphrase_of
 from keys import jwk
 from keys.algorithms import DEFAULT_ALGORITHMS
 from keys.jwk import DecryptionKey, EncryptionKey, SigningKey, VerifyingKey
 from keys.keystore import KeyStore
-from protocols import delegation, vouching
+from protocols import delegation, revocation, vouching
 from protocols.departments import parse_organisation_id
 from protocols.entries import Delegated, DelegationEnded, Entry, KeyAdded, KeyRemoved, Succeeded
 from protocols.receipt import Proven
@@ -186,6 +187,50 @@ def watch(hub: Hub, organisation: As, keys: Store, patience: Patience = DEFAULT_
 
 @app.command(
     epilog=examples(
+        "xieban organisations show 411002-health --hub http://hub:8420",
+        "xieban keys revoke 411002-health KID --keys K --hub http://hub:8420 --as 411000-supervision",
+        "xieban keys revoke 411002-health KID --compromised-since 2026-11-20T08:00:00+08:00",
+    )
+)
+def revoke(
+    target: Annotated[
+        str, typer.Argument(metavar="ORGANISATION", help="哪个机构的密钥。 The organisation whose key it is.")
+    ],
+    kid: Annotated[str, typer.Argument(metavar="KID", help="密钥编号。 The key.")],
+    hub: Hub,
+    organisation: As,
+    keys: Store,
+    since: CompromisedSince = None,
+    passphrase_file: Passphrase = None,
+    patience: Patience = DEFAULT_PATIENCE,
+    json: Json = False,
+) -> None:
+    """立即停用下级机构（或本机构）的一把密钥，不需要其私钥。 Take a subordinate's key, or an own one, out of use.
+
+    用于电脑丢失、失窃：上级以自己的签名停用，枢纽当即拒收，签名载入日志。写明泄露时刻的，其后收下的消息标为存疑。
+
+    签名密钥和加密密钥分别停用。
+
+    For a machine that was lost or stolen: the superior's own signature does it, and stands in the log.
+
+    With a time, what was taken from then on is marked as suspect. Signing and encryption key are revoked one by one.
+    """
+    moment = shared.leaked_since(since)
+
+    async def work() -> Revoked:
+        async with connected(Partner(hub, organisation, keys, passphrase_file, patience)) as client:
+            return await client.revoke_key(target, kid, moment)
+
+    done = asyncio.run(work())
+    entry = done.removed.index
+    if json:
+        as_json({"organisation": target, "kid": kid, "new": done.new, "entry": entry})
+    else:
+        say(f"{'已停用 · revoked' if done.new else '此前已停用 · was revoked before'}: {kid} · 日志 log entry {entry}")
+
+
+@app.command(
+    epilog=examples(
         "xieban keys apply --keys ~/xieban-keys --organisation 411002-health --superior 411000-supervision"
         " --name-zh 魏都区卫生健康委员会 --name-en 'Weidu Health Commission' > weidu.jwt",
     )
@@ -298,8 +343,10 @@ def _watched(index: int, entry: Entry, own: set[str]) -> dict[str, Any] | None:
     match entry:
         case KeyAdded(kid=kid):
             event = "added"
-        case KeyRemoved(kid=kid):
+        case KeyRemoved(kid=kid, statement=None):
             event = "removed"
+        case KeyRemoved(kid=kid, statement=str(statement)):
+            event = f"removed by {revocation.read(statement)[1].signer}"
         case Delegated(gateway=gateway, statement=statement):
             kid, event = delegation.read(statement)[0].header.kid or "", f"lets {gateway} sign"
         case DelegationEnded(statement=statement):

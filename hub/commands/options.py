@@ -1,9 +1,12 @@
 """The options that several commands share, each said once."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from hub.commands.faults import UsageFault
 
 HUB = "XIEBAN_HUB"
 ORGANISATION = "XIEBAN_ORGANISATION"
@@ -107,4 +110,21 @@ Attach = Annotated[
         help="附件，可重复；加密上传，枢纽读不到。 To attach, sealed: the hub can't read it; repeatable.",
     ),
 ]
+CompromisedSince = Annotated[
+    str | None,
+    typer.Option(
+        "--compromised-since", metavar="TIME", help="可能泄露的时刻（带时区）。 Since when it may have leaked."
+    ),
+]
 DEFAULT_PATIENCE = 20.0
+
+
+def leaked_since(text: str | None) -> datetime | None:
+    """The moment in `--compromised-since`. Raises UsageFault."""
+    try:
+        moment = datetime.fromisoformat(text) if text is not None else None
+        if moment is not None and moment.tzinfo is None:
+            raise ValueError
+    except ValueError:
+        raise UsageFault("--compromised-since is a moment with its offset, e.g. 2026-11-20T08:00:00+08:00") from None
+    return moment

@@ -11,13 +11,13 @@ from adapters.client.connection import Connection
 from adapters.client.directory import Directory
 from adapters.client.patience import Patience
 from hub import config as configuration
-from hub import enrolment, succession
+from hub import enrolment, revocations, succession
 from hub.commands import files
 from hub.commands import options as shared
 from hub.commands.beside import database, existing
 from hub.commands.faults import InputUnreadable, UsageFault
 from hub.commands.help_text import examples
-from hub.commands.options import Config, Data, Json
+from hub.commands.options import CompromisedSince, Config, Data, Json
 from hub.commands.output import as_json, say, table
 from hub.identity import establish, hub_key
 from hub.organisations import Organisation, load
@@ -131,12 +131,7 @@ def revoke(
     organisation: Annotated[str, typer.Argument(metavar="ID", help="机构。 The organisation.")],
     kid: Annotated[str, typer.Argument(metavar="KID", help="密钥编号。 The key.")],
     data: Data,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--compromised-since", metavar="TIME", help="可能泄露的时刻（带时区）。 Since when it may have leaked."
-        ),
-    ] = None,
+    since: CompromisedSince = None,
     config: Config = None,
     json: Json = False,
 ) -> None:
@@ -146,18 +141,13 @@ def revoke(
 
     What was taken before stays verifiable; with a time, what was taken from then on is marked as suspect.
     """
-    try:
-        moment = datetime.fromisoformat(since) if since is not None else None
-        if moment is not None and moment.tzinfo is None:
-            raise ValueError
-    except ValueError:
-        raise UsageFault("--compromised-since is a moment with its offset, e.g. 2026-11-20T08:00:00+08:00") from None
+    moment = shared.leaked_since(since)
     settings = existing(data, config)
 
     async def work() -> tuple[int, bool]:
         async with database(data, settings) as connection:
             identity = await establish(connection, settings.hub.id, hub_key(data.resolve()))
-            return await enrolment.revoke(connection, identity, organisation, kid, moment)
+            return await revocations.revoke(connection, identity, organisation, kid, moment)
 
     entry, was_in_use = asyncio.run(work())
     if json:

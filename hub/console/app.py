@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from hub.api.calls import HUB
-from hub.console import charting, doors
+from hub.console import charting, doors, verifying
 from hub.console.pages import AWAY, View, Visit, show
 from hub.console.views import bulletins, cases, organisations, schedule, today, turnaround
 from hub.console.words import T
@@ -76,6 +76,15 @@ def console(origin: str) -> web.Application:
     app.router.add_post("/passkeys/ask", doors.ask_passkey)
     app.router.add_post("/passkeys/enter", doors.enter_by_passkey)
     app.router.add_static("/static", STATIC)
+    return app
+
+
+def verification(origin: str) -> web.Application:
+    """The page below `verifying.PATH`, open to all; it has the console's frame and nothing of what is inside."""
+    app = web.Application(middlewares=[_middleware])
+    app[doors.ORIGIN] = origin
+    app.on_response_prepare.append(_guard)
+    app.router.add_get("", verifying.page)
     return app
 
 

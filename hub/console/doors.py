@@ -181,9 +181,9 @@ async def account(request: web.Request) -> web.StreamResponse:
 async def switch_language(request: web.Request) -> web.StreamResponse:
     """`GET /console/language`: kept for a year; back to where one was."""
     to, back = request.query.get("to", "zh"), request.query.get("back", "/console/")
-    inside = back.startswith("/console/") and "\\" not in back and "//" not in back
-    response = _elsewhere(back if inside else "/console/")
-    response.set_cookie(LANGUAGE, "en" if to == "en" else "zh", max_age=365 * 86_400, path="/console", samesite="Lax")
+    inside = back.startswith(("/console/", "/verify")) and "\\" not in back and "//" not in back
+    response = _elsewhere(back if inside and back.isascii() and back.isprintable() else "/console/")
+    response.set_cookie(LANGUAGE, "en" if to == "en" else "zh", max_age=365 * 86_400, path="/", samesite="Lax")
     return response
 
 

@@ -36,7 +36,14 @@ OPEN = {
 }
 """Open to all, without a token."""
 
-SIGNED = {"/v1/messages", "/v1/messages/batch", "/v1/mailbox/acknowledge", "/v1/delegations", "/log/cosignatures"}
+SIGNED = {
+    "/v1/messages",
+    "/v1/messages/batch",
+    "/v1/mailbox/acknowledge",
+    "/v1/delegations",
+    "/v1/revocations",
+    "/log/cosignatures",
+}
 """Authenticated by the signature on what is sent."""
 
 

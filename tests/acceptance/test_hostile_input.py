@@ -75,7 +75,7 @@ def test_a_signed_message_changed_anywhere_is_a_problem(bureaus: Bureaus, hub: R
 
 @PACE
 @given(body=st.binary(max_size=300) | st.text("ey.J01aZ_-", max_size=80).map(str.encode))
-@pytest.mark.parametrize("path", ["/v1/messages", "/v1/mailbox/acknowledge"])
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/mailbox/acknowledge", "/v1/delegations", "/v1/revocations"])
 def test_arbitrary_bytes_are_a_problem(bureaus: Bureaus, hub: RunningHub, path: str, body: bytes) -> None:
     before = size(hub)
     check_refused(hub, before, bureaus[0].call("POST", path, body))

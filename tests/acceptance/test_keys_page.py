@@ -1,4 +1,4 @@
-"""`docs/keys.md`, command for command: keys rotated, one leaked, one lost."""
+"""`docs/keys.md`, command for command: keys rotated, one leaked, one lost, then a whole machine."""
 
 import json
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ README, PAGE = ((ROOT / name).read_text("utf-8") for name in ("README.md", "docs
 
 def test_every_command_of_the_page_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, keys, operator, opening, *_ = blocks(README, "sh")
-    rotate, watch, leaked, renew, give, read = blocks(PAGE, "sh")
+    rotate, watch, leaked, renew, give, read, named, lost = blocks(PAGE, "sh")
     secret = {"XIEBAN_PASSPHRASE": "change-me-please"}
     monkeypatch.setenv("XIEBAN_PASSPHRASE", secret["XIEBAN_PASSPHRASE"])
     (tmp_path / "hub").mkdir()
@@ -51,3 +51,10 @@ def test_every_command_of_the_page_does_what_it_says(tmp_path: Path, monkeypatch
         assert "everything holds" in said
         told = json.loads((tmp_path / "sealed.json").read_text())["narrative"]
         assert told in (tmp_path / "case.html").read_text("utf-8")
+        run(named)
+        assert "case-assistance.request" in run(reader)
+        gone = {row["use"]: row["kid"] for row in listed("xieban keys list --keys weidu2")}
+        said = run(lost, LOST=gone["sig"], LOST_TOO=gone["enc"], SINCE=datetime.now(UTC).isoformat())
+        assert said.count("已停用 · revoked") == 2
+        with pytest.raises(AssertionError, match="token-invalid"):
+            run(reader)

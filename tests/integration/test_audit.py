@@ -4,12 +4,15 @@ import asyncio
 import hashlib
 import json
 import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import asyncpg
 import msgspec
 import pytest
 
-from hub.arrangements import entering
+from hub import enrolment, entering
+from hub.arrangements.entering import declare
 from hub.audit import audit
 from hub.identity import Identity, establish, hub_key
 from hub.intake.advance import enter
@@ -18,9 +21,10 @@ from hub.intake.store import store
 from hub.organisations import load
 from hub.store import Connection, embedded
 from hub.store.queries import SQL
-from keys import jws
+from keys import jwk, jws
 from keys.jwk import SigningKey
-from protocols import deadlines, delegation, envelope, flow
+from protocols import deadlines, delegation, envelope, flow, revocation
+from protocols.entries import KeyCompromised, KeyRemoved
 from protocols.flow import Case, Transition
 from protocols.loading import catalogue
 from tests.acceptance.outsider import Outsider, uuid7
@@ -59,7 +63,7 @@ async def postponed(hub: RunningHub, case: str) -> None:
     connection = await asyncpg.connect(embedded.dsn(hub.data))
     day = await connection.fetchval("SELECT due FROM case_file WHERE case_id = $1", case)
     identity = await establish(connection, "410000-hub", hub_key(hub.data))
-    await entering.declare(connection, identity, deadlines.start_of(day), deadlines.end_of(day))
+    await declare(connection, identity, deadlines.start_of(day), deadlines.end_of(day))
     async with asyncio.timeout(30):
         while not await connection.fetchval("SELECT count(*) FROM due_change"):
             await asyncio.sleep(0.2)
@@ -238,3 +242,62 @@ async def _forge(connection: Connection, key: SigningKey) -> None:
     enter(ledger, envelope.event(event), token, digest, outcome.case, outcome.before, outcome.due)
     identity = Identity("410000-hub", await connection.fetchval("SELECT origin FROM log_head"), key)
     await store(connection, ledger, identity)
+
+
+CITY, BUREAU, HUB = "411000-supervision", "411003-health", "410000-hub"
+ITS, LOST = jwk.generate_signing(), jwk.generate_signing()
+
+
+def said(now: datetime, key: SigningKey = ITS, kid: str = LOST.kid, since: datetime | None = None) -> str:
+    return revocation.revoke(CITY, BUREAU, kid, HUB, key, now, since)
+
+
+REVOKED: dict[str, tuple[Callable[[datetime], str | None], bool, str | None]] = {
+    "by the operator": (lambda now: None, False, None),
+    "by the city": (said, False, None),
+    "by the city, as leaked": (lambda now: said(now, since=now), True, None),
+    "in the city's name": (lambda now: said(now, jwk.generate_signing()), False, "No key with this kid"),
+    "as another key": (lambda now: said(now, kid=ITS.kid), False, "something else than its statement"),
+    "by words long over": (lambda now: said(now - timedelta(days=1)), False, "it is over already"),
+    "as leaked, which nobody said": (said, True, "something else than its statement"),
+    "as leaked, which is kept back": (lambda now: said(now, since=now), False, "is not marked as leaked"),
+    "by what is no statement": (lambda now: "a.b.c", False, "can't be read"),
+}
+
+
+@pytest.mark.parametrize("how", REVOKED)
+def test_the_audit_sees_whether_a_revocation_is_its_signers_word(worked: RunningHub, how: str) -> None:
+    make, marked, finding = REVOKED[how]
+
+    async def entered() -> list[str]:
+        connection = await asyncpg.connect(embedded.dsn(worked.data))
+        key = hub_key(worked.data)
+        transaction = connection.transaction(isolation="repeatable_read")
+        await transaction.start()
+        try:
+            await _revoke(connection, key, make, marked)
+            return (await audit(connection, key.public)).findings
+        finally:
+            await transaction.rollback()
+            await connection.close()
+
+    findings = asyncio.run(entered())
+    assert (findings == []) if finding is None else any(finding in found for found in findings), findings
+
+
+async def _revoke(
+    connection: Connection, key: SigningKey, make: Callable[[datetime], str | None], marked: bool
+) -> None:
+    """A key revoked by a hub that judges nothing: whatever statement it was given, or made up."""
+    identity = Identity(HUB, await connection.fetchval("SELECT origin FROM log_head"), key)
+    records = [Outsider(CITY, "").record() | {"jwks": jwk.public_jwks([ITS.public])}]
+    records += [Outsider(BUREAU, "", superior=CITY).record() | {"jwks": jwk.public_jwks([LOST.public])}]
+    await enrolment.enrol(connection, identity, enrolment.parse(json.dumps(records).encode()))
+    ledger = await entering.opened(connection)
+    statement = make(ledger.now)
+    ledger.append(KeyRemoved(BUREAU, LOST.kid, ledger.at, statement))
+    await connection.execute(SQL["remove_keys"], BUREAU, [LOST.kid], ledger.now)
+    if marked:
+        ledger.append(KeyCompromised(BUREAU, LOST.kid, ledger.at, ledger.at, statement))
+        await connection.execute(SQL["compromise_key"], BUREAU, LOST.kid, ledger.now)
+    await entering.finish(connection, identity, ledger)

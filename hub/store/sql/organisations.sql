@@ -63,3 +63,8 @@ INSERT INTO delegation (id, organisation, statement, log_index, tree_size) VALUE
 
 -- name: end_delegation
 UPDATE delegation SET ended = $2, ended_index = $3, ended_size = $4 WHERE id = $1;
+
+-- name: key_words
+SELECT event.log_index, event.tree_size, entry.leaf
+FROM key_event AS event JOIN log_entry AS entry ON entry.index = event.log_index
+WHERE event.organisation = $1 ORDER BY event.log_index;

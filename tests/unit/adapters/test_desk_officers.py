@@ -1,21 +1,30 @@
-"""The people of a desk: who gets in, who does not, and how long."""
+"""The people of a desk: who gets in, who does not, and how long; whose case it is, and who stands in."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from adapters.desk import officers
-from adapters.desk.officers import LoginRefused, OfficerInvalid, Officers
+from adapters.desk.officers import Absence, LoginRefused, OfficerInvalid, Officers
 from adapters.desk.vault import Vault
 
 PASSWORD = "staple-staple"
+TODAY = date(2026, 12, 1)
 
 
 @pytest.fixture
 def people(tmp_path: Path) -> Officers:
-    made = Officers(Vault.open(tmp_path / "desk.db", "correct horse battery"))
+    made = Officers(Vault(tmp_path / "desk.db"))
     made.add("zhou", "周明", "head", PASSWORD)
     return made
+
+
+@pytest.fixture
+def three(people: Officers) -> Officers:
+    people.add("li.na", "李娜", "clerk", PASSWORD)
+    people.add("chen", "陈静", "clerk", PASSWORD)
+    return people
 
 
 def test_a_head_signs_and_a_clerk_does_not(people: Officers) -> None:
@@ -36,6 +45,7 @@ def test_a_head_signs_and_a_clerk_does_not(people: Officers) -> None:
         ("../zhou", "周明", "clerk", PASSWORD),
         ("chen", " ", "clerk", PASSWORD),
         ("chen", "陈" * 41, "clerk", PASSWORD),
+        ("chen", "陈\n静", "clerk", PASSWORD),
         ("chen", "陈", "boss", PASSWORD),
         ("chen", "陈", "clerk", "short"),
     ],
@@ -63,14 +73,68 @@ def test_who_does_nothing_is_logged_out(people: Officers, monkeypatch: pytest.Mo
     clock[0] += officers.IDLE - 1
     assert people.of(token) is not None
     clock[0] += officers.IDLE - 1
-    assert people.of(token) is not None
-    clock[0] += officers.IDLE + 1
-    assert people.of(token) is None
+    assert people.of(token, touch=False) is not None and people.anybody()
+    clock[0] += 2
+    assert not people.anybody() and people.of(token) is None
+
+
+def test_another_password_takes_the_place_of_the_last(people: Officers) -> None:
+    people.set_password("zhou", "a new password")
+    assert people.fits("zhou", "a new password") and not people.fits("zhou", PASSWORD)
+    for name, password in (("zhou", "short"), ("nobody", PASSWORD)):
+        with pytest.raises(OfficerInvalid):
+            people.set_password(name, password)
+
+
+def test_who_left_has_no_account_and_stays_known_by_name(three: Officers) -> None:
+    token = three.enter("li.na", PASSWORD)
+    three.give("case-1", "li.na")
+    three.dismiss("li.na")
+    assert three.hand_over("li.na", "chen") == ["case-1"]
+    assert three.of(token) is None
+    with pytest.raises(LoginRefused):
+        three.enter("li.na", PASSWORD)
+    known = three.one("li.na")
+    assert known is not None and known.left and [one.name for one in three.present()] == ["chen", "zhou"]
+    holder = three.holder("case-1", TODAY)
+    assert holder is not None and holder.name == "chen"
+    for again in (lambda: three.dismiss("zhou"), lambda: three.add("li.na", "另一人", "clerk", PASSWORD)):
+        with pytest.raises(OfficerInvalid):
+            again()
+
+
+def test_a_stand_in_has_the_cases_of_who_is_away(three: Officers) -> None:
+    three.give("case-1", "li.na")
+    three.give("case-2", "chen")
+    three.absent("li.na", Absence(date(2026, 12, 1), date(2026, 12, 3), "chen"))
+
+    def held(day: date) -> dict[str, str]:
+        return {case: one.name for case, one in three.holders(day).items()}
+
+    assert held(date(2026, 11, 30)) == {"case-1": "li.na", "case-2": "chen"}
+    assert held(date(2026, 12, 3)) == {"case-1": "chen", "case-2": "chen"}
+    assert held(date(2026, 12, 4)) == {"case-1": "li.na", "case-2": "chen"}
+    three.absent("chen", Absence(date(2026, 12, 2), date(2026, 12, 2), "zhou"))
+    assert held(date(2026, 12, 2)) == {"case-1": "zhou", "case-2": "zhou"}
+    # Two who name each other: one of them has it, and nobody looks for ever.
+    three.absent("chen", Absence(date(2026, 12, 2), date(2026, 12, 2), "li.na"))
+    assert held(date(2026, 12, 2))["case-1"] in ("li.na", "chen")
+    three.absent("li.na", None)
+    assert held(date(2026, 12, 1))["case-1"] == "li.na"
+    for absence in (
+        Absence(TODAY, TODAY, "li.na"),
+        Absence(TODAY, date(2026, 11, 1), "chen"),
+        Absence(TODAY, TODAY, "x"),
+    ):
+        with pytest.raises(OfficerInvalid):
+            three.absent("li.na", absence)
 
 
 def test_who_did_what_is_kept_by_case(people: Officers) -> None:
     (head,) = people.everybody()
     people.note(head, "签发 signed request", "case-1")
-    people.note(head, "起草 drafted answer", "case-2")
+    people.note(head, "起草 drafted answer", "case-2", reason="因为")
     people.note(head, "签发 signed answer", "case-1")
+    people.note(head, "更改设置 changed the settings")
     assert [deed["what"] for deed in people.deeds("case-1")] == ["签发 signed request", "签发 signed answer"]
+    assert people.deeds("case-2")[0]["reason"] == "因为" and people.deeds()[0]["full_name"] == "周明"

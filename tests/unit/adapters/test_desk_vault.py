@@ -1,4 +1,4 @@
-"""The desk's store: unreadable without its passphrase, and nothing in it can be altered or exchanged unseen."""
+"""The desk's store: unreadable without a password, and nothing in it can be altered or exchanged unseen."""
 
 import sqlite3
 from pathlib import Path
@@ -7,46 +7,91 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.desk.vault import Vault, VaultFault
+from adapters.desk.vault import Vault, VaultFault, VaultLocked
 
-PASSPHRASE = "一个够长的口令 really"
+PASSWORD = "一个够长的口令 really"
 SECRET = "王示例 411002190001010000"
 
 
-def test_what_was_put_is_there_again_with_the_passphrase_alone(tmp_path: Path) -> None:
+def opened(file: Path) -> Vault:
+    """A new store with one account."""
+    vault = Vault(file)
+    vault.admit("zhou", PASSWORD)
+    return vault
+
+
+def test_what_was_put_is_there_again_with_a_password_alone(tmp_path: Path) -> None:
     file = tmp_path / "desk" / "store"
-    vault = Vault.open(file, PASSPHRASE)
+    vault = opened(file)
     vault.put("message", "1", {"narrative": SECRET})
-    vault.put("message", "2", [1, None, "二"])
-    vault.put("draft", "1", True)
+    vault.put_many([("message", "2", [1, None, "二"]), ("draft", "1", True)])
     vault.put("message", "1", {"narrative": SECRET, "again": 1})
     vault.drop("draft", "1")
     vault.close()
-    again = Vault.open(file, PASSPHRASE)
+    again = Vault(file)
+    assert again.locked and again.accounts() == ["zhou"]
+    for touch in (lambda: again.get("message", "1"), lambda: again.put("message", "1", 1)):
+        with pytest.raises(VaultLocked):
+            touch()
+    for name, password in (("zhou", PASSWORD + "?"), ("zhou", ""), ("nobody", PASSWORD), ("", "")):
+        with pytest.raises(VaultLocked):
+            again.unlock(name, password)
+    again.unlock("zhou", PASSWORD)
     assert again.get("message", "1") == {"narrative": SECRET, "again": 1}
     assert again.all("message") == [("1", {"narrative": SECRET, "again": 1}), ("2", [1, None, "二"])]
     assert again.get("draft", "1") is None and again.all("nothing") == []
+    again.lock()
+    with pytest.raises(VaultLocked):
+        again.all("message")
     again.close()
     assert file.stat().st_mode & 0o077 == 0
-    with pytest.raises(VaultFault, match="wrong passphrase"):
-        Vault.open(file, PASSPHRASE + "?")
-    with pytest.raises(VaultFault, match="at least"):
-        Vault.open(file, "short")
+
+
+def test_every_account_opens_it_with_its_own_password(tmp_path: Path) -> None:
+    vault = opened(tmp_path / "store")
+    vault.put("message", "1", SECRET)
+    vault.admit("li.na", "another password")
+    vault.admit("zhou", "a new password")
+    vault.lock()
+    with pytest.raises(VaultLocked):
+        vault.admit("thief", "password of a thief")
+    with pytest.raises(VaultLocked):
+        vault.unlock("zhou", PASSWORD)
+    for name, password in (("zhou", "a new password"), ("li.na", "another password")):
+        vault.lock()
+        vault.unlock(name, password)
+        assert vault.get("message", "1") == SECRET
+    vault.expel("li.na")
+    vault.lock()
+    with pytest.raises(VaultLocked):
+        vault.unlock("li.na", "another password")
 
 
 def test_nothing_readable_is_on_disk(tmp_path: Path) -> None:
-    vault = Vault.open(tmp_path / "store", PASSPHRASE)
+    vault = opened(tmp_path / "store")
     for n in range(50):
         vault.put("message", str(n), {"narrative": SECRET})
     vault.drop("message", "7")
+    vault.copy(tmp_path / "copy")
     vault.close()
     for file in tmp_path.iterdir():
         held = file.read_bytes()
-        assert SECRET.encode() not in held and PASSPHRASE.encode() not in held
+        assert SECRET.encode() not in held and PASSWORD.encode() not in held
+
+
+def test_a_copy_holds_what_there_is_and_opens_with_the_same_passwords(tmp_path: Path) -> None:
+    vault = opened(tmp_path / "store")
+    vault.put("message", "1", SECRET)
+    vault.copy(tmp_path / "copy")
+    vault.put("message", "2", "later")
+    copy = Vault(tmp_path / "copy")
+    copy.unlock("zhou", PASSWORD)
+    assert copy.all("message") == [("1", SECRET)]
+    assert (tmp_path / "copy").stat().st_mode & 0o077 == 0
 
 
 def test_values_are_neither_altered_nor_exchanged_unseen(tmp_path: Path) -> None:
-    vault = Vault.open(tmp_path / "store", PASSPHRASE)
+    vault = opened(tmp_path / "store")
     vault.put("message", "1", "one")
     vault.put("message", "2", "two")
     vault.put("draft", "1", "draft")
@@ -67,18 +112,14 @@ def test_values_are_neither_altered_nor_exchanged_unseen(tmp_path: Path) -> None
     assert vault.get("message", "2") == "two"
 
 
-def test_the_passphrase_is_changed_and_the_old_one_opens_nothing(tmp_path: Path) -> None:
-    vault = Vault.open(tmp_path / "store", PASSPHRASE)
-    vault.put("message", "1", SECRET)
-    with pytest.raises(VaultFault):
-        vault.rekey("not the passphrase", "another passphrase")
-    with pytest.raises(VaultFault):
-        vault.rekey(PASSPHRASE, "short")
-    vault.rekey(PASSPHRASE, "another passphrase")
-    vault.close()
-    with pytest.raises(VaultFault):
-        Vault.open(tmp_path / "store", PASSPHRASE)
-    assert Vault.open(tmp_path / "store", "another passphrase").get("message", "1") == SECRET
+def test_nobody_gets_the_password_of_another_by_moving_it(tmp_path: Path) -> None:
+    vault = opened(tmp_path / "store")
+    vault.admit("li.na", "another password")
+    database = sqlite3.connect(tmp_path / "store")
+    with database:
+        database.execute("UPDATE lock SET body = (SELECT body FROM lock WHERE name = 'li.na') WHERE name = 'zhou'")
+    with pytest.raises(VaultLocked):
+        vault.unlock("zhou", "another password")
 
 
 @settings(max_examples=25, deadline=None)
@@ -87,4 +128,4 @@ def test_what_is_no_store_is_said_to_be_none(tmp_path_factory: pytest.TempPathFa
     file = tmp_path_factory.mktemp("desk") / "store"
     file.write_bytes(content)
     with pytest.raises(VaultFault):
-        Vault.open(file, PASSPHRASE)
+        Vault(file)

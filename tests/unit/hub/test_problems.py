@@ -36,7 +36,6 @@ NEVER_OVER_HTTP = {
     "login-refused",
     "logins-too-many",
     "person-invalid",
-    "revocation-invalid",
     # Registers that no call looks anything up in yet; ids in messages are judged by schema and directory.
     "department-unknown",
     "division-unknown",

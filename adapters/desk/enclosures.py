@@ -1,0 +1,133 @@
+"""Files that go with messages: sealed while they come in, opened while they go out; nothing readable touches the disk.
+
+Sealing needs to know first how many chunks there will be (`keys.chunks`). So what comes in is kept once under a key
+that only this process has, in a file that has no name, and sealed from there.
+"""
+
+import asyncio
+import hashlib
+import mimetypes
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import IO, ClassVar, Final
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from adapters.client import Client
+from adapters.client.attachments import MAX_NAME, Sealed, parts
+from keys import base64url, chunks
+from keys.errors import Fault
+from protocols.attachments import MEDIA, Manifest
+
+_TAG: Final = 16
+MOST: Final = 1 << 30
+"""Bytes of one file."""
+
+
+class EnclosureInvalid(Fault):
+    """The file can't be attached: nothing is in it, or too much."""
+
+    code: ClassVar[str] = "desk-enclosure-invalid"
+
+
+class Enclosures:
+    """The sealed files of drafts in a folder; what opens them is in the desk's store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def take(self, name: str, content: AsyncIterator[bytes]) -> Manifest:
+        """Seal a file as it comes in. Raises EnclosureInvalid."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self.folder) as spool:
+            own = AESGCM(AESGCM.generate_key(256))
+            size, digest, number, waiting = 0, hashlib.sha256(), 0, b""
+            async for piece in content:
+                size += len(piece)
+                if size > MOST:
+                    raise EnclosureInvalid(f"a file has at most {MOST >> 20} MiB")
+                digest.update(piece)
+                waiting += piece
+                while len(waiting) >= chunks.CHUNK:
+                    number, whole, waiting = number + 1, waiting[: chunks.CHUNK], waiting[chunks.CHUNK :]
+                    await asyncio.to_thread(_spool, spool, whole, own, number)
+            if waiting:
+                await asyncio.to_thread(_spool, spool, waiting, own, number + 1)
+            if not size:
+                raise EnclosureInvalid("the file is empty")
+            return await asyncio.to_thread(self._seal, spool, own, _plain(name), size, digest.hexdigest())
+
+    def sealed(self, manifest: Manifest) -> Sealed:
+        """A file as it is uploaded."""
+        return Sealed(manifest, self._blob(manifest))
+
+    def drop(self, manifest: Manifest) -> None:
+        """Forget a file that was sent, or is not wanted any more."""
+        self._blob(manifest).unlink(missing_ok=True)
+
+    async def open(self, client: Client, manifest: Manifest) -> AsyncIterator[bytes]:
+        """A received file, part by part, once all of it was fetched and checked. Raises BadSeal, Refused, Undecided."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        blob = await client.download_attachment(manifest, self.folder)
+        try:
+            await asyncio.to_thread(_check, blob, manifest)
+        except BaseException:
+            blob.unlink(missing_ok=True)
+            raise
+        return _given(blob, manifest)
+
+    def _blob(self, manifest: Manifest) -> Path:
+        return self.folder / f"{manifest.attachment.removeprefix('sha-256:')}.sealed"
+
+    def _seal(self, spool: IO[bytes], own: AESGCM, name: str, size: int, digest: str) -> Manifest:
+        key, of, outer = chunks.new_key(), chunks.count(size), hashlib.sha256()
+        spool.seek(0)
+        with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as blob:
+            try:
+                for number in range(1, of + 1):
+                    line = chunks.seal(_unspool(spool, own, number), key, number, of) + b"\n"
+                    outer.update(line)
+                    blob.write(line)
+                blob.flush()
+                os.fsync(blob.fileno())
+                manifest = Manifest(
+                    name=name, media_type=mimetypes.guess_type(name)[0] or MEDIA, size=size,
+                    digest=f"sha-256:{digest}", attachment=f"sha-256:{outer.hexdigest()}", chunks=of,
+                    key=base64url.encode(key),
+                )  # fmt: skip
+                os.replace(blob.name, self._blob(manifest))
+            except BaseException:
+                Path(blob.name).unlink(missing_ok=True)
+                raise
+        return manifest
+
+
+def _spool(spool: IO[bytes], part: bytes, own: AESGCM, number: int) -> None:
+    # The key is used for this one file, so its parts' numbers are nonces that never come twice.
+    spool.write(own.encrypt(number.to_bytes(12), part, None))
+
+
+def _unspool(spool: IO[bytes], own: AESGCM, number: int) -> bytes:
+    return own.decrypt(number.to_bytes(12), spool.read(chunks.CHUNK + _TAG), None)
+
+
+def _check(blob: Path, manifest: Manifest) -> None:
+    for _ in parts(blob, manifest):
+        pass
+
+
+async def _given(blob: Path, manifest: Manifest) -> AsyncIterator[bytes]:
+    try:
+        for part in parts(blob, manifest):
+            yield part
+            await asyncio.sleep(0)
+    finally:
+        blob.unlink(missing_ok=True)
+
+
+def _plain(name: str) -> str:
+    """The last part of what a browser calls the file, as one line."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(char if char.isprintable() else "_" for char in last).strip()[-MAX_NAME:] or "attachment"

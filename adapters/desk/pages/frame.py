@@ -1,0 +1,150 @@
+"""What every page has around it: who looks, in which language, and how a page is rendered."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cache
+from typing import Any, Final, Literal
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from adapters.desk.bureau import Bureau
+from adapters.desk.desk import Desk
+from adapters.desk.drafts import State
+from adapters.desk.forms import Words
+from adapters.desk.officers import Officer
+from protocols import deadlines
+
+LANGUAGE = "xieban-desk-language"
+LARGEST_FORM: Final = 4 << 20
+"""Bytes of a form; files that are streamed are not held to it."""
+NAVIGATION: Final = (
+    ("/", Words("待办", "To do")),
+    ("/cases", Words("案件", "Cases")),
+    ("/new", Words("发起案件", "Open a case")),
+    ("/packages", Words("批量发起", "Many at once")),
+    ("/officers", Words("人员", "Officers")),
+    ("/settings", Words("设置", "Settings")),
+)
+STATES: Final[Mapping[State, Words]] = {
+    "draft": Words("草稿", "draft"),
+    "waiting": Words("待签发", "waits for the head"),
+    "queued": Words("已签发，待发出", "signed, on its way"),
+    "sent": Words("已发出", "sent"),
+    "refused": Words("被退回", "refused"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Somebody looks at a page of a desk."""
+
+    desk: Desk
+    request: web.Request
+    officer: Officer
+
+    @property
+    def bureau(self) -> Bureau:
+        """The bureau's work. Sends to the set-up where there is none yet."""
+        if self.desk.bureau is None:
+            raise web.HTTPSeeOther("/setup")
+        return self.desk.bureau
+
+    @property
+    def today(self) -> date:
+        """The day in China."""
+        return deadlines.local_date(datetime.now(UTC))
+
+    def require_head(self) -> None:
+        """Raises HTTPForbidden for somebody who is no head."""
+        if not self.officer.signs:
+            raise web.HTTPForbidden
+
+    def say(self, words: Words | str | None) -> str:
+        """The words in the visitor's language."""
+        return said(self.request, words)
+
+    def name_of(self, organisation: str) -> str:
+        """An organisation's name, its id where it is not known."""
+        return name_of(self.desk, self.request, organisation)
+
+    def title_of(self, protocol: str, version: str, message: str) -> Words:
+        """A message's title."""
+        known = self.desk.catalogue.protocols.get((protocol, version))
+        declared = known.messages[message].declared if known is not None and message in known.messages else None
+        return Words(declared.zh, declared.en) if declared is not None else Words(message, message)
+
+    def protocol_of(self, protocol: str, version: str) -> Words:
+        """A protocol's title."""
+        known = self.desk.catalogue.protocols.get((protocol, version))
+        return Words(known.flow.title.zh, known.flow.title.en) if known is not None else Words(protocol, protocol)
+
+    async def form(self) -> dict[str, str]:
+        """The texts of the form that was sent."""
+        return {name: value for name, value in (await self.request.post()).items() if isinstance(value, str)}
+
+    def page(self, template: str, title: Words, status: int = 200, **more: Any) -> web.Response:
+        """A page."""
+        return render(self.desk, self.request, template, title, status, self.officer, title_of=self.title_of,
+                      today=self.today, **more)  # fmt: skip
+
+
+Handler = Callable[[Visit], Awaitable[web.StreamResponse]]
+Pages = Sequence[tuple[str, str, Handler]]
+
+
+def render(
+    desk: Desk, request: web.Request, template: str, title: Words, status: int, officer: Officer | None, **more: Any
+) -> web.Response:
+    """A page in the visitor's language; whoever looks."""
+    language = language_of(request)
+    own = desk.membership.bureau if not desk.vault.locked else None
+    contact = desk.bureau.contact if desk.bureau is not None else None
+    body = _environment().get_template(template).render(
+        title=title, language=language, say=lambda words: said(request, words), W=Words, officer=officer,
+        organisation=own.id if own is not None else "",
+        bureau_name=(own.name.en if language == "en" else own.name.zh) if own is not None else "",
+        name_of=lambda id: name_of(desk, request, id), navigation=NAVIGATION, here=request.path, states=STATES,
+        contact=contact, problem=more.pop("problem", None), notice=more.pop("notice", None), **more,
+    )  # fmt: skip
+    return web.Response(text=body, content_type="text/html", status=status)
+
+
+def language_of(request: web.Request) -> Literal["zh", "en"]:
+    """`en` where the visitor chose so, else `zh`."""
+    return "en" if request.cookies.get(LANGUAGE) == "en" else "zh"
+
+
+def said(request: web.Request, words: Words | str | None) -> str:
+    """Words in the visitor's language; a text as it is."""
+    if isinstance(words, Words):
+        return words.en if language_of(request) == "en" else words.zh
+    return words or ""
+
+
+def name_of(desk: Desk, request: web.Request, organisation: str) -> str:
+    """An organisation's name in the visitor's language, its id where it is not known."""
+    known = desk.bureau.organisation_of(organisation) if desk.bureau is not None else None
+    return str(known["name"][language_of(request)]) if known is not None else organisation
+
+
+def local(moment: str | datetime) -> str:
+    """A moment as clocks in China show it."""
+    when = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment)
+    return when.astimezone(deadlines.SHANGHAI).strftime("%Y-%m-%d %H:%M")
+
+
+def elsewhere(path: str) -> web.Response:
+    """On to another page of the desk."""
+    return web.Response(status=303, headers={"Location": path})
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("adapters.desk"), autoescape=select_autoescape(), undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    made.filters["local"] = local
+    return made

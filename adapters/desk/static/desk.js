@@ -1,0 +1,27 @@
+// News while a page is open: a line on it, and a notice of the browser where that is wanted. All works without this script.
+"use strict";
+const bar = document.querySelector("[data-news]");
+const ask = document.querySelector("[data-notify]");
+if (ask && window.Notification && Notification.permission === "default") {
+  ask.hidden = false;
+  ask.querySelector("button").addEventListener("click", async () => { await Notification.requestPermission(); ask.hidden = true; });
+}
+const tell = (what) => {
+  const words = bar.querySelector(`[data-said="${what}"]`);
+  if (!words) return;
+  words.hidden = false;
+  bar.hidden = false;
+  if (document.hidden && window.Notification && Notification.permission === "granted") new Notification(document.title, { body: words.textContent, tag: what });
+  if (what === "arrived" && !document.title.startsWith("● ")) document.title = `● ${document.title}`;
+};
+if (bar && window.EventSource) {
+  const source = new EventSource("/events");
+  for (const what of ["arrived", "sent", "refused", "contact", "locked"]) source.addEventListener(what, () => { tell(what); if (what === "locked") source.close(); });
+}
+// A field that is needed with another one says so while that one is filled in.
+for (const help of document.querySelectorAll("[data-needed-with]")) {
+  const others = () => [...document.querySelectorAll(`[name="${help.dataset.neededWith}"]`)];
+  const show = () => { help.classList.toggle("needed", others().some((one) => one.type === "checkbox" ? one.checked : one.value)); };
+  for (const one of others()) one.addEventListener("change", show);
+  show();
+}

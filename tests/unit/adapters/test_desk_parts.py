@@ -1,0 +1,197 @@
+"""The desk's smaller parts: keys and their copies, files sealed as they come in, the hub recognised, locking."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.client.answers import Name
+from adapters.client.attachments import parts
+from adapters.desk import habits, joining
+from adapters.desk.desk import Desk
+from adapters.desk.enclosures import EnclosureInvalid, Enclosures
+from adapters.desk.habits import Habits, HabitsInvalid, Mail
+from adapters.desk.joining import HubKnown, JoiningInvalid
+from adapters.desk.keyring import Keyring, KeysInvalid
+from adapters.desk.vault import Vault, VaultLocked
+from keys import jwk
+from keys.keystore import KeyStore
+from protocols.loading import catalogue
+
+PASSWORD = "staple-staple"
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Vault:
+    made = Vault(tmp_path / "desk.db")
+    made.admit("zhou", PASSWORD)
+    return made
+
+
+# Keys -----------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_of_the_keys_brings_them_back_with_its_passphrase_alone(vault: Vault, tmp_path: Path) -> None:
+    ring = Keyring(vault)
+    assert ring.signing(()) is None
+    made = ring.make()
+    lines = ring.backup("apart from it")
+    other = Vault(tmp_path / "other.db")
+    other.admit("chen", PASSWORD)
+    taken = Keyring(other)
+    for text, passphrase in (("\n".join(lines), "wrong one"), ("", "apart from it"), (lines[0][:-4], "apart from it")):
+        with pytest.raises(KeysInvalid):
+            taken.take(text, passphrase)
+        assert taken.private() == []
+    assert taken.take(" \n".join(lines), "apart from it") == 2
+    assert {key.kid for key in taken.private()} == {key.kid for key in made}
+    with pytest.raises(KeysInvalid):
+        ring.backup("short")
+
+
+@settings(max_examples=50, deadline=None)
+@given(text=st.text(max_size=200) | st.text("abcABC-_.", max_size=200))
+def test_what_is_no_copy_of_keys_is_said_to_be_none(text: str) -> None:
+    ring = Keyring.__new__(Keyring)
+    with pytest.raises(KeysInvalid):
+        ring.take(text, "a passphrase")
+
+
+def test_keys_are_taken_from_a_key_store_of_the_command_line(vault: Vault, tmp_path: Path) -> None:
+    store = KeyStore(tmp_path / "keys")
+    store.create()
+    key = jwk.generate_signing()
+    store.add(key, "correct horse")
+    assert Keyring(vault).take_from(tmp_path / "keys", "correct horse") == 1
+    found = Keyring(vault).signing(())
+    assert found is not None and found.kid == key.kid
+    for folder in (tmp_path / "nothing", tmp_path / "desk.db"):
+        with pytest.raises(KeysInvalid):
+            Keyring(vault).take_from(folder, "correct horse")
+
+
+def test_a_fresh_key_signs_once_the_hub_lists_it(vault: Vault) -> None:
+    ring = Keyring(vault)
+    old = jwk.generate_signing("Ed25519", datetime(2026, 1, 1, tzinfo=UTC))
+    new = jwk.generate_signing("Ed25519", datetime(2026, 2, 1, tzinfo=UTC))
+    ring._keep([old, new])
+    for listed, expected in (((), new), ((old.kid,), old), ((old.kid, new.kid), new), (("another",), new)):
+        found = ring.signing(listed)
+        assert found is not None and found.kid == expected.kid
+
+
+# Files ----------------------------------------------------------------------------------------------------
+
+
+async def streamed(content: bytes, piece: int) -> AsyncIterator[bytes]:
+    for at in range(0, len(content), piece):
+        yield content[at : at + piece]
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    size=st.sampled_from([1, 100, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3 << 20]),
+    piece=st.sampled_from([1 << 12, 65_521, 1 << 18, 1 << 22]),
+)
+def test_a_file_is_sealed_as_it_comes_in_and_opens_again(
+    tmp_path_factory: pytest.TempPathFactory, size: int, piece: int
+) -> None:
+    content = bytes(i * 7 % 251 for i in range(1000)) * (size // 1000 + 1)
+    enclosures = Enclosures(tmp_path_factory.mktemp("files"))
+    manifest = asyncio.run(enclosures.take("C:\\案卷\\工资条.jpg", streamed(content[:size], piece)))
+    assert (manifest.name, manifest.size, manifest.media_type) == ("工资条.jpg", size, "image/jpeg")
+    sealed = enclosures.sealed(manifest)
+    assert b"".join(parts(sealed.blob, manifest)) == content[:size]
+    if size > 100:
+        assert content[:100] not in sealed.blob.read_bytes()
+    assert [file.name for file in enclosures.folder.iterdir()] == [sealed.blob.name]
+    enclosures.drop(manifest)
+    assert list(enclosures.folder.iterdir()) == []
+
+
+async def test_an_empty_file_and_one_that_is_too_large_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enclosures = Enclosures(tmp_path / "files")
+    with pytest.raises(EnclosureInvalid):
+        await enclosures.take("empty", streamed(b"", 10))
+    monkeypatch.setattr("adapters.desk.enclosures.MOST", 1000)
+    with pytest.raises(EnclosureInvalid):
+        await enclosures.take("large", streamed(b"x" * 1001, 100))
+    assert list((tmp_path / "files").iterdir()) == []
+
+
+# Joining --------------------------------------------------------------------------------------------------
+
+
+def test_a_hub_is_recognised_by_every_one_of_its_keys() -> None:
+    keys = [jwk.generate_signing().public for _ in range(2)]
+    hub = HubKnown("https://hub.example", "410000-hub", Name("河南", "Henan"), "origin", [dict(k.jwk) for k in keys])
+    one, two = hub.fingerprints()
+    for said in (f"{one} {two}", f"{two}，{one}", f"{one[:16]}\n{two[:20]}", f"另有 {one};{two}"):
+        assert hub.recognised(said)
+    for said in ("", one, f"{one[:15]} {two}", f"{one} {two[:-1]}x", f"{one[1:]} {two}", "-" * 43):
+        assert not hub.recognised(said)
+
+
+def test_a_bureau_is_named_by_its_place_and_department() -> None:
+    bureau = joining.described("魏都区", "health", "", "", None)
+    assert bureau.id == "411002-health" and bureau.name.zh and bureau.name.en.isascii()
+    assert joining.described("411002", "health", "委员会", "Commission", "x").name.en == "Commission"
+    assert joining.described("河南省许昌市", "civil-affairs", "", "", None).id == "411000-civil-affairs"
+    with pytest.raises(JoiningInvalid, match="110105"):
+        joining.described("朝阳区", "health", "", "", None)
+    for place, branch in (("不存在", "health"), ("", "health"), ("魏都区", "magic"), ("魏都区", "")):
+        with pytest.raises(Exception, match=r"division|department|id"):
+            joining.described(place, branch, "", "", None)
+
+
+# Habits ---------------------------------------------------------------------------------------------------
+
+
+def test_habits_are_kept_and_impossible_ones_refused(vault: Vault) -> None:
+    assert habits.load(vault) == Habits()
+    wanted = Habits(
+        lock_after=5, digest="mail", mail=Mail("mail.example", 465, "tls", "a", "b", "a@x.cn", "b@x.cn c@x.cn")
+    )
+    habits.save(vault, wanted)
+    assert habits.load(vault) == wanted
+    for bad in (
+        Habits(lock_after=4),
+        Habits(digest_at="25:00"),
+        Habits(digest="mail"),
+        Habits(digest="mail", mail=Mail("mail.example", 465, "tls", "", "", "no address", "b@x.cn")),
+        Habits(digest="mail", mail=Mail("mail.example", 25, "none", "account", "password", "a@x.cn", "b@x.cn")),
+    ):
+        with pytest.raises(HabitsInvalid):
+            habits.save(vault, bad)
+    assert habits.load(vault) == wanted
+
+
+async def test_a_desk_at_which_nobody_works_forgets_its_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.desk.desk.EVERY", 0.02)
+    desk = Desk(tmp_path, catalogue())
+    desk.officers.add("zhou", "周明", "head", PASSWORD)
+    token = await desk.enter("zhou", PASSWORD)
+    desk.keyring.make()
+    watch = asyncio.create_task(desk.watch())
+    await asyncio.sleep(0.1)
+    assert not desk.vault.locked and desk.officers.of(token) is not None
+    habits.save(desk.vault, Habits(stays_open=True))
+    desk.officers.idle = 0.05
+    await asyncio.sleep(0.2)
+    still_open = not desk.vault.locked
+    assert still_open and not desk.officers.anybody()
+    habits.save(desk.vault, Habits())
+    await asyncio.sleep(0.2)
+    assert desk.vault.locked
+    with pytest.raises(VaultLocked):
+        desk.keyring.private()
+    await desk.enter("zhou", PASSWORD)
+    assert len(desk.keyring.private()) == 2
+    watch.cancel()
+    desk.close()
