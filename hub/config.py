@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
@@ -112,6 +112,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attachments: AttachmentsSection = AttachmentsSection()
     console: ConsoleSection = ConsoleSection()
     schedule: ScheduleSection = ScheduleSection()
+    adapters: dict[str, dict[str, Any]] = {}
+    """Of the adapters, which read their sections themselves; a hub passes over them."""
 
     def witnesses(self) -> list[Witness]:
         """The witnesses whose cosignatures are kept. Raises MalformedKey."""

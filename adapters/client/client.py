@@ -305,6 +305,24 @@ class Client:
         """
         return await self._inbox.page(after, limit, wait, of, prove_end)
 
+    async def poll_past(
+        self, after: int, *, limit: int = 100, wait: int = 0, of: str | None = None
+    ) -> tuple[Page, Fault | None]:
+        """As `poll`, for who goes on whatever comes: the items before the first that does not stand up to its check.
+
+        Where that one is the next, the page is empty and passes over it, and its fault comes beside, with its
+        `position` in the data. Raises what is not about an item.
+        """
+        try:
+            return await self.poll(after, limit=limit, wait=wait, of=of), None
+        except Fault as fault:
+            position = fault.data.get("position")
+            if not isinstance(position, int):
+                raise
+            if position - 1 > after:
+                return await self.poll(after, limit=position - 1 - after, of=of), None
+            return Page([], position, 0), fault
+
     def follow(self, after: int | Cursor, *, limit: int = 100, wait: int = 30) -> AsyncGenerator[Item, None]:
         """Every message after the cursor, for ever; a hub that is away is waited for.
 

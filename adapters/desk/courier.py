@@ -69,10 +69,10 @@ class Courier:
     async def _receive(self, client: Client) -> None:
         while True:
             cursor = int(self._vault.get("state", "cursor") or 0)
-            try:
-                page = await client.poll(cursor, wait=WAIT)
-            except Fault as fault:
-                page = await self._passing_over(client, cursor, fault)
+            page, fault = await client.poll_past(cursor, wait=WAIT)
+            if fault is not None:
+                trouble = {"position": page.next, "why": fault.detail, "at": rfc3339(datetime.now(UTC))}
+                self._vault.put("trouble", f"{page.next:012}", trouble)
             for item in page.items:
                 self._take(client, item)
             if page.items:
@@ -84,17 +84,6 @@ class Courier:
                 self._bureau.tell("arrived")
             if page.next != cursor:
                 self._vault.put("state", "cursor", page.next)
-
-    async def _passing_over(self, client: Client, cursor: int, fault: Fault) -> messages.Page:
-        """What lies before an item that does not stand up to being checked; that one is noted, and passed over."""
-        position = fault.data.get("position")
-        if not isinstance(position, int):
-            raise fault
-        if position - 1 > cursor:
-            return await client.poll(cursor, limit=position - 1 - cursor)
-        self._vault.put("trouble", f"{position:012}", {"position": position, "why": fault.detail,
-                                                       "at": rfc3339(datetime.now(UTC))})  # fmt: skip
-        return messages.Page([], position, 0, ())
 
     def _take(self, client: Client, item: Item) -> None:
         try:

@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, Place] = {
     "schedule": Place(_RUNNING, "schedule"),
     "bulletins": Place(_RUNNING, "bulletins"),
     "desk": Place(_WORKING, "desk", "desk"),
+    "adapter": Place(_WORKING, "adapter"),
     "keys": Place(_WORKING, "keys"),
     "delegations": Place(_WORKING, "delegations"),
     "directory": Place(_WORKING, "directory"),

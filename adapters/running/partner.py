@@ -1,0 +1,118 @@
+"""The far side of an adapter: what a partner takes, what it has to say, and how it says no."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import msgspec
+from aiohttp import web
+
+from adapters.client import Item, Refused
+from keys.errors import Fault
+from protocols.receipt import Receipt
+
+
+class PartnerUnreachable(Fault):
+    """The partner can't be reached, or asks to be left alone; `after` are the seconds it asks for. Tried again."""
+
+    code: ClassVar[str] = "partner-unreachable"
+
+
+class PartnerRejected(Fault):
+    """The partner does not take this one, and would not the next time: it becomes a dead letter."""
+
+    code: ClassVar[str] = "partner-rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message on its way down: verified, and opened where this side can. Its id makes a second delivery known.
+
+    `organisation` is whose mailbox it lay in; `unopened` says why there is no content where there should be some.
+    """
+
+    organisation: str
+    item: Item
+    content: Any
+    unopened: str | None = None
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as a partner wants it sent: in the `case`, or opening one with `to`. Sealed here, signed here."""
+
+    source: str
+    type: str
+    data: dict[str, Any]
+    content: dict[str, Any] | None = None
+    case: str | None = None
+    to: tuple[str, ...] = ()
+    causationid: str | None = None
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a partner has for the hub, under a `key` of its own by which it is known again.
+
+    Either `wanted`, or `compact`: bytes that the partner signed itself. `problem` says why it is neither. `raw` is what
+    the partner sent, for people who look into it.
+    """
+
+    key: str
+    wanted: Wanted | None = None
+    compact: bytes | None = None
+    problem: str | None = None
+    raw: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an offer: the hub's receipt with the message's id and case, or why there is none."""
+
+    message: str | None = None
+    case: str | None = None
+    receipt: Receipt | None = None
+    problem: str | None = None
+    refusal: Refused | None = field(default=None, compare=False)
+
+    @property
+    def taken(self) -> bool:
+        """Whether the hub took it."""
+        return self.receipt is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a partner has now; `cursor` is kept with it, in one step, and given to the next call."""
+
+    offers: Sequence[Offer]
+    cursor: str | None = None
+    more: bool = False
+    """Whether the partner has more at once."""
+
+
+class Partner:
+    """One far side. Use as an async context manager; methods raise PartnerUnreachable where it can't be reached."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    @abstractmethod
+    async def deliver(self, delivery: Delivery) -> None:
+        """Hand a message over; the same one may come again after a crash. Raises PartnerRejected."""
+
+    async def collect(self, cursor: str | None) -> Collected:
+        """What it has for the hub since the cursor; an offer that is not settled yet may come again."""
+        return Collected((), cursor)
+
+    async def settle(self, offer: Offer, outcome: Outcome) -> None:
+        """Tell it what became of an offer; called until it returns."""
+
+    def routes(self) -> Sequence[web.AbstractRouteDef]:
+        """What it may call by itself, where the adapter listens."""
+        return ()

@@ -1,0 +1,107 @@
+"""An adapter's process: its keys opened, its station at work, its health and its partner's calls where it listens."""
+
+import asyncio
+import contextlib
+import json
+import signal
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from aiohttp import web
+
+from adapters.client import Client, Patience
+from adapters.running import health, kinds
+from adapters.running.configuration import AdapterConfigInvalid, Section
+from adapters.running.partner import Partner
+from adapters.running.station import Station
+from adapters.running.store import Store
+from keys.errors import Fault
+from keys.jwk import DecryptionKey, VerifyingKey, parse_jwks
+from keys.keystore import KeyStore
+
+PATIENCE = Patience(within=5)
+LARGEST = 64 << 20
+
+
+async def run(section: Section, passphrase: str, ready: Callable[[str], None]) -> None:
+    """Run an adapter until SIGTERM or SIGINT. Raises KeyStoreFault, AdapterConfigInvalid, AdapterUnknown."""
+    store = Store(section.common.store)
+    try:
+        offered: list[Station] = []
+        partner = kinds.partner(section, lambda offer: offered[0].offer(offer))
+        station = Station(store, partner, clients(section, passphrase), section.common.every)
+        offered.append(station)
+        async with _listening(section, store, partner) as address:
+            working = asyncio.create_task(station.run())
+            ready(address)
+            stop = asyncio.Event()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            working.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await working
+    finally:
+        store.close()
+
+
+def clients(section: Section, passphrase: str) -> dict[str, Callable[[], Client]]:
+    """A maker of clients for each organisation that the adapter speaks for."""
+    common = section.common
+    own = KeyStore(common.keys)
+    signing = own.signing_key(passphrase, datetime.now(UTC))
+    openers: list[DecryptionKey] = own.decryption_keys(passphrase)
+    for folder in common.sealed_keys:
+        openers += KeyStore(folder).decryption_keys(passphrase)
+    trusted = _hub_keys(common.hub_keys)
+
+    def connect(organisation: str) -> Client:
+        return Client(common.hub, organisation, signing, openers, hub_keys=trusted, patience=PATIENCE)
+
+    return {one: partial(connect, one) for one in common.organisations}
+
+
+def _hub_keys(file: Path | None) -> list[VerifyingKey] | None:
+    if file is None:
+        return None
+    try:
+        return [key for key in parse_jwks(json.loads(file.read_bytes())) if isinstance(key, VerifyingKey)]
+    except (OSError, ValueError, Fault) as error:
+        raise AdapterConfigInvalid(f"hub_keys {file}: {error}") from None
+
+
+@contextlib.asynccontextmanager
+async def _listening(section: Section, store: Store, partner: Partner) -> AsyncIterator[str]:
+    """Health, metrics and what the partner calls, where the section says so; the address, empty without one."""
+    if section.common.listen is None:
+        yield ""
+        return
+
+    async def well(_: web.Request) -> web.Response:
+        seen = health.look(section.name, section.kind, store)
+        return web.json_response({"running": seen.running, "well": seen.well}, status=200 if seen.running else 503)
+
+    async def metrics(_: web.Request) -> web.Response:
+        seen = health.look(section.name, section.kind, store)
+        return web.Response(body=health.metrics(seen), content_type="text/plain")
+
+    app = web.Application(client_max_size=LARGEST)
+    app.router.add_get("/healthz", well)
+    app.router.add_get("/metrics", metrics)
+    app.add_routes(partner.routes())
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    await runner.setup()
+    host, _, port = section.common.listen.rpartition(":")
+    try:
+        await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+    except (OSError, ValueError) as error:
+        await runner.cleanup()
+        raise AdapterConfigInvalid(f"[adapters.{section.name}] listen = {section.common.listen!r}: {error}") from None
+    try:
+        yield f"http://{section.common.listen}"
+    finally:
+        await runner.cleanup()
