@@ -2,12 +2,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench check documents format lock lock-check node browser
+.PHONY: help setup demo test bench check documents format lock lock-check node java browser bus
 
 PYTHON ?= python3
 UV ?= uv
 ARGS ?=
-NODE_TESTS := tests/acceptance/node
+NODE_FOLDERS := tests/acceptance/node docs/examples/javascript
+GSON := /usr/share/java/gson.jar
 AS_DEBIAN_ROOT := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 APT_INSTALL := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends
 
@@ -20,7 +21,7 @@ demo: setup ## 在内置数据库上演示主要功能 (ARGS="--exit") · show t
 	@.venv/bin/xieban demo $(ARGS)
 
 # Tests wait as much as they work: one process more than there are cores.
-test: setup node browser ## 运行全部测试 (ARGS="-k …") · run all tests
+test: setup node java browser bus ## 运行全部测试 (ARGS="-k …") · run all tests
 	@.venv/bin/python -m pytest -n $$(( $$(nproc) + 1 )) --maxprocesses 4 $(ARGS)
 
 bench: setup ## 测量受理、投递与督导台的速度 (ARGS="--scale 0.1") · measure intake, delivery and the console
@@ -58,14 +59,28 @@ lock-check: setup ## 核对锁文件与 pyproject.toml (离线) · hold the lock
 	  --config-settings editable_mode=compat --editable .
 	@touch $@
 
-# The interoperability tests sign and verify with another JOSE library, npm's `jose`.
+# The interoperability tests, and the example in JavaScript, sign and verify with another JOSE library, npm's `jose`.
 node:
 	@{ command -v node && command -v npm; } >/dev/null || { $(AS_DEBIAN_ROOT) && $(APT_INSTALL) nodejs npm; } \
 	  || echo "未找到 node 与 npm, 跳过与 npm jose 的互通测试 · no node and npm: the tests with npm jose are skipped"
-	@if command -v npm >/dev/null && [ ! $(NODE_TESTS)/node_modules/.package-lock.json -nt $(NODE_TESTS)/package-lock.json ]; then \
-	  npm ci --prefix $(NODE_TESTS) --no-audit --no-fund --silent && touch $(NODE_TESTS)/node_modules/.package-lock.json; fi
+	@command -v npm >/dev/null || exit 0; for folder in $(NODE_FOLDERS); do \
+	  if [ ! $$folder/node_modules/.package-lock.json -nt $$folder/package-lock.json ]; then \
+	    npm ci --prefix $$folder --no-audit --no-fund --silent || exit 1; touch $$folder/node_modules/.package-lock.json; fi; done
+
+# The example in Java needs a JDK, and Gson from Debian.
+java:
+	@command -v javac >/dev/null || { $(AS_DEBIAN_ROOT) && $(APT_INSTALL) default-jdk-headless; } \
+	  || echo "未找到 JDK, 跳过 Java 示例的测试 · no JDK: the tests of the Java example are skipped"
+	@[ -e $(GSON) ] || { $(AS_DEBIAN_ROOT) && $(APT_INSTALL) libgoogle-gson-java; } \
+	  || echo "未找到 Gson, 跳过 Java 示例的测试 · no Gson: the tests of the Java example are skipped"
 
 # The console is tested in a real browser, with letters for Chinese.
 browser:
 	@command -v chromium >/dev/null || { $(AS_DEBIAN_ROOT) && $(APT_INSTALL) chromium fonts-wqy-microhei; } \
 	  || echo "未找到 chromium, 跳过浏览器测试 · no chromium: the tests in a browser are skipped"
+
+# The bus adapter is tested with real servers; they are started by the tests, on ports of their own.
+bus:
+	@for server in nats-server rabbitmq-server; do \
+	  PATH="$$PATH:/usr/sbin" command -v $$server >/dev/null || { $(AS_DEBIAN_ROOT) && { $(APT_INSTALL) $$server; }; } \
+	  || echo "未找到 $$server, 跳过其总线测试 · no $$server: its tests of the bus are skipped"; done

@@ -1,18 +1,22 @@
 """What a draft asks for: the form of its message at this desk, what stands in it, and what is wrong with that."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapters.desk import forms
-from adapters.desk.bureau import Bureau
-from adapters.desk.drafts import Draft
 from adapters.desk.forms import Field, Shown, Words
 from protocols import deadlines, legal_basis
 from protocols.attachments import ATTACHMENTS
-from protocols.loading import MessageType, Protocol
+from protocols.loading import Catalogue, MessageType, Protocol
 from protocols.schemas import Problem
 from protocols.table import OPENER, PARTICIPANT, RESPONDER
+
+if TYPE_CHECKING:  # what is asked for without a desk needs none of a desk's store
+    from adapters.desk.bureau import Bureau
+    from adapters.desk.drafts import Draft
 
 WITHOUT = ("sealed", "sealed_digest", ATTACHMENTS, "messages")
 """What the desk fills in itself."""
@@ -21,12 +25,17 @@ WITHOUT = ("sealed", "sealed_digest", ATTACHMENTS, "messages")
 def openings(bureau: Bureau) -> Iterator[tuple[Protocol, str]]:
     """What this organisation may open a case by: what its roles allow, and needs no earlier case."""
     own = bureau.organisation_of(bureau.organisation)
-    roles = set(own["roles"]) if own is not None else set()
-    for name in dict.fromkeys(name for name, _ in bureau.catalogue.protocols):
-        protocol = bureau.catalogue.latest(name)
+    return openings_for(bureau.catalogue, own["roles"] if own is not None else ())
+
+
+def openings_for(catalogue: Catalogue, roles: Collection[str]) -> Iterator[tuple[Protocol, str]]:
+    """The same for an organisation of these roles."""
+    for name in dict.fromkeys(name for name, _ in catalogue.protocols):
+        protocol = catalogue.latest(name)
         assert protocol is not None
         for message, move in protocol.flow.opening.items():
-            if move.links is None and (not move.of or not roles.isdisjoint(move.of)):
+            by_hub = protocol.messages[message].declared.from_hub
+            if not by_hub and move.links is None and (not move.of or not set(roles).isdisjoint(move.of)):
                 yield protocol, message
 
 
@@ -41,10 +50,14 @@ def form_of(bureau: Bureau, protocol: str, version: str, message: str) -> tuple[
     kind = kind_of(bureau, protocol, version, message)
     if kind is None:
         return None
+    return forms_of(kind, [one for one in bureau.organisations() if one["id"] != bureau.organisation])
+
+
+def forms_of(kind: MessageType, others: Sequence[Mapping[str, Any]]) -> tuple[Field, Field | None]:
+    """The same, with these organisations to choose from."""
     opened = forms.choosing(forms.form(kind.schema, WITHOUT), "legal_basis.instrument", bases())
-    others = [(str(one["id"]), Words(f"{one['name']['zh']} {one['id']}", str(one["name"]["en"])))
-              for one in bureau.organisations() if one["id"] != bureau.organisation]  # fmt: skip
-    opened = forms.choosing(opened, "to", others)
+    named = [(str(one["id"]), Words(f"{one['name']['zh']} {one['id']}", str(one["name"]["en"]))) for one in others]
+    opened = forms.choosing(opened, "to", named)
     return opened, forms.form(kind.sealed_schema, WITHOUT) if kind.sealed_schema is not None else None
 
 
@@ -55,11 +68,19 @@ def encloses(bureau: Bureau, draft: Draft) -> bool:
     return schema is not None and ATTACHMENTS in schema.document.get("properties", {})
 
 
+def has_contact(bureau: Bureau, draft: Draft) -> bool:
+    """Whether this message says who is to be rung up."""
+    kind = kind_of(bureau, draft.protocol, draft.version, draft.message)
+    schema = kind.sealed_schema if kind is not None else None
+    return schema is not None and "contact" in schema.document.get("properties", {})
+
+
 def bases() -> list[tuple[str, Words]]:
     """The legal bases that are in force today."""
     today = deadlines.local_date(datetime.now(UTC))
     known = [one for one in legal_basis.register().values() if one.in_force_on(today)]
-    return [(one.id, Words(f"《{one.title['zh']}》", one.title["en"])) for one in known]
+    listed = [(one.id, Words(f"《{one.title['zh']}》", one.title["en"])) for one in known]
+    return sorted(listed, key=lambda one: one[1].zh)
 
 
 def fill(bureau: Bureau, draft: Draft, sent: Mapping[str, Sequence[str]]) -> None:
@@ -83,14 +104,22 @@ def problems(bureau: Bureau, draft: Draft) -> list[Problem]:
     """What is wrong with the draft, at `/open/…` and `/sealed/…`."""
     kind = kind_of(bureau, draft.protocol, draft.version, draft.message)
     assert kind is not None
+    missing = [name for name in _required(bureau, draft) if name not in draft.data]
+    found = problems_of(kind, draft.data, draft.content, bool(draft.files))
+    return found + [Problem(f"/open/{name}", "required") for name in missing]
+
+
+def problems_of(
+    kind: MessageType, data: Mapping[str, Any], content: Mapping[str, Any] | None, encloses: bool = False
+) -> list[Problem]:
+    """What the schemas of a message find wrong in it, before the desk fills in the rest."""
     found = [
         Problem(f"/open{one.pointer}", one.keyword, one.limit)
-        for one in kind.schema.problems(_whole(draft.data))
+        for one in kind.schema.problems(_whole(data))
         if one.pointer not in ("/sealed", "/sealed_digest")
     ]
-    found += [Problem(f"/open/{name}", "required") for name in _required(bureau, draft) if name not in draft.data]
-    if kind.sealed_schema is not None and (draft.content or draft.files or kind.declared.sealed == "required"):
-        inside = kind.sealed_schema.problems(_whole(draft.content or {}))
+    if kind.sealed_schema is not None and (content or encloses or kind.declared.sealed == "required"):
+        inside = kind.sealed_schema.problems(_whole(content or {}))
         found += [Problem(f"/sealed{one.pointer}", one.keyword, one.limit) for one in inside
                   if one.pointer != "/messages"]  # fmt: skip
     return found
@@ -106,7 +135,12 @@ def shown(bureau: Bureau, draft: Draft, checked: bool) -> tuple[Shown, Shown | N
 
 def lines(form: Field, data: Any) -> Iterator[tuple[Words, Words]]:
     """What a message says, line by line, in the words of its schema."""
-    return _said(forms.shown(form, data), ())
+    return read(forms.shown(form, data))
+
+
+def read(shown: Shown) -> Iterator[tuple[Words, Words]]:
+    """The same of a form that is filled in."""
+    return _said(shown, ())
 
 
 def _said(one: Shown, around: tuple[Words, ...]) -> Iterator[tuple[Words, Words]]:

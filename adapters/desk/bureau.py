@@ -6,28 +6,36 @@ signs; what is signed goes out by the courier.
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice, product
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
-from pypinyin import Style, lazy_pinyin
+from pypinyin import Style, lazy_pinyin, pinyin
 
 from adapters.client import Client, messages
 from adapters.desk.drafts import Draft, Drafts, sheet
 from adapters.desk.enclosures import Enclosures
+from adapters.desk.forms import Words
+from adapters.desk.saying import objection
 from adapters.desk.vault import Vault
 from keys.errors import Fault
-from protocols.attachments import attached
+from protocols.attachments import Manifest, attached
+from protocols.divisions import ancestors, division
 from protocols.loading import Catalogue
+
+NOTHING: Final = Words("", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Whether the hub can be reached, and if not, why."""
+    """How it stands with the hub: still being reached, there, away, or there without listing our keys; and why."""
 
-    reached: bool
-    why: str = ""
+    state: Literal["connecting", "reached", "away", "unadmitted"]
+    why: Words = NOTHING
 
 
 class Bureau:
@@ -44,11 +52,12 @@ class Bureau:
         self._cases: dict[str, dict[str, Any]] = dict(vault.all("case"))
         self._organisations: list[dict[str, Any]] = vault.get("directory", "all") or []
         self._named = {str(one["id"]): one for one in self._organisations}
+        self._matters: dict[str, str] = {}
         self._seen: dict[str, int] = dict(vault.all("seen"))
         self._listeners: set[asyncio.Queue[str]] = set()
         self.progress: dict[str, tuple[int, int]] = {}
         """How many bytes of a file are at the hub, of how many, by its digest, while it is on its way."""
-        self.contact = Contact(False, "")
+        self.contact = Contact("connecting")
 
     # Reading ----------------------------------------------------------------------------------------------
 
@@ -80,18 +89,34 @@ class Bureau:
         others = (int(step["log_index"]) for step in case["timeline"] if step["source"] != self.organisation)
         return max(others, default=-1)
 
-    def search(self, wanted: str) -> list[tuple[dict[str, Any], str]]:
-        """The cases that this desk opened and whose messages hold these words, each with where they stand."""
+    def search(
+        self, wanted: str, read: Callable[[Mapping[str, Any]], Iterable[str]]
+    ) -> list[tuple[dict[str, Any], str]]:
+        """The cases that this desk opened and whose messages hold these words, each with where they stand.
+
+        `read` says what stands in a message, line by line.
+        """
         words = wanted.casefold().split()
         found: dict[str, str] = {}
         for id, message in self.vault.all("message") if words else ():
-            text = "\n".join(_texts([message["data"], message["content"]]))
-            if all(word in text.casefold() for word in words):
-                found[id.partition("/")[0]] = _around(text, words[0])
+            lines = list(read(message))
+            text = "\n".join(lines).casefold()
+            if all(word in text for word in words):
+                line = next((one for one in lines if words[0] in one.casefold()), "")
+                found[id.partition("/")[0]] = line.replace("\n", " ")[:60]
         for case in self._cases if words else ():
             if all(case.startswith(word) for word in words):
                 found.setdefault(case, "")
         return [(case, found[case["id"]]) for case in self.cases() if case["id"] in found]
+
+    def matter(self, case: str) -> str:
+        """What a case is about, in a few words out of what was sealed when it was opened: for this desk's own lists."""
+        if case not in self._matters:
+            first = next(iter(self.said(case)), None)
+            if first is None:
+                return ""
+            self._matters[case] = words_of(first["content"])
+        return self._matters[case]
 
     def troubles(self) -> list[dict[str, Any]]:
         """What lay in the mailbox and did not stand up to being checked."""
@@ -145,9 +170,13 @@ class Bureau:
             matches = found(self.organisations(), wanted)
         return matches
 
-    async def preflight(self, draft: Draft) -> list[str]:
-        """What the hub would have against it now; nothing where it would be taken. Raises Undecided, Fault."""
+    async def preflight(self, draft: Draft) -> list[Words]:
+        """What the hub would have against it now; nothing where it would be taken. Raises Undecided, Fault.
+
+        Its files are uploaded for that, as nobody can judge a message that names files which are not there.
+        """
         async with self.connect() as client:
+            await self.upload(client, draft)
             return await against(client, await self.prepared(client, draft))
 
     # News -------------------------------------------------------------------------------------------------
@@ -168,12 +197,25 @@ class Bureau:
                 queue.put_nowait(news)
 
     def reach(self, contact: Contact) -> None:
-        changed = contact.reached != self.contact.reached
+        changed = contact.state != self.contact.state and self.contact.state != "connecting"
         self.contact = contact
         if changed:
             self.tell("contact")
 
     # Writing it out --------------------------------------------------------------------------------------
+
+    async def upload(self, client: Client, draft: Draft) -> None:
+        """Upload the files of a draft that are not at the hub, from where each stands. Raises Undecided, Refused."""
+        for file in draft.missing:
+            await client.attach(self.drafts.enclosures.sealed(file), self._counting(file))
+            draft.uploaded.append(file.attachment)
+            self.drafts.keep(draft)
+
+    def _counting(self, file: Manifest) -> Callable[[int, int], None]:
+        def count(done: int, size: int) -> None:
+            self.progress[file.attachment] = done, size
+
+        return count
 
     async def prepared(self, client: Client, draft: Draft) -> messages.Draft:
         """The draft sealed and signed. Raises Refused, Undecided, DataInvalid, BadSeal."""
@@ -190,10 +232,10 @@ class Bureau:
         return known.version
 
 
-async def against(client: Client, message: messages.Draft) -> list[str]:
+async def against(client: Client, message: messages.Draft) -> list[Words]:
     """What the hub has against a message; nothing where it would take it. Raises Undecided."""
     verdict = await client.preflight(message)
-    return [str(problem.get("detail", problem.get("type"))) for problem in verdict.problems]
+    return [objection(problem) for problem in verdict.problems]
 
 
 def awaiting(cases: Iterable[Mapping[str, Any]], organisation: str) -> list[Mapping[str, Any]]:
@@ -203,25 +245,56 @@ def awaiting(cases: Iterable[Mapping[str, Any]], organisation: str) -> list[Mapp
 
 
 def found(organisations: Sequence[Mapping[str, Any]], wanted: str) -> list[Mapping[str, Any]]:
-    """The organisations that a search means: by name, by id, by the first letters of its pinyin."""
-    text = wanted.strip().lower()
-    return [one for one in organisations if text and text in _searched(str(one["id"]), str(one["name"]["zh"]),
-                                                                       str(one["name"]["en"]))]  # fmt: skip
+    """The organisations that a search means: by name, division, id, pinyin or its first letters; all words must fit.
+
+    Of a Chinese name the characters that one remembers will do, in their order: 卫健 means 卫生健康.
+    """
+    words = wanted.strip().lower().split()
+    return [one for one in organisations if words and all(_fits(one, word) for word in words)]
 
 
-def _searched(id: str, zh: str, en: str) -> str:
-    whole, initials = "".join(lazy_pinyin(zh)), "".join(lazy_pinyin(zh, style=Style.FIRST_LETTER))
-    return " ".join((id, zh, en, whole, initials)).lower()
+def _fits(one: Mapping[str, Any], word: str) -> bool:
+    id, zh = str(one["id"]), str(one["name"]["zh"])
+    place = _place(id)
+    if word.isascii():
+        return any(word in text for text in (id, str(one["name"]["en"]).lower(), *_spelt(zh)))
+    rest = iter(place + zh)
+    return word in zh or word in place or all(char in rest for char in word)
 
 
-def _texts(value: Any) -> Iterable[str]:
-    if isinstance(value, str):
+@lru_cache(maxsize=10_000)
+def _place(id: str) -> str:
+    """The divisions that an organisation stands in, by name."""
+    try:
+        code = id[:6]
+        return "".join(one.name for one in (*reversed(ancestors(code)), division(code)))
+    except Fault:
+        return ""
+
+
+@lru_cache(maxsize=10_000)
+def _spelt(zh: str) -> tuple[str, ...]:
+    """A name in pinyin, and by first letters, in the readings that its characters have."""
+    readings = [
+        sorted({one for one in options if one})[:3] for options in pinyin(zh, style=Style.NORMAL, heteronym=True)
+    ]
+    whole = {"".join(one) for one in islice(product(*readings), 64)} | {"".join(lazy_pinyin(zh))}
+    return (*whole, "".join(lazy_pinyin(zh, style=Style.FIRST_LETTER)))
+
+
+def words_of(content: Any) -> str:
+    """What a sealed content is about, in a few of its own words."""
+    return " · ".join(list(_texts(content))[:2])[:40].replace("\n", " ")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The words in a content that are somebody's own: no codes, numbers, dates, nor who is to be rung up."""
+    if isinstance(value, str) and re.search(r"[\u4e00-\u9fff]", value):
         yield value
-    elif isinstance(value, Mapping | list):
-        for one in value.values() if isinstance(value, Mapping) else value:
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            if key not in ("contact", "attachments", "messages"):
+                yield from _texts(one)
+    elif isinstance(value, list):
+        for one in value:
             yield from _texts(one)
-
-
-def _around(text: str, word: str) -> str:
-    at = max(0, text.casefold().find(word) - 20)
-    return text[at : at + 60].replace("\n", " ")

@@ -5,7 +5,7 @@ It runs as long as the desk's store is open; a hub that is away is tried again a
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -15,9 +15,11 @@ from adapters.client import Client, Item, Refused, Sent, Undecided, messages
 from adapters.client.handover import MESSAGES
 from adapters.desk.bureau import Bureau, Contact, against
 from adapters.desk.drafts import Draft, packages
+from adapters.desk.forms import Words
+from adapters.desk.saying import said, unadmitted
 from keys.errors import BadSeal, Fault
 from protocols import deadlines
-from protocols.attachments import Manifest, attached
+from protocols.attachments import attached
 from protocols.envelope import Event, rfc3339
 from protocols.refusals import DataInvalid
 from protocols.scorecard import DAYS, Asked
@@ -42,13 +44,13 @@ class Courier:
             try:
                 async with self._bureau.connect() as client:
                     await self._look_round(client)
-                    self._bureau.reach(Contact(True))
+                    self._bureau.reach(Contact("reached"))
                     async with asyncio.TaskGroup() as tasks:
                         tasks.create_task(self._receive(client))
                         tasks.create_task(self._upload(client))
                         tasks.create_task(self._send(client))
             except* (Fault, OSError, TimeoutError) as group:
-                self._bureau.reach(Contact(False, _words(group)))
+                self._bureau.reach(_contact(group))
             await asyncio.sleep(AGAIN)
 
     async def _look_round(self, client: Client) -> None:
@@ -71,7 +73,7 @@ class Courier:
             cursor = int(self._vault.get("state", "cursor") or 0)
             page, fault = await client.poll_past(cursor, wait=WAIT)
             if fault is not None:
-                trouble = {"position": page.next, "why": fault.detail, "at": rfc3339(datetime.now(UTC))}
+                trouble = {"position": page.next, "why": said(fault), "at": rfc3339(datetime.now(UTC))}
                 self._vault.put("trouble", f"{page.next:012}", trouble)
             for item in page.items:
                 self._take(client, item)
@@ -89,7 +91,7 @@ class Courier:
         try:
             content, sealed = client.unseal(item), None
         except BadSeal as fault:
-            content, sealed = None, None if fault.data.get("check") == "absent" else fault.detail
+            content, sealed = None, None if fault.data.get("check") == "absent" else said(fault)
         self._keep(item.event, msgspec.to_builtins(item.receipt), content, {"unopened": sealed})
 
     async def _take_over(self, client: Client, item: Item) -> None:
@@ -103,7 +105,7 @@ class Courier:
         except Refused:
             raise
         except Fault as fault:
-            handed, kept["unopened"] = [], fault.detail
+            handed, kept["unopened"] = [], said(fault)
         steps = {
             (step["source"], step["id"]): step for step in (self._bureau.case(item.event.subject) or {})["timeline"]
         }
@@ -136,22 +138,13 @@ class Courier:
         while True:
             for draft in [one for one in self._drafts.all("queued") if one.missing]:
                 try:
-                    for file in draft.missing:
-                        await client.attach(self._drafts.enclosures.sealed(file), self._counting(file))
-                        draft.uploaded.append(file.attachment)
-                        self._drafts.keep(draft)
+                    await self._bureau.upload(client, draft)
                 except Undecided:
                     raise
                 except (Fault, OSError) as fault:
-                    self._refused(draft, fault.detail if isinstance(fault, Fault) else str(fault))
+                    self._refused(draft, said(fault))
                 self._bureau.signed.set()
             await asyncio.sleep(0.5)
-
-    def _counting(self, file: Manifest) -> Callable[[int, int], None]:
-        def count(done: int, size: int) -> None:
-            self._bureau.progress[file.attachment] = done, size
-
-        return count
 
     async def _send(self, client: Client) -> None:
         while True:
@@ -170,16 +163,18 @@ class Courier:
         """Whether the hub would take all of a package; where it would not, nothing of it is sent."""
         if len(package) == 1 or any(draft.compact is not None for draft in package):
             return True
-        objections: dict[str, str] = {}
+        objections: dict[str, Words] = {}
         for draft in package:
             try:
                 problems = await against(client, await self._bureau.prepared(client, draft))
             except Undecided:
                 raise
             except Fault as fault:
-                problems = [fault.detail]
+                problems = [said(fault)]
             if problems:
-                objections[draft.id] = "; ".join(problems)
+                objections[draft.id] = Words(
+                    "；".join(one.zh for one in problems), "; ".join(one.en for one in problems)
+                )
         for draft in package if objections else ():
             draft.state, draft.problem = "refused", objections.get(draft.id)
         if objections:
@@ -197,19 +192,19 @@ class Courier:
             raise
         except Refused as refusal:
             if refusal.reason != "id-reused":
-                self._refused(draft, refusal.detail)
+                self._refused(draft, said(refusal))
                 return
             # It went out before, from a store of which this one is an older copy.
             earlier = await client.message(self._bureau.organisation, draft.id)
             sent = Sent(draft.id, draft.case, earlier.compact, earlier.receipt)
         except (DataInvalid, BadSeal) as fault:
-            self._refused(draft, fault.detail)
+            self._refused(draft, said(fault))
             return
         self._sent(draft, sent)
         await self._refresh(client, draft.case)
         self._bureau.tell("sent")
 
-    def _refused(self, draft: Draft, why: str) -> None:
+    def _refused(self, draft: Draft, why: Words) -> None:
         self._drafts.refuse(why, draft)
         self._bureau.tell("refused")
 
@@ -224,8 +219,8 @@ class Courier:
             self._drafts.enclosures.drop(file)
 
 
-def _words(group: BaseExceptionGroup[Exception]) -> str:
+def _contact(group: BaseExceptionGroup[Exception]) -> Contact:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return error.detail if isinstance(error, Fault) else f"{type(error).__name__}: {error}"
+    return Contact("unadmitted" if unadmitted(error) else "away", said(error))

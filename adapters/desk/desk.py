@@ -41,6 +41,9 @@ LARGEST: Final = 1 << 34
 """Bytes of a back-up that is taken."""
 
 
+_NONE: Final = "不是办案台的备份文件，或者已损坏"
+
+
 class BackupInvalid(Fault):
     """What was given is no back-up of a desk, or this desk is in use."""
 
@@ -210,7 +213,9 @@ class Desk:
         Nothing is taken where it is no back-up, or the password does not open it. Raises BackupInvalid, LoginRefused.
         """
         if not self.new:
-            raise BackupInvalid("this desk is in use already; restore into an empty folder")
+            raise BackupInvalid(
+                "this desk is in use already; restore into an empty folder", zh="本办案台已在使用；请用空目录"
+            )
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             unpacked = Path(folder) / "desk"
             archive = Path(folder) / "backup.zip"
@@ -219,7 +224,7 @@ class Desk:
                 async for piece in content:
                     size += len(piece)
                     if size > LARGEST:
-                        raise BackupInvalid("the file is too long to be a back-up")
+                        raise BackupInvalid("the file is too long to be a back-up", zh=_NONE)
                     await asyncio.to_thread(file.write, piece)
             await asyncio.to_thread(_unpack, archive, unpacked)
             await asyncio.to_thread(self._check, unpacked / STORE, name, password)
@@ -236,7 +241,7 @@ class Desk:
         try:
             vault = Vault(file)
         except VaultFault as fault:
-            raise BackupInvalid(f"this is no back-up of a desk: {fault.detail}") from None
+            raise BackupInvalid(f"this is no back-up of a desk: {fault.detail}", zh=_NONE) from None
         try:
             Officers(vault).enter(name, password)
         finally:
@@ -251,15 +256,15 @@ def _unpack(archive: Path, into: Path) -> None:
                 folder, _, name = one.filename.rpartition("/")
                 blob = folder == ENCLOSURES and name.endswith(".sealed") and name[:-7].isalnum()
                 if one.filename != STORE and not blob:
-                    raise BackupInvalid(f"a back-up of a desk holds no {one.filename[:60]!r}")
+                    raise BackupInvalid(f"a back-up of a desk holds no {one.filename[:60]!r}", zh=_NONE)
                 if one.compress_type != zipfile.ZIP_STORED:
-                    raise BackupInvalid("a back-up of a desk is not compressed")
+                    raise BackupInvalid("a back-up of a desk is not compressed", zh=_NONE)
                 target = into / one.filename
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 with held.open(one) as source, target.open("xb") as file:
                     target.chmod(0o600)
                     shutil.copyfileobj(source, file)
             if STORE not in held.namelist():
-                raise BackupInvalid("this is no back-up of a desk")
+                raise BackupInvalid("this is no back-up of a desk", zh=_NONE)
     except (zipfile.BadZipFile, OSError, RuntimeError, ValueError, NotImplementedError, EOFError) as error:
-        raise BackupInvalid(f"this is no back-up of a desk: {error}") from None
+        raise BackupInvalid(f"this is no back-up of a desk: {error}", zh=_NONE) from None

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from adapters.desk.enclosures import Enclosures
+from adapters.desk.forms import Words
 from adapters.desk.vault import Vault
 from protocols.attachments import Manifest
 from protocols.envelope import new_id, rfc3339
@@ -39,7 +40,7 @@ class Draft(msgspec.Struct, kw_only=True):
     state: State = "draft"
     signed_by: str | None = None
     compact: bytes | None = None
-    problem: str | None = None
+    problem: Words | None = None
     receipt: dict[str, Any] | None = None
     files: list[Manifest] = []
     uploaded: list[str] = []
@@ -94,10 +95,10 @@ class Drafts:
             self.enclosures.drop(file)
         self.keep(draft)
 
-    def refuse(self, why: str, *drafts: Draft) -> None:
+    def refuse(self, why: Words, *drafts: Draft) -> None:
         """Note that the hub does not take them, and why: they can be changed again."""
         for draft in drafts:
-            draft.state, draft.problem, draft.compact = "refused", why, None
+            draft.state, draft.problem, draft.compact, draft.uploaded = "refused", why, None, []
         self.keep(*drafts)
 
 

@@ -47,7 +47,7 @@ class Enclosures:
             async for piece in content:
                 size += len(piece)
                 if size > MOST:
-                    raise EnclosureInvalid(f"a file has at most {MOST >> 20} MiB")
+                    raise EnclosureInvalid(f"a file has at most {MOST >> 20} MiB", zh=f"一份附件至多 {MOST >> 20} MiB")
                 digest.update(piece)
                 waiting += piece
                 while len(waiting) >= chunks.CHUNK:
@@ -56,7 +56,7 @@ class Enclosures:
             if waiting:
                 await asyncio.to_thread(_spool, spool, waiting, own, number + 1)
             if not size:
-                raise EnclosureInvalid("the file is empty")
+                raise EnclosureInvalid("the file is empty", zh="文件是空的")
             return await asyncio.to_thread(self._seal, spool, own, _plain(name), size, digest.hexdigest())
 
     def sealed(self, manifest: Manifest) -> Sealed:

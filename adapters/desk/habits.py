@@ -58,16 +58,19 @@ def load(vault: Vault) -> Habits:
 def save(vault: Vault, habits: Habits) -> None:
     """Keep them. Raises HabitsInvalid for what can't be."""
     if not 5 <= habits.lock_after <= 480:
-        raise HabitsInvalid("locked after 5 to 480 minutes")
+        raise HabitsInvalid("locked after 5 to 480 minutes", zh="锁定时间为 5 至 480 分钟")
     if _TIME.fullmatch(habits.digest_at) is None:
-        raise HabitsInvalid("the time of the digest is like 08:30")
+        raise HabitsInvalid("the time of the digest is like 08:30", zh="摘要时间应像 08:30")
     mail = habits.mail
     if habits.digest == "mail":
         addresses = [mail.sender, *mail.to.split()]
         if not mail.host or not 0 < mail.port < 65536 or not mail.to.split():
-            raise HabitsInvalid("mail needs a server, its port and who it is for")
+            raise HabitsInvalid("mail needs a server, its port and who it is for", zh="邮件要填服务器、端口和收件人")
         if any(_ADDRESS.fullmatch(one) is None for one in addresses):
-            raise HabitsInvalid("a mail address is like name@example.cn")
+            raise HabitsInvalid("a mail address is like name@example.cn", zh="邮件地址应像 name@example.cn")
         if mail.account and mail.security == "none":
-            raise HabitsInvalid("a password is sent over an encrypted connection only: choose TLS or STARTTLS")
+            raise HabitsInvalid(
+                "a password is sent over an encrypted connection only: choose TLS or STARTTLS",
+                zh="有口令的邮件服务器须加密，请选 TLS 或 STARTTLS",
+            )
     vault.put(KIND, "all", msgspec.to_builtins(habits))

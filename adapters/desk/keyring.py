@@ -19,6 +19,9 @@ from keys.keystore import KeyStore
 
 KIND: Final = "key"
 MOST: Final = 50
+_NONE: Final = "不是加密的密钥，或者没有抄全"
+_START: Final = "eyJhbGci"
+"""How each line of a back-up begins: `{"alg"` in base64url."""
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -44,9 +47,10 @@ class Keyring:
 
     def take(self, lines: str, passphrase: str) -> int:
         """Import the keys of a back-up; how many. Raises KeysInvalid, and imports nothing then."""
-        tokens = lines.split()
+        # Whoever types from paper breaks lines where the paper does.
+        tokens = [_START + rest for rest in "".join(lines.split()).split(_START)[1:]]
         if not tokens or len(tokens) > MOST:
-            raise KeysInvalid("no keys are in there: one line for each key is wanted")
+            raise KeysInvalid("no keys are in there", zh="里面没有密钥")
         found = [_opened(token, passphrase) for token in tokens]
         self._keep(found)
         return len(found)
@@ -57,15 +61,17 @@ class Keyring:
         try:
             lines = [(folder / f"{kid}.jwe").read_text("ascii") for kid in store.kids()]
         except (KeyStoreFault, OSError, UnicodeDecodeError) as error:
-            raise KeysInvalid(f"{folder} is no key store that can be read: {error}") from None
+            raise KeysInvalid(
+                f"{folder} is no key store that can be read: {error}", zh="这个目录不是可读的密钥库"
+            ) from None
         return self.take("\n".join(lines), passphrase)
 
-    def backup(self, passphrase: str) -> list[str]:
-        """Every private key, encrypted with `passphrase`, a line each. Raises KeysInvalid for one too short."""
+    def backup(self, passphrase: str) -> list[tuple[VerifyingKey | EncryptionKey, str]]:
+        """Every private key, encrypted with `passphrase`: whose it is, and its line. Raises KeysInvalid."""
         try:
-            return [keyfile.encrypt(key, passphrase).decode("ascii") for key in self.private()]
+            return [(key.public, keyfile.encrypt(key, passphrase).decode("ascii")) for key in self.private()]
         except KeyStoreFault as fault:
-            raise KeysInvalid(fault.detail) from None
+            raise KeysInvalid(fault.detail, zh="备份口令至少 8 个字") from None
 
     def private(self) -> list[SigningKey | DecryptionKey]:
         """All keys there are."""
@@ -104,11 +110,12 @@ def _opened(token: str, passphrase: str) -> SigningKey | DecryptionKey:
         header = strict_json.loads(base64url.decode(token.partition(".")[0]))
         kid = header.get("kid") if isinstance(header, dict) else None
         if not isinstance(kid, str):
-            raise KeysInvalid("a line is no encrypted key")
+            raise KeysInvalid("this is no encrypted key", zh=_NONE)
         return keyfile.decrypt(token.encode("ascii"), kid, passphrase)
     except (ValueError, UnicodeError):
-        raise KeysInvalid("a line is no encrypted key") from None
+        raise KeysInvalid("this is no encrypted key", zh=_NONE) from None
     except KeyStoreFault as fault:
-        raise KeysInvalid(fault.detail) from None
+        wrong = fault.data.get("check") == "passphrase"
+        raise KeysInvalid(fault.detail, zh="口令不对，或者抄错了字" if wrong else _NONE) from None
     except Fault as fault:
-        raise KeysInvalid(f"a line is no encrypted key: {fault.detail}") from None
+        raise KeysInvalid(f"this is no encrypted key: {fault.detail}", zh=_NONE) from None

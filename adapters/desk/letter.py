@@ -208,10 +208,10 @@ def _proof(receipt: Receipt, hub: Hub) -> Proof:
         code = None
     words = (
         "扫码核对回执" if code is not None else "回执过长，请凭日志序号向枢纽核对",
-        f"日志 log entry {receipt.index}",
-        f"摘要 digest {one_line(receipt.digest).rpartition(':')[2][:16]}",
-        f"消息 message {one_line(receipt.message)}",
-        f"受理 accepted {one_line(receipt.accepted)}",
+        f"日志第 {receipt.index} 项",
+        f"摘要 {one_line(receipt.digest).rpartition(':')[2][:16]}",
+        f"消息 {one_line(receipt.message)}",
+        f"受理 {one_line(receipt.accepted)}",
     )
     return Proof(words, code)
 

@@ -97,7 +97,7 @@ class Officers:
         """Make an account; the first opens a new store. Raises OfficerInvalid."""
         check(name, full_name, role, password)
         if name in self._vault.accounts() or self._known(name):
-            raise OfficerInvalid(f"{name} is taken")
+            raise OfficerInvalid(f"{name} is taken", zh=f"账户 {name} 已被占用")
         self._vault.admit(name, password)
         return self._keep(Officer(name, full_name.strip(), cast(Role, role)))
 
@@ -120,7 +120,9 @@ class Officers:
         officer = self._present(name)
         heads = [one for one in self.present() if one.signs]
         if heads == [officer]:
-            raise OfficerInvalid(f"{name} is the last head: make another one first")
+            raise OfficerInvalid(
+                f"{name} is the last head: make another one first", zh="这是最后一位负责人，请先另建一位"
+            )
         self._vault.expel(name)
         self._sessions = {token: held for token, held in self._sessions.items() if held[0] != name}
         self._keep(Officer(name, officer.full_name, officer.role, True))
@@ -131,7 +133,10 @@ class Officers:
         if absence is not None:
             self._present(absence.stand_in)
             if absence.stand_in == name or absence.last < absence.first:
-                raise OfficerInvalid("an absence ends no sooner than it begins, and somebody else stands in")
+                raise OfficerInvalid(
+                    "an absence ends no sooner than it begins, and somebody else stands in",
+                    zh="止日不早于起日，代班人是另一位同事",
+                )
         self._keep(Officer(name, officer.full_name, officer.role, False, absence))
 
     # Sessions ---------------------------------------------------------------------------------------------
@@ -206,8 +211,8 @@ class Officers:
         self._vault.put_many([("holder", case, taker) for case in cases])
         return cases
 
-    def note(self, officer: Officer, what: str, case: str = BUREAU, **more: Any) -> None:
-        """Keep who did what: at this desk, and nowhere else."""
+    def note(self, officer: Officer, what: tuple[str, str], case: str = BUREAU, **more: Any) -> None:
+        """Keep who did what, said in both languages: at this desk, and nowhere else."""
         done = {"at": rfc3339(datetime.now(UTC)), "who": officer.name, "full_name": officer.full_name, "what": what}
         self._vault.put("deed", f"{case}/{new_id()}", {**done, "case": case, **more})
 
@@ -221,7 +226,7 @@ class Officers:
     def _present(self, name: str) -> Officer:
         officer = self.one(name)
         if officer is None or officer.left:
-            raise OfficerInvalid(f"{name[:40]} has no account here")
+            raise OfficerInvalid(f"{name[:40]} has no account here", zh="请选择本单位有账户的同事")
         return officer
 
     def _keep(self, officer: Officer) -> Officer:
@@ -235,11 +240,14 @@ class Officers:
 def check(name: str, full_name: str, role: str, password: str) -> None:
     """Raises OfficerInvalid unless an account can be made of this."""
     if _NAME.fullmatch(name) is None:
-        raise OfficerInvalid("a name has 2 to 40 of a-z, 0-9, dot, hyphen, underscore, a letter first")
+        raise OfficerInvalid(
+            "a name has 2 to 40 of a-z, 0-9, dot, hyphen, underscore, a letter first",
+            zh="账户用小写字母开头，2 至 40 个小写字母、数字、点、横线",
+        )
     if role not in ROLES or not 0 < len(full_name.strip()) <= 40 or not full_name.isprintable():
-        raise OfficerInvalid("clerk or head, and a full name of at most 40 characters")
+        raise OfficerInvalid("clerk or head, and a full name of at most 40 characters", zh="请填姓名，至多 40 个字")
     if not SHORTEST <= len(password) <= 1000:
-        raise OfficerInvalid(f"a password has at least {SHORTEST} characters")
+        raise OfficerInvalid(f"a password has at least {SHORTEST} characters", zh=f"口令至少 {SHORTEST} 个字")
 
 
 def _standing_in(people: Mapping[str, Officer], officer: Officer, today: date) -> Officer:

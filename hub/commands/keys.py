@@ -120,7 +120,15 @@ def list_(keys: Store, json: Json = False) -> None:
     if json:
         as_json(rows)
         return
-    columns = ("编号 kid", "用途 use", "算法 alg", "曲线 crv", "生效 not before", "失效 expires", "现在有效 valid now")
+    columns = (
+        "编号（指纹）kid",
+        "用途 use",
+        "算法 alg",
+        "曲线 crv",
+        "生效 not before",
+        "失效 expires",
+        "现在有效 valid now",
+    )
     table(columns, ((*list(row.values())[:-1], "是 yes" if row["valid"] else "否 no") for row in rows))
 
 
@@ -176,7 +184,7 @@ def watch(hub: Hub, organisation: As, keys: Store, patience: Patience = DEFAULT_
     if json:
         as_json({"foreign": len(foreign), "events": rows})
     else:
-        columns = ("编号 kid", "事件 event", "时间 at", "日志 entry", "本机构 ours")
+        columns = ("编号（指纹）kid", "事件 event", "时间 at", "日志 entry", "本机构 ours")
         table(columns, ((r["kid"], r["event"], r["at"], r["entry"], "是 yes" if r["ours"] else "否 NO") for r in rows))
         say(
             "都是本机构的 · all ours" if not foreign else f"{len(foreign)} 个不是本机构的 · not ours: tell the operator"

@@ -42,7 +42,7 @@ def certificate() -> bytes:
 def test_the_operators_part_is_as_the_page_says(hub: RunningHub, tmp_path: Path) -> None:
     bureau = Bureau(HERE, signing=jwk.generate_signing())
     (tmp_path / f"{HERE}.json").write_text(json.dumps([bureau.record()]))
-    (tmp_path / "hub").symlink_to(hub.data)
+    (tmp_path / "hub-data").symlink_to(hub.data)
     told = [in_shell(command, tmp_path, hub, COLUMNS="200") for command in commands("xieban keys")]
     assert len(told) == 1 and all(kid in told[0] for kid in fingerprints(hub).split())
     assert [in_shell(command, tmp_path, hub) for command in commands("xieban organisations")] != []

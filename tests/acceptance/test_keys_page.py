@@ -18,8 +18,8 @@ def test_every_command_of_the_page_does_what_it_says(tmp_path: Path, monkeypatch
     rotate, watch, leaked, renew, give, read, named, lost = blocks(PAGE, "sh")
     secret = {"XIEBAN_PASSPHRASE": "change-me-please"}
     monkeypatch.setenv("XIEBAN_PASSPHRASE", secret["XIEBAN_PASSPHRASE"])
-    (tmp_path / "hub").mkdir()
-    with running_hub(data=tmp_path / "hub") as hub:
+    (tmp_path / "hub-data").mkdir()
+    with running_hub(data=tmp_path / "hub-data") as hub:
 
         def run(script: str, **more: str) -> str:
             return in_shell(script, tmp_path, hub, **secret, **more)

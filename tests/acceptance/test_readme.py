@@ -365,12 +365,12 @@ def test_a_case_is_worked_by_the_readmes_commands_and_lines_as_they_stand(
 ) -> None:
     _, keys, operator, opening, seeing, writing = blocks(README, "sh")
     serve, *imports = operator.strip().splitlines()
-    assert serve == "xieban serve --data hub --port 8420 &"
+    assert serve == "xieban serve --data hub-data --port 8420 &"
     *looking, audit = seeing.strip().splitlines()
     secret = dict([shlex.split(keys.splitlines()[0])[1].split("=")])
     monkeypatch.setenv("XIEBAN_PASSPHRASE", secret["XIEBAN_PASSPHRASE"])
-    (tmp_path / "hub").mkdir()
-    with running_hub(data=tmp_path / "hub") as hub:
+    (tmp_path / "hub-data").mkdir()
+    with running_hub(data=tmp_path / "hub-data") as hub:
         in_shell(keys, tmp_path, hub, **secret)
         in_shell("\n".join(imports), tmp_path, hub, **secret)
         assert "有效 · valid" in in_shell(opening, tmp_path, hub, **secret)

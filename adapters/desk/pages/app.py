@@ -13,6 +13,7 @@ from aiohttp import web
 
 from adapters.desk.desk import Desk
 from adapters.desk.forms import Words
+from adapters.desk.officers import Officer
 from adapters.desk.pages import cases, doors, drafts, joining, opening, packages, people, settings, today
 from adapters.desk.pages.frame import LARGEST_FORM, Handler, Visit, render
 from adapters.desk.vault import VaultLocked
@@ -46,7 +47,7 @@ OUTSIDE: Final = (
     ("GET", "/language", doors.language),
 )
 KNOWN: Final = {
-    403: Words("不允许", "Not allowed"),
+    403: Words("不允许：此事由负责人办理", "Not allowed: a head does this"),
     404: Words("没有这一页", "No such page"),
     413: Words("内容过大", "Too large"),
 }
@@ -129,7 +130,7 @@ def _guard(desk: Desk, names: frozenset[str]) -> Any:
             response = web.Response(status=elsewhere.status, headers={"Location": elsewhere.headers["Location"]})
         except web.HTTPException as refusal:
             title = KNOWN.get(refusal.status, Words("不能处理", "This can't be done"))
-            response = render(desk, request, "message.html", title, refusal.status, None, back="/")
+            response = render(desk, request, "message.html", title, refusal.status, _who(desk, request), back="/")
         except Exception:
             logger.exception("desk-page-failed", path=request.path)
             title = Words("这一页未能生成", "This page could not be made")
@@ -150,6 +151,12 @@ def _require_own(request: web.Request, names: frozenset[str]) -> None:
         and request.headers.get("Origin", f"//{request.host}").partition("//")[2] != request.host
     ):
         raise web.HTTPForbidden
+
+
+def _who(desk: Desk, request: web.Request) -> Officer | None:
+    """Whose page it is that can't be shown."""
+    token = request.cookies.get(desk.cookie)
+    return None if desk.vault.locked else desk.officers.of(token, touch=False)
 
 
 def _in_digits(host: str) -> bool:

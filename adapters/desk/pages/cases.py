@@ -8,13 +8,14 @@ from aiohttp import web
 
 from adapters.client import Refused, Undecided
 from adapters.desk import asking, letter, word
-from adapters.desk.drafts import UNSENT
+from adapters.desk.drafts import UNSENT, Draft
 from adapters.desk.forms import Words
 from adapters.desk.letter import Hub, Letter, Receipt, Section
 from adapters.desk.officers import OfficerInvalid
-from adapters.desk.pages.frame import Pages, Visit, elsewhere, local
+from adapters.desk.pages.frame import Pages, Visit, elsewhere, framed, local
 from keys.errors import BadSeal
 from protocols.attachments import Manifest, manifests
+from protocols.table import OPENER, PARTICIPANT, RESPONDER
 
 STAGES: Final = {
     "transit": Words("在途", "in transit"),
@@ -22,6 +23,8 @@ STAGES: Final = {
     "responder": Words("协办方", "with the responder"),
     "opener": Words("等发起方", "waiting on the opener"),
 }
+BACK: Final = {"decline", "exception", "withdraw", "invalidate", "forward", "reopen"}
+"""Horizontal steps, and a refusal, that one takes seldom."""
 DOCX: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 
@@ -45,7 +48,9 @@ async def one(visit: Visit) -> web.StreamResponse:
         drafts=drafts,
         holder=visit.desk.officers.holder(case["id"], visit.today),
         people=visit.desk.officers.present(),
-        deeds=[dict(deed, at=local(deed["at"])) for deed in visit.desk.officers.deeds(case["id"])],
+        deeds=visit.deeds(case["id"]),
+        main=_leading(visit, case),
+        matter=bureau.matter(case["id"]),
         clock=[(STAGES[kind], round(seconds / 3600, 1)) for kind, seconds in (case["clock"] or {}).items()],
     )
 
@@ -57,12 +62,29 @@ async def begin(visit: Visit) -> web.StreamResponse:
         raise web.HTTPNotFound
     if asking.kind_of(visit.bureau, case["protocol"], case["version"], message) is None:
         raise web.HTTPNotFound
+    begun = _begun(visit, case["id"], message)
+    if begun is not None:
+        return elsewhere(f"/drafts/{begun.id}")
     draft = visit.bureau.begin(case["protocol"], message, case["id"], None, visit.officer.name)
-    visit.bureau.drafts.keep(draft)
-    visit.desk.officers.note(visit.officer, f"起草 drafted {message}", case["id"])
+    visit.drafted(draft)
     if visit.desk.officers.holder(case["id"], visit.today) is None:
         visit.desk.officers.give(case["id"], visit.officer.name)
     return elsewhere(f"/drafts/{draft.id}")
+
+
+def _begun(visit: Visit, case: str, message: str) -> Draft | None:
+    """The draft of this message that this officer began before."""
+    mine = (one for one in visit.bureau.drafts.all("draft") if one.by == visit.officer.name)
+    return next((one for one in mine if (one.case, one.message) == (case, message)), None)
+
+
+def _leading(visit: Visit, case: dict[str, Any]) -> set[str]:
+    """The allowed steps that lead the case on: those that are usually wanted."""
+    known = visit.desk.catalogue.protocols.get((case["protocol"], case["version"]))
+    sides = {case["opener"]: OPENER, case["responder"]: RESPONDER}
+    role = sides.get(visit.bureau.organisation, PARTICIPANT)
+    moves = known.flow.table.get((case["state"], role), {}) if known is not None else {}
+    return {message for message, move in moves.items() if move.to is not None} - BACK
 
 
 async def give(visit: Visit) -> web.StreamResponse:
@@ -76,7 +98,8 @@ async def give(visit: Visit) -> web.StreamResponse:
         visit.desk.officers.give(case["id"], taker)
     except OfficerInvalid:
         raise web.HTTPNotFound from None
-    visit.desk.officers.note(visit.officer, f"交由 gave it to {taker}", case["id"])
+    named = visit.desk.officers.one(taker)
+    visit.note(f"交由{named.full_name if named else taker}", f"gave it to {taker}", case["id"])
     return elsewhere(f"/cases/{case['id']}")
 
 
@@ -91,7 +114,7 @@ async def attachment(visit: Visit) -> web.StreamResponse:
         async with visit.bureau.connect() as client:
             content = await visit.bureau.drafts.enclosures.open(client, manifest)
     except (BadSeal, Refused, Undecided) as fault:
-        text = Words(f"取不到这份附件：{fault.detail}", f"The file can't be had: {fault.detail}")
+        text = framed("取不到这份附件", "The file can't be had", fault)
         return visit.page("message.html", Words("附件", "Attachment"), 502, problem=text, back=f"/cases/{case['id']}")
     response = web.StreamResponse(headers={
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(manifest.name)}",
@@ -100,7 +123,7 @@ async def attachment(visit: Visit) -> web.StreamResponse:
     await response.prepare(visit.request)
     async for part in content:
         await response.write(part)
-    visit.desk.officers.note(visit.officer, f"取出附件 took out {manifest.name}", case["id"])
+    visit.note(f"取出附件 {manifest.name}", f"took out {manifest.name}", case["id"])
     return response
 
 
@@ -124,7 +147,7 @@ async def paper(visit: Visit) -> web.StreamResponse:
 async def docx(visit: Visit) -> web.StreamResponse:
     """`GET /cases/{id}/letter.docx`: the same, for a word processor."""
     case = _case(visit)
-    visit.desk.officers.note(visit.officer, "导出公文 exported the document", case["id"])
+    visit.note("导出公文", "exported the document", case["id"])
     headers = {"Content-Disposition": f'attachment; filename="{case["id"]}.docx"'}
     return web.Response(body=word.docx(_letter(visit, case)), content_type=DOCX, headers=headers)
 
@@ -150,7 +173,7 @@ def _said(visit: Visit, case: dict[str, Any]) -> list[dict[str, Any]]:
                 "inside": list(asking.lines(sealed, message["content"])) if sealed else [],
                 "accepted": local(message["accepted"]),
                 "signed_by": message.get("signed_by"),
-                "unopened": message.get("unopened"),
+                "unopened": Words(*message["unopened"]) if message.get("unopened") else None,
                 "files": _files(message),
             }
         )

@@ -1,6 +1,6 @@
 """The doors of the desk: the first account of a new one or a back-up put into it, logging in, and the way out."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from secrets import compare_digest
 from typing import Any
 
@@ -8,8 +8,8 @@ from aiohttp import BodyPartReader, web
 
 from adapters.desk.desk import BackupInvalid, Desk
 from adapters.desk.forms import Words
-from adapters.desk.officers import LoginRefused, OfficerInvalid
-from adapters.desk.pages.frame import LANGUAGE, Visit, elsewhere, render
+from adapters.desk.officers import MOST_FAILURES, LoginRefused, OfficerInvalid
+from adapters.desk.pages.frame import LANGUAGE, Visit, elsewhere, framed, render
 
 PIECE = 1 << 18
 ACCOUNT = (
@@ -23,7 +23,7 @@ _TITLE = Words("登录", "Log in")
 
 async def enter(desk: Desk, request: web.Request) -> web.StreamResponse:
     """`/enter`: who logs in unlocks the desk."""
-    problem = None
+    problem, sent = None, dict[str, str]()
     if desk.new:
         text = Words(
             "本办案台尚未启用。请打开启动时显示的网址。",
@@ -31,25 +31,25 @@ async def enter(desk: Desk, request: web.Request) -> web.StreamResponse:
         )
         return render(desk, request, "door.html", Words("尚未启用", "Not set up yet"), 200, None, text=text, **_door())
     if request.method == "POST":
-        sent = await request.post()
+        sent = {name: str(value) for name, value in (await request.post()).items()}
         try:
-            return inside(desk, await desk.enter(str(sent.get("name")), str(sent.get("password"))))
+            return inside(desk, await desk.enter(sent.get("name", ""), sent.get("password", "")))
         except LoginRefused:
             problem = Words(
-                "账户或口令不对，或失败次数过多，请一刻钟后再试。",
-                "Account or password does not fit, or it failed too often: try again in 15 minutes.",
+                f"账户或口令不对。连错 {MOST_FAILURES} 次须等一刻钟。",
+                f"Account or password does not fit. After {MOST_FAILURES} failures wait 15 minutes.",
             )
     text = Words(
         "已锁定：登录后才能使用密钥、打开密封内容。", "Locked: keys and sealed content are used after logging in."
     )
-    return render(desk, request, "door.html", _TITLE, 403 if problem else 200, None, problem=problem,
-                  text=text if desk.vault.locked else None, **_door(fields=ENTER, button=_TITLE))  # fmt: skip
+    more = _door(fields=ENTER, button=_TITLE, sent=sent, text=text if desk.vault.locked else None)
+    return render(desk, request, "door.html", _TITLE, 403 if problem else 200, None, problem=problem, **more)
 
 
 async def first(desk: Desk, request: web.Request) -> web.StreamResponse:
     """`/first/{token}`: the first account, of a head."""
     _require_first(desk, request)
-    problem = None
+    problem, sent = None, dict[str, str]()
     if request.method == "POST":
         sent = {name: str(value) for name, value in (await request.post()).items()}
         name, password = sent.get("name", ""), sent.get("password", "")
@@ -58,13 +58,13 @@ async def first(desk: Desk, request: web.Request) -> web.StreamResponse:
         else:
             try:
                 officer = desk.officers.add(name, sent.get("full_name", ""), "head", password)
-                desk.officers.note(officer, "启用办案台 set up the desk")
+                desk.officers.note(officer, ("启用办案台", "set up the desk"))
                 response = inside(desk, await desk.enter(name, password))
                 response.headers["Location"] = "/setup"
                 return response
             except OfficerInvalid as invalid:
-                problem = account_problem(invalid)
-    return _first(desk, request, problem)
+                problem = framed("没有建立", "Not made", invalid)
+    return _first(desk, request, problem, sent)
 
 
 async def restore(desk: Desk, request: web.Request) -> web.StreamResponse:
@@ -74,19 +74,20 @@ async def restore(desk: Desk, request: web.Request) -> web.StreamResponse:
     try:
         async for part in await request.multipart():
             if not isinstance(part, BodyPartReader):
-                raise BackupInvalid("the form was not the one of this page")
+                raise BackupInvalid("the form was not the one of this page", zh="请从本页提交")
             if part.name == "backup":
                 return inside(desk, await desk.restore(pieces(part), texts.get("name", ""), texts.get("password", "")))
             texts[part.name or ""] = (await part.read(decode=True)).decode("utf-8", "replace")[:1000]
-        raise BackupInvalid("no file was chosen")
+        raise BackupInvalid("no file was chosen", zh="没有选择文件")
     except LoginRefused:
         problem = Words(
             "账户或口令不对：用备份里的账户登录。", "Account or password does not fit those in the back-up."
         )
-    except (BackupInvalid, ValueError) as fault:
-        detail = fault.detail if isinstance(fault, BackupInvalid) else str(fault)
-        problem = Words(f"不能恢复：{detail}", f"It can't be restored: {detail}")
-    return _first(desk, request, problem)
+    except BackupInvalid as fault:
+        problem = framed("不能恢复", "It can't be restored", fault)
+    except ValueError:
+        raise web.HTTPBadRequest from None
+    return _first(desk, request, problem, texts)
 
 
 async def leave(visit: Visit) -> web.StreamResponse:
@@ -116,16 +117,11 @@ async def pieces(part: BodyPartReader) -> AsyncIterator[bytes]:
         yield piece
 
 
-def account_problem(invalid: OfficerInvalid) -> Words:
-    """Why there can be no such account."""
-    zh = "账户用小写字母开头，2 至 40 个小写字母、数字、点、横线，且未被占用；姓名必填；口令至少 10 个字。"
-    return Words(zh, invalid.detail)
-
-
-def _first(desk: Desk, request: web.Request, problem: Words | None) -> web.Response:
+def _first(desk: Desk, request: web.Request, problem: Words | None, sent: Mapping[str, str]) -> web.Response:
     return render(desk, request, "first.html", Words("第一次使用", "First use"), 422 if problem else 200, None,
                   fields=(*ACCOUNT, ("again", Words("再输一次口令", "The password again"), "password")),
-                  problem=problem, token=desk.first)  # fmt: skip
+                  problem=problem, token=desk.first, sent=sent,
+                  restoring=request.path.endswith("/restore"))  # fmt: skip
 
 
 def _require_first(desk: Desk, request: web.Request) -> None:
@@ -139,4 +135,4 @@ def _local(path: str) -> bool:
 
 
 def _door(**given: Any) -> dict[str, Any]:
-    return {"fields": (), "button": None, **given}
+    return {"fields": (), "button": None, "sent": {}, **given}

@@ -11,7 +11,7 @@ from adapters.desk.drafts import OPEN, Draft
 from adapters.desk.enclosures import EnclosureInvalid
 from adapters.desk.forms import Words
 from adapters.desk.pages.doors import pieces
-from adapters.desk.pages.frame import LARGEST_FORM, Pages, Visit, elsewhere
+from adapters.desk.pages.frame import LARGEST_FORM, Pages, Visit, elsewhere, framed
 from keys.errors import Fault
 
 MISSING = Words("有几处需要改正，见各栏。", "A few things are to be put right; see the fields.")
@@ -25,6 +25,8 @@ async def show(visit: Visit) -> web.StreamResponse:
 async def change(visit: Visit) -> web.StreamResponse:
     """`POST /drafts/{id}`: what was filled in, with files, and what is to be done with it."""
     draft = _draft(visit)
+    if draft.state == "waiting" and not visit.officer.signs:
+        return await _take_back(visit, draft)
     if draft.state not in OPEN:
         return _page(visit, draft)
     sent, problem = await _taken(visit, draft)
@@ -38,6 +40,7 @@ async def change(visit: Visit) -> web.StreamResponse:
         visit.bureau.drafts.remove(draft, attachment)
     if problem is not None:
         return _page(visit, draft, problem)
+    focus = next((f"{name}." for name in sent.get("add", ())), "file" if sent.get("remove") else "")
     match next(iter(sent.get("do", ())), ""):
         case "discard":
             return _discard(visit, draft)
@@ -45,10 +48,33 @@ async def change(visit: Visit) -> web.StreamResponse:
             if asking.problems(visit.bureau, draft):
                 return _page(visit, draft, MISSING, checked=True)
             return await _go_on(visit, draft, what)
+        case "return":
+            return _return(visit, draft, next(iter(sent.get("why", ())), ""))
+        case "attach":
+            return _page(visit, draft, focus="file")
         case "keep":
             return _page(visit, draft, notice=Words("已保存。", "Kept."))
         case _:
-            return _page(visit, draft)
+            return _page(visit, draft, focus=focus)
+
+
+async def _take_back(visit: Visit, draft: Draft) -> web.Response:
+    """What waits for a head is changed by nobody else, unless it is taken back first."""
+    if (await visit.form()).get("do") == "back":
+        draft.state = "draft"
+        visit.bureau.drafts.keep(draft)
+        visit.did("撤回修改", "took back", draft)
+    return _page(visit, draft)
+
+
+def _return(visit: Visit, draft: Draft, why: str) -> web.Response:
+    """A head gives it back to who drafted it."""
+    visit.require_head()
+    said = why.strip()[:200]
+    draft.state, draft.problem = "draft", Words(f"负责人退回：{said or '请修改'}", f"given back by the head: {said}")
+    visit.bureau.drafts.keep(draft)
+    visit.did(f"退回{said and f'（{said}）'}", f"gave back ({said})", draft)
+    return elsewhere("/")
 
 
 async def _taken(visit: Visit, draft: Draft) -> tuple[dict[str, list[str]], Words | None]:
@@ -72,9 +98,9 @@ async def _taken(visit: Visit, draft: Draft) -> tuple[dict[str, list[str]], Word
                 sent.setdefault(part.name, []).append(text.decode("utf-8", "replace"))
             elif part.filename and encloses:
                 file = await visit.bureau.drafts.enclose(draft, part.filename, pieces(part))
-                visit.desk.officers.note(visit.officer, f"附上 attached {file.name}", draft.case)
+                visit.note(f"附上 {file.name}", f"attached {file.name}", draft.case)
     except EnclosureInvalid as fault:
-        problem = Words(f"没有附上：{fault.detail}", f"It was not attached: {fault.detail}")
+        problem = framed("没有附上", "It was not attached", fault)
     except (ValueError, AssertionError) as error:
         raise web.HTTPBadRequest from error
     return sent, problem
@@ -84,22 +110,24 @@ async def _go_on(visit: Visit, draft: Draft, what: str) -> web.Response:
     if what == "preflight":
         problem, notice = await _preflight(visit, draft)
         return _page(visit, draft, problem, notice)
+    if contact := (draft.content or {}).get("contact"):
+        visit.desk.vault.put("contact", visit.officer.name, contact)
     if what == "submit":
-        draft.state = "waiting"
+        draft.state, draft.problem = "waiting", None
         visit.bureau.drafts.keep(draft)
-        visit.desk.officers.note(visit.officer, f"送签 handed over {draft.message}", draft.case)
+        visit.did("送签", "handed over", draft)
         return _page(visit, draft, notice=Words("已送负责人签发。", "The head has it."))
     visit.require_head()
     if draft.package is not None:
         return elsewhere(f"/packages/{draft.package}")
     visit.bureau.sign(visit.officer.name, draft)
-    visit.desk.officers.note(visit.officer, f"签发 signed {draft.message}", draft.case)
+    visit.did("签发", "signed", draft)
     return elsewhere(f"/drafts/{draft.id}")
 
 
 def _discard(visit: Visit, draft: Draft) -> web.Response:
     visit.bureau.drafts.discard(draft)
-    visit.desk.officers.note(visit.officer, f"删除草稿 discarded {draft.message}", draft.case)
+    visit.did("删除草稿", "discarded the draft", draft)
     return elsewhere("/" if draft.opening else f"/cases/{draft.case}")
 
 
@@ -110,10 +138,10 @@ async def _preflight(visit: Visit, draft: Draft) -> tuple[Words | None, Words | 
         away = "枢纽此刻连不上，检查不了；签发后会在恢复时发出。"
         return Words(away, "The hub can't be asked now; what is signed goes out later."), None
     except Fault as fault:
-        return Words(fault.detail, fault.detail), None
+        return framed("检查不了", "It can't be checked", fault), None
     if against:
-        text = "；".join(against)
-        return Words(f"枢纽不会受理：{text}", f"The hub would not take it: {text}"), None
+        zh, en = "；".join(one.zh for one in against), "; ".join(one.en for one in against)
+        return Words(f"枢纽不会受理：{zh}", f"The hub would not take it: {en}"), None
     return None, Words("检查通过，可以签发。", "It would be taken.")
 
 
@@ -125,10 +153,14 @@ def _draft(visit: Visit) -> Draft:
 
 
 def _page(
-    visit: Visit, draft: Draft, problem: Words | None = None, notice: Words | None = None, *, checked: bool = False
-) -> web.Response:
+    visit: Visit, draft: Draft, problem: Words | None = None, notice: Words | None = None, *, checked: bool = False,
+    focus: str = "",
+) -> web.Response:  # fmt: skip
     opened, sealed = asking.shown(visit.bureau, draft, checked)
-    said = Words(draft.problem, draft.problem) if draft.problem else None
+    lines = list(asking.read(opened)) + (list(asking.read(sealed)) if sealed is not None else [])
+    case = visit.bureau.case(draft.case)
+    to = draft.to or (case and case["responder" if case["opener"] == visit.bureau.organisation else "opener"]) or ""
+    author = visit.desk.officers.one(draft.by)
     files: list[dict[str, Any]] = [
         {
             "name": file.name,
@@ -146,7 +178,11 @@ def _page(
         draft=draft,
         open=opened,
         sealed=sealed,
-        problem=problem or said,
+        problem=problem or draft.problem,
+        focus=focus or ("?" if checked else ""),
+        lines=lines,
+        to=to,
+        author=author.full_name if author is not None else draft.by,
         notice=notice,
         files=files,
         encloses=asking.encloses(visit.bureau, draft),

@@ -9,11 +9,13 @@ from typing import Any, Final, Literal
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from adapters.desk import asking
 from adapters.desk.bureau import Bureau
 from adapters.desk.desk import Desk
-from adapters.desk.drafts import State
+from adapters.desk.drafts import Draft, State
 from adapters.desk.forms import Words
-from adapters.desk.officers import Officer
+from adapters.desk.officers import BUREAU, Officer
+from adapters.desk.saying import said as said_of
 from protocols import deadlines
 
 LANGUAGE = "xieban-desk-language"
@@ -80,6 +82,31 @@ class Visit:
         known = self.desk.catalogue.protocols.get((protocol, version))
         return Words(known.flow.title.zh, known.flow.title.en) if known is not None else Words(protocol, protocol)
 
+    def note(self, zh: str, en: str, case: str = BUREAU, **more: Any) -> None:
+        """Keep what this officer did."""
+        self.desk.officers.note(self.officer, (zh, en), case, **more)
+
+    def titled(self, draft: Draft) -> Words:
+        """A draft's title."""
+        return self.title_of(draft.protocol, draft.version, draft.message)
+
+    def did(self, zh: str, en: str, draft: Draft, **more: Any) -> None:
+        """Keep what this officer did with a draft."""
+        title = self.titled(draft)
+        self.note(f"{zh}“{title.zh}”", f"{en} “{title.en}”", draft.case, **more)
+
+    def drafted(self, draft: Draft) -> None:
+        """Keep a new draft, with who is to be rung up as this officer said it last."""
+        contact = self.desk.vault.get("contact", self.officer.name)
+        if contact is not None and asking.has_contact(self.bureau, draft):
+            draft.content = {"contact": contact, **(draft.content or {})}
+        self.bureau.drafts.keep(draft)
+        self.did("起草", "drafted", draft)
+
+    def deeds(self, case: str = BUREAU) -> list[dict[str, Any]]:
+        """What was done about a case, or about the desk, in words."""
+        return [dict(deed, at=local(deed["at"]), what=Words(*deed["what"])) for deed in self.desk.officers.deeds(case)]
+
     async def form(self) -> dict[str, str]:
         """The texts of the form that was sent."""
         return {name: value for name, value in (await self.request.post()).items() if isinstance(value, str)}
@@ -129,6 +156,20 @@ def name_of(desk: Desk, request: web.Request, organisation: str) -> str:
     return str(known["name"][language_of(request)]) if known is not None else organisation
 
 
+def framed(zh: str, en: str, fault: BaseException) -> Words:
+    """What could not be done, and why."""
+    why = said_of(fault)
+    return Words(f"{zh}：{why.zh}", f"{en}: {why.en}")
+
+
+def size(count: int) -> str:
+    """A number of bytes, for people."""
+    for unit, bytes_ in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= bytes_:
+            return f"{count / bytes_:.1f} {unit}"
+    return f"{count} B"
+
+
 def local(moment: str | datetime) -> str:
     """A moment as clocks in China show it."""
     when = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment)
@@ -147,4 +188,5 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     made.filters["local"] = local
+    made.filters["size"] = size
     return made

@@ -1,6 +1,7 @@
 """The guided set-up: the hub and its fingerprint, who one is, keys, being admitted, and a copy of the keys."""
 
 import contextlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,31 @@ from aiohttp import web
 from adapters.desk import joining
 from adapters.desk.desk import Desk
 from adapters.desk.forms import Words
-from adapters.desk.joining import HubKnown, Standing
+from adapters.desk.joining import HubKnown, State
 from adapters.desk.keyring import KeysInvalid, code
-from adapters.desk.pages.frame import Pages, Visit, elsewhere
+from adapters.desk.pages.frame import Pages, Visit, elsewhere, framed
 from keys.errors import Fault
 from protocols.departments import departments
 
-TITLE = Words("初次设置", "Setting up")
-STANDINGS: dict[Standing, Words] = {
+TITLE = Words("设置向导", "Setting up")
+ROLES = (
+    ("bureau", Words("办案机构", "a bureau")),
+    ("supervisor", Words("督导机构（上级）", "a supervisor")),
+    ("partner", Words("接入方", "a partner")),
+)
+STANDINGS: dict[State, Words] = {
     "away": Words("枢纽此刻连不上，稍后再看。", "The hub can't be asked now; look again later."),
     "unknown": Words("枢纽的目录里还没有本机构。", "The hub does not list this bureau yet."),
-    "other": Words("枢纽登记的是别的密钥：请把本页的登记文件交给运行方。",
-                   "The hub lists other keys: hand it the record on this page."),
+    "other": Words("枢纽登记的不是本机的密钥。", "The hub lists other keys than those of this desk."),
+    "revoked": Words(
+        "本机的密钥已被停用：请另做一对，再登记。",
+        "The keys of this desk were revoked: make another pair, and have it admitted.",
+    ),
+    "rotating": Words(
+        "新密钥还没有登记，目前仍用旧密钥。", "The new keys are not admitted yet; earlier ones are used."
+    ),
     "known": Words("已登记，可以办案了。", "Admitted: work can begin."),
-}  # fmt: skip
+}
 
 
 async def setup(visit: Visit) -> web.StreamResponse:
@@ -39,7 +51,7 @@ async def choose_hub(visit: Visit) -> web.StreamResponse:
     try:
         candidate = await joining.introduce(url)
     except Fault as fault:
-        return await _page(visit, Words(f"连不上这个地址：{fault.detail}", f"No hub there: {fault.detail}"), url=url)
+        return await _page(visit, framed("连不上这个地址", "No hub there", fault), url=url)
     visit.desk.vault.put("joined", "candidate", msgspec.to_builtins(candidate))
     return await _page(visit)
 
@@ -50,15 +62,16 @@ async def recognise(visit: Visit) -> web.StreamResponse:
     candidate = _candidate(visit.desk)
     if candidate is None:
         raise web.HTTPSeeOther("/setup")
-    if not candidate.recognised((await visit.form()).get("fingerprints", "")):
+    given = (await visit.form()).get("fingerprints", "")
+    if not candidate.recognised(given):
         text = Words(
-            "指纹不符。请与运行方书面交付的逐字核对；不符就不要继续。",
+            "指纹不符：区分大小写，每个至少 16 位。与书面交付的逐字核对，仍不符就不要继续，请联系运行方。",
             "The fingerprints differ. Compare them with what the operator handed over; else do not go on.",
         )
-        return await _page(visit, text)
+        return await _page(visit, text, fingerprints=given)
     visit.desk.membership.keep(candidate)
     visit.desk.vault.drop("joined", "candidate")
-    visit.desk.officers.note(visit.officer, f"认定枢纽 recognised {candidate.id}")
+    visit.note(f"认定枢纽 {candidate.id}", f"recognised {candidate.id}")
     await visit.desk.reopen()
     return elsewhere("/setup")
 
@@ -70,12 +83,12 @@ async def name(visit: Visit) -> web.StreamResponse:
     try:
         bureau = joining.described(
             sent.get("place", ""), sent.get("department", ""), sent.get("zh", ""), sent.get("en", ""),
-            sent.get("superior", ""),
+            sent.get("superior", ""), sent.get("role", "bureau"),
         )  # fmt: skip
     except Fault as fault:
-        return await _page(visit, Words(f"请更正：{fault.detail}", fault.detail), sent=sent)
+        return await _page(visit, framed("请更正", "Put it right", fault), sent=sent)
     visit.desk.membership.keep(bureau)
-    visit.desk.officers.note(visit.officer, f"设定机构 named the bureau {bureau.id}")
+    visit.note(f"设定机构 {bureau.id}", f"named the bureau {bureau.id}")
     await visit.desk.reopen()
     return elsewhere("/setup")
 
@@ -85,7 +98,8 @@ async def make_keys(visit: Visit) -> web.StreamResponse:
     visit.require_head()
     made = visit.desk.keyring.make()
     visit.desk.vault.drop("state", "copied")
-    visit.desk.officers.note(visit.officer, f"新建密钥 made keys {' '.join(key.kid for key in made)}")
+    kids = " ".join(key.kid for key in made)
+    visit.note(f"新建密钥 {kids}", f"made keys {kids}")
     await visit.desk.reopen()
     return elsewhere("/setup")
 
@@ -103,8 +117,10 @@ async def import_keys(visit: Visit) -> web.StreamResponse:
         ring = visit.desk.keyring
         count = ring.take_from(Path(folder).expanduser(), passphrase) if folder else ring.take(lines, passphrase)
     except KeysInvalid as invalid:
-        return await _page(visit, Words(f"没有导入：{invalid.detail}", f"Nothing was imported: {invalid.detail}"))
-    visit.desk.officers.note(visit.officer, f"导入密钥 imported {count} keys")
+        return await _page(
+            visit, framed("没有导入", "Nothing was imported", invalid), lines=lines.strip(), folder=folder
+        )
+    visit.note(f"导入 {count} 把密钥", f"imported {count} keys")
     await visit.desk.reopen()
     return elsewhere("/setup")
 
@@ -112,7 +128,11 @@ async def import_keys(visit: Visit) -> web.StreamResponse:
 async def application(visit: Visit) -> web.StreamResponse:
     """`GET /setup/application`: for the superior to vouch for."""
     own = visit.desk.membership.bureau
-    text = joining.application(own, visit.desk.keyring, datetime.now(UTC)) if own is not None else None
+    text = (
+        joining.application(own, visit.desk.keyring, _retired(visit.desk), datetime.now(UTC))
+        if own is not None
+        else None
+    )
     if own is None or text is None:
         raise web.HTTPNotFound
     return _file(text + "\n", f"{own.id}.jwt", "application/jwt")
@@ -123,7 +143,9 @@ async def record(visit: Visit) -> web.StreamResponse:
     own = visit.desk.membership.bureau
     if own is None or not visit.desk.keyring.private():
         raise web.HTTPNotFound
-    body = msgspec.json.format(msgspec.json.encode(joining.record(own, visit.desk.keyring))).decode()
+    body = msgspec.json.format(
+        msgspec.json.encode(joining.record(own, visit.desk.keyring, _retired(visit.desk)))
+    ).decode()
     return _file(body + "\n", f"{own.id}.json", "application/json")
 
 
@@ -140,12 +162,12 @@ async def copy_keys(visit: Visit) -> web.StreamResponse:
     visit.desk.vault.put("state", "copied", True)
     named = own.id if own is not None else "desk"
     paper = sent.get("as") == "paper"
-    visit.desk.officers.note(
-        visit.officer, "备份密钥到纸 copied keys on paper" if paper else "备份密钥到文件 copied keys"
+    visit.note(
+        "备份密钥到纸上" if paper else "备份密钥到文件", "copied the keys on paper" if paper else "copied the keys"
     )
     if not paper:
-        return _file("\n".join(lines) + "\n", f"xieban-keys-{named}.txt", "text/plain")
-    keys = [(line, code(line)) for line in lines]
+        return _file("\n".join(line for _, line in lines) + "\n", f"xieban-keys-{named}.txt", "text/plain")
+    keys = [(key, line, code(line)) for key, line in lines]
     return visit.page("paper.html", Words("密钥备份", "Copy of the keys"), keys=keys, bureau=named)
 
 
@@ -159,27 +181,37 @@ def _candidate(desk: Desk) -> HubKnown | None:
     return None if value is None else msgspec.convert(value, HubKnown)
 
 
-async def _page(visit: Visit, problem: Words | None = None, url: str = "", **sent: Any) -> web.Response:
+def _retired(desk: Desk) -> list[str]:
+    return list(desk.vault.get("state", "retired") or ())
+
+
+async def _page(
+    visit: Visit, problem: Words | None = None, sent: Mapping[str, str] | None = None, **typed: str
+) -> web.Response:
     desk = visit.desk
     hub, own, candidate = desk.membership.hub, desk.membership.bureau, _candidate(desk)
-    keys = desk.keyring.public()
-    standing: Standing | None = None
-    superiors: list[dict[str, Any]] = []
-    given = sent.get("sent", {})
-    if hub is not None and own is None:
-        superiors = await _superiors(hub)
+    keys, standing = desk.keyring.public(), None
     if hub is not None and own is not None and keys:
         standing = await joining.standing(hub, own, desk.keyring)
+        if standing.state != "away":
+            desk.vault.put("state", "retired", standing.retired)
     done = {
         "hub": hub is not None,
         "bureau": own is not None,
         "keys": bool(keys),
-        "admitted": standing == "known",
+        "admitted": standing is not None and standing.state == "known",
         "copied": bool(desk.vault.get("state", "copied")),
     }
+    known = {}
+    if own is not None:
+        place, _, branch = own.id.partition("-")
+        known = {"place": place, "department": branch, "zh": own.name.zh, "en": own.name.en, "role": own.role,
+                 "superior": own.superior or ""}  # fmt: skip
     return visit.page(
         "setup.html", TITLE, 422 if problem else 200, problem=problem, hub=hub, own=own, candidate=candidate, keys=keys,
-        standing=STANDINGS[standing] if standing else None, done=done, superiors=superiors, sent=given, url=url,
+        standing=STANDINGS[standing.state] if standing else None, done=done, sent=sent or known,
+        superiors=await _superiors(hub) if hub is not None else [], roles=ROLES,
+        typed={"url": "", "fingerprints": "", "lines": "", "folder": "", **typed},
         departments=[(one.code, Words(one.name["zh"], one.name["en"])) for one in departments().values()
                      if one.code != "hub"],
     )  # fmt: skip

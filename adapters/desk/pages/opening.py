@@ -1,5 +1,6 @@
 """Opening a case: what one wants, in plain words, and of which authority."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,10 +19,10 @@ async def new(visit: Visit) -> web.StreamResponse:
     """`GET /new`: what is wanted, and who is meant."""
     bureau, wanted = visit.bureau, visit.request.query.get("q", "")[:60]
     others = [one for one in await bureau.find(wanted) if one["id"] != bureau.organisation]
-    choices = [
-        (value, Words(protocol.flow.title.zh, protocol.flow.title.en), _help(protocol, name))
-        for value, (protocol, name) in _openings(visit).items()
-    ]
+    known = _openings(visit)
+    several = Counter(protocol.name for protocol, _ in known.values())
+    choices = [(value, _named(protocol, name, several[protocol.name] > 1), _help(protocol, name))
+               for value, (protocol, name) in known.items()]  # fmt: skip
     found = [one | {"usual": _usual(bureau.usual(one["id"]))} for one in map(dict, others[:SHOWN])]
     return visit.page("new.html", Words("发起案件", "Open a case"), q=wanted, found=found, openings=choices,
                       more=max(0, len(others) - SHOWN))  # fmt: skip
@@ -34,14 +35,19 @@ async def draft(visit: Visit) -> web.StreamResponse:
     if known is None or bureau.organisation_of(to) is None or to == bureau.organisation:
         raise web.HTTPNotFound
     made = bureau.begin(known[0].name, known[1], None, to, visit.officer.name)
-    bureau.drafts.keep(made)
-    visit.desk.officers.note(visit.officer, f"起草 drafted {known[1]}", made.case)
+    visit.drafted(made)
     visit.desk.officers.give(made.case, visit.officer.name)
     return elsewhere(f"/drafts/{made.id}")
 
 
 def _openings(visit: Visit) -> Mapping[str, tuple[Protocol, str]]:
     return {f"{protocol.name}.{name}": (protocol, name) for protocol, name in asking.openings(visit.bureau)}
+
+
+def _named(protocol: Protocol, message: str, in_full: bool) -> Words:
+    """What a case is opened for: the protocol's title, with the message's where there are several."""
+    title, declared = protocol.flow.title, protocol.messages[message].declared
+    return Words(f"{title.zh}：{declared.zh}", f"{title.en}: {declared.en}") if in_full else Words(title.zh, title.en)
 
 
 def _usual(days: float | None) -> Words:

@@ -1,31 +1,29 @@
 """Many requests at once, from a workbook: a template, every row judged, a preview, and all of them sent or none.
 
-For protocols alone in which a list of names could not become a watch list (domain, rule 2): each row has its basis and
-its reason, and only so many go to one authority a day.
+Which messages may be asked so, and how a row is judged, is in `adapters.workbook.many`.
 """
 
 import asyncio
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
 
-from adapters.desk import asking, workbook
-from adapters.desk.drafts import OPEN, Draft
+from adapters import workbook
+from adapters.desk import asking
+from adapters.desk.drafts import OPEN, Draft, packages
 from adapters.desk.forms import Words
 from adapters.desk.pages.frame import STATES, Pages, Visit, elsewhere
-from adapters.desk.workbook import Finding, Row, Sheet, WorkbookInvalid
+from adapters.workbook import Row, Sheet, WorkbookInvalid
+from adapters.workbook.many import DAILY, MANY, all_judged, content_of, sheets
+from protocols import deadlines
 from protocols.envelope import new_id
 
-MANY: Final = ("errand.request", "service-handover.request")
-"""What may be asked many times at once. Case assistance and verification may not: that would be a list of people."""
-DAILY: Final = 50
-"""Most requests from workbooks to one authority a day."""
-NARRATIVE: Final = "narrative"
 EXCEL: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 TITLE = Words("批量发起", "Many at once")
 
@@ -50,7 +48,9 @@ async def take(visit: Visit) -> web.StreamResponse:
     content = upload.file.read((2 << 20) + 1)
     try:
         rows = await asyncio.to_thread(workbook.read, sheet, content)
-        judged = _within_the_day(visit, sheet, _once([_judged(visit, sheet, row) for row in rows]))
+        kind = asking.kind_of(visit.bureau, sheet.protocol, sheet.version, sheet.message)
+        assert kind is not None
+        judged = all_judged(kind, sheet, rows, _sent_today(visit))
         if not judged:
             return _choosing(visit, Words("工作簿里没有填写任何一行。", "No row of the workbook is filled in."))
         if sent.get("do") == "marked":
@@ -72,13 +72,15 @@ async def show(visit: Visit) -> web.StreamResponse:
 
 async def decide(visit: Visit) -> web.StreamResponse:
     """`POST /packages/{id}`: handed to the head, signed, or thrown away: all of it."""
-    drafts, what = _drafts(visit), (await visit.form()).get("do")
+    drafts, sent = _drafts(visit), await visit.form()
+    what = sent.get("do")
     if any(draft.state not in OPEN for draft in drafts):
         return _showing(visit, drafts)
     if what == "discard":
         for draft in drafts:
             visit.bureau.drafts.discard(draft)
-        visit.desk.officers.note(visit.officer, f"删除批量 discarded a package of {len(drafts)}")
+        visit.note(f"删除批量 {len(drafts)} 件", f"discarded a package of {len(drafts)}")
+        _count(visit, drafts, -1)
         return elsewhere("/packages")
     wrong = [draft for draft in drafts if asking.problems(visit.bureau, draft)]
     if wrong:
@@ -86,75 +88,34 @@ async def decide(visit: Visit) -> web.StreamResponse:
         return _showing(visit, drafts, text)
     if what == "sign":
         visit.require_head()
+        if sent.get("seen") != _seen(drafts):
+            changed = Words("内容刚刚被改过，请再看一遍。", "Something was changed a moment ago: look again.")
+            return _showing(visit, drafts, changed)
         visit.bureau.sign(visit.officer.name, *drafts)
-        visit.desk.officers.note(visit.officer, f"签发批量 signed a package of {len(drafts)}")
+        visit.note(f"签发批量 {len(drafts)} 件", f"signed a package of {len(drafts)}")
         for draft in drafts:
-            visit.desk.officers.note(visit.officer, f"签发 signed {draft.message}", draft.case)
+            visit.did("签发", "signed", draft)
     elif what == "submit":
         for draft in drafts:
             draft.state = "waiting"
         visit.bureau.drafts.keep(*drafts)
-        visit.desk.officers.note(visit.officer, f"批量送签 handed over a package of {len(drafts)}")
+        visit.note(f"批量送签 {len(drafts)} 件", f"handed over a package of {len(drafts)}")
     return elsewhere(f"/packages/{visit.request.match_info['id']}")
 
 
 def _sheet(visit: Visit, of: str) -> Sheet:
     """The sheet of a message that may be asked many times. Raises HTTPNotFound for any other."""
-    known = {f"{protocol.name}.{name}": (protocol, name) for protocol, name in asking.openings(visit.bureau)}
-    if of not in MANY or of not in known:
-        raise web.HTTPNotFound
-    protocol, message = known[of]
-    forms = asking.form_of(visit.bureau, protocol.name, protocol.version, message)
-    assert forms is not None
-    others = [(str(one["id"]), Words(str(one["name"]["zh"]), str(one["name"]["en"])))
-              for one in visit.bureau.organisations() if _receives(visit, one)]  # fmt: skip
-    title = visit.title_of(protocol.name, protocol.version, message)
-    return Sheet(protocol.name, protocol.version, message, title, *forms, others, DAILY)
-
-
-def _receives(visit: Visit, one: dict[str, Any]) -> bool:
-    return one["id"] != visit.bureau.organisation and not str(one["id"]).endswith("-hub")
-
-
-def _judged(visit: Visit, sheet: Sheet, row: Row) -> Row:
-    """The row held against the schemas of its message."""
-    return workbook.judged(sheet, row, asking.problems(visit.bureau, _draft(visit, sheet, row)))
+    bureau = visit.bureau
+    for sheet in sheets(bureau.catalogue, bureau.organisation, bureau.organisations()):
+        if f"{sheet.protocol}.{sheet.message}" == of:
+            return sheet
+    raise web.HTTPNotFound
 
 
 def _draft(visit: Visit, sheet: Sheet, row: Row) -> Draft:
-    """The draft that a row is: its reason goes before what is asked, for the other side to read."""
     draft = visit.bureau.begin(sheet.protocol, sheet.message, None, row.to, visit.officer.name)
-    draft.data, draft.content = dict(row.data), dict(row.content or {})
-    if row.reason and draft.content.get(NARRATIVE):
-        draft.content[NARRATIVE] = f"理由：{row.reason}\n{draft.content[NARRATIVE]}"
+    draft.data, draft.content = dict(row.data), content_of(row)
     return draft
-
-
-def _once(rows: Sequence[Row]) -> list[Row]:
-    """The rows, with a finding at each that says the same as an earlier one."""
-    first: dict[bytes, int] = {}
-    found = []
-    for row in rows:
-        earlier = first.setdefault(msgspec.json.encode([row.to, row.data, row.content]), row.number)
-        if earlier != row.number:
-            words = Words(f"与第 {earlier} 行相同", f"the same as row {earlier}")
-            row = replace(row, findings=(*row.findings, Finding(Words("本行", "The row"), words, "")))
-        found.append(row)
-    return found
-
-
-def _within_the_day(visit: Visit, sheet: Sheet, rows: Sequence[Row]) -> list[Row]:
-    """The rows, with a finding at each that would go beyond what one authority is sent in a day."""
-    sent, found = Counter(_sent_today(visit)), []
-    for row in rows:
-        if row.to is not None:
-            sent[row.to] += 1
-        if row.to is not None and sent[row.to] > DAILY:
-            column = workbook.columns(sheet)[0]
-            words = Words(f"每天至多向同一机构批量发起 {DAILY} 件", f"at most {DAILY} a day to one authority")
-            row = replace(row, findings=(*row.findings, Finding(column.title, words, column.key)))
-        found.append(row)
-    return found
 
 
 def _sent_today(visit: Visit) -> dict[str, int]:
@@ -167,13 +128,27 @@ def _package(visit: Visit, sheet: Sheet, rows: Sequence[Row]) -> str:
     for draft in drafts:
         draft.package = package
     visit.bureau.drafts.keep(*drafts)
-    sent = Counter(_sent_today(visit))
-    sent.update(str(draft.to) for draft in drafts)
-    visit.desk.vault.put("many", visit.today.isoformat(), dict(sent))
+    _count(visit, drafts, 1)
     for draft, row in zip(drafts, rows, strict=True):
-        visit.desk.officers.note(visit.officer, f"批量起草 drafted {draft.message}", draft.case, reason=row.reason)
+        visit.did("批量起草", "drafted", draft, reason=row.reason)
         visit.desk.officers.give(draft.case, visit.officer.name)
     return package
+
+
+def _count(visit: Visit, drafts: Sequence[Draft], by: int) -> None:
+    """Count what goes to each authority on the day that it was drafted; what is thrown away does not count."""
+    for draft in drafts:
+        day = deadlines.local_date(datetime.fromisoformat(draft.made)).isoformat()
+        sent = Counter(visit.desk.vault.get("many", day) or {})
+        sent[str(draft.to)] += by
+        visit.desk.vault.put("many", day, dict(+sent))
+
+
+def _seen(drafts: Sequence[Draft]) -> str:
+    """What a head sees of a package: it is signed as it was seen, or not at all."""
+    return hashlib.sha256(
+        msgspec.json.encode([(draft.id, draft.to, draft.data, draft.content) for draft in drafts])
+    ).hexdigest()
 
 
 def _drafts(visit: Visit) -> list[Draft]:
@@ -192,10 +167,14 @@ def _showing(visit: Visit, drafts: Sequence[Draft], problem: Words | None = None
         lines = list(asking.lines(forms[0], draft.data))
         lines += list(asking.lines(forms[1], draft.content)) if forms[1] else []
         rows.append((draft, visit.name_of(str(draft.to)), lines))
-    counts = [(STATES[state], count) for state, count in Counter(draft.state for draft in drafts).items()]
+    counts = _counts(drafts)
     changeable = all(draft.state in OPEN for draft in drafts)
     return visit.page("package.html", TITLE, 422 if problem else 200, rows=rows, problem=problem, counts=counts,
-                      open=changeable)  # fmt: skip
+                      open=changeable, seen=_seen(drafts))  # fmt: skip
+
+
+def _counts(drafts: Sequence[Draft]) -> list[tuple[Words, int]]:
+    return [(STATES[state], count) for state, count in Counter(draft.state for draft in drafts).items()]
 
 
 def _choosing(visit: Visit, problem: Words | None = None, bad: Sequence[Row] = ()) -> web.Response:
@@ -204,8 +183,9 @@ def _choosing(visit: Visit, problem: Words | None = None, bad: Sequence[Row] = (
         for protocol, name in asking.openings(visit.bureau)
         if f"{protocol.name}.{name}" in MANY
     ]
-    packages = Counter(draft.package for draft in visit.bureau.drafts.all(*STATES) if draft.package)
-    return visit.page("packages.html", TITLE, 422 if problem else 200, kinds=kinds, packages=packages.items(),
+    held = [one for one in packages(visit.bureau.drafts.all(*STATES)) if one[0].package]
+    listed = [(one[0].package, len(one), one[0].made, _counts(one)) for one in reversed(held)]
+    return visit.page("packages.html", TITLE, 422 if problem else 200, kinds=kinds, packages=listed,
                       problem=problem, bad=bad, daily=DAILY)  # fmt: skip
 
 

@@ -1,14 +1,15 @@
 """The people of the bureau: accounts, who is away and who stands in, cases handed over, and who did what."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import date
 
 from aiohttp import web
 
 from adapters.desk.forms import Words
 from adapters.desk.officers import ROLES, Absence, OfficerInvalid
-from adapters.desk.pages.doors import ACCOUNT, account_problem
-from adapters.desk.pages.frame import Pages, Visit, elsewhere, local
+from adapters.desk.pages.doors import ACCOUNT
+from adapters.desk.pages.frame import Pages, Visit, framed
 
 TITLE = Words("人员", "Officers")
 RECENT = 200
@@ -27,9 +28,9 @@ async def add(visit: Visit) -> web.StreamResponse:
     try:
         await asyncio.to_thread(visit.desk.officers.add, *names)
     except OfficerInvalid as invalid:
-        return _page(visit, account_problem(invalid))
-    visit.desk.officers.note(visit.officer, f"添加账户 added {names[0]} ({names[2]})")
-    return elsewhere("/officers")
+        return _page(visit, framed("没有添加", "Not added", invalid), sent=sent)
+    visit.note(f"添加账户 {names[0]}（{names[1]}）", f"added {names[0]} ({names[2]})")
+    return _page(visit, notice=Words(f"已添加 {names[1]}。", f"{names[1]} has an account."))
 
 
 async def dismiss(visit: Visit) -> web.StreamResponse:
@@ -42,11 +43,13 @@ async def dismiss(visit: Visit) -> web.StreamResponse:
         visit.desk.officers.dismiss(name)
         cases = visit.desk.officers.hand_over(name, taker)
     except OfficerInvalid as invalid:
-        return _page(visit, Words("最后一位负责人不能离开；案件要交给本单位另一人。", invalid.detail))
+        return _page(visit, framed("没有注销", "Nothing was changed", invalid))
     for case in cases:
-        visit.desk.officers.note(visit.officer, f"{name} 离岗，交由 left, given to {taker}", case)
-    visit.desk.officers.note(visit.officer, f"注销账户 dismissed {name}, {len(cases)} cases to {taker}")
-    return elsewhere("/officers")
+        visit.note(f"{name} 离岗，交由 {taker}", f"{name} left, given to {taker}", case)
+    visit.note(f"注销账户 {name}，{len(cases)} 件交由 {taker}", f"dismissed {name}, {len(cases)} cases to {taker}")
+    return _page(
+        visit, notice=Words(f"已注销，{len(cases)} 件案件移交完毕。", f"Done: {len(cases)} cases were handed over.")
+    )
 
 
 async def hand_over(visit: Visit) -> web.StreamResponse:
@@ -57,9 +60,9 @@ async def hand_over(visit: Visit) -> web.StreamResponse:
     except OfficerInvalid:
         raise web.HTTPNotFound from None
     for case in cases:
-        visit.desk.officers.note(visit.officer, f"{name} 移交 handed over to {taker}", case)
-    visit.desk.officers.note(visit.officer, f"移交案件 {name} handed {len(cases)} cases over to {taker}")
-    return elsewhere("/officers")
+        visit.note(f"{name} 移交给 {taker}", f"{name} handed over to {taker}", case)
+    visit.note(f"移交案件：{name} 的 {len(cases)} 件交给 {taker}", f"{name} handed {len(cases)} cases over to {taker}")
+    return _page(visit, notice=Words(f"已移交 {len(cases)} 件。", f"{len(cases)} cases were handed over."))
 
 
 async def away(visit: Visit) -> web.StreamResponse:
@@ -70,11 +73,18 @@ async def away(visit: Visit) -> web.StreamResponse:
         first, last = (date.fromisoformat(day) if any(given) else None for day in given)
         absence = Absence(first, last, sent.get("stand_in", "")) if first is not None and last is not None else None
         visit.desk.officers.absent(name, absence)
-    except (OfficerInvalid, ValueError):
-        return _page(visit, Words("请填起止日期和另一位代班人。", "Two days, and somebody else who stands in."))
-    said = f"{given[0]}—{given[1]} {sent.get('stand_in')}" if absence else "返岗 back"
-    visit.desk.officers.note(visit.officer, f"请假 absence of {name}: {said}")
-    return elsewhere("/officers")
+    except OfficerInvalid as invalid:
+        return _page(visit, framed("没有登记", "Not noted", invalid), sent=sent)
+    except ValueError:
+        return _page(visit, Words("请填起止日期。", "Two days are wanted."), sent=sent)
+    stand_in = sent.get("stand_in", "")
+    if absence is None:
+        visit.note(f"{name} 返岗", f"{name} is back")
+        return _page(visit, notice=Words("已返岗。", "Back."))
+    visit.note(
+        f"{name} 请假 {given[0]} 至 {given[1]}，{stand_in} 代班", f"{name} away {given[0]} to {given[1]}: {stand_in}"
+    )
+    return _page(visit, notice=Words("已登记请假。", "The absence was noted."))
 
 
 async def password(visit: Visit) -> web.StreamResponse:
@@ -85,16 +95,15 @@ async def password(visit: Visit) -> web.StreamResponse:
     try:
         await asyncio.to_thread(visit.desk.officers.set_password, name, sent.get("new", ""))
     except OfficerInvalid as invalid:
-        return _page(visit, account_problem(invalid))
-    visit.desk.officers.note(visit.officer, f"更改口令 changed the password of {name}")
+        return _page(visit, framed("没有更改", "Not changed", invalid))
+    visit.note(f"更改 {name} 的口令", f"changed the password of {name}")
     return _page(visit, notice=Words("口令已更改。", "The password was changed."))
 
 
 async def journal(visit: Visit) -> web.StreamResponse:
     """`GET /officers/journal`: what was done at this desk beside its cases."""
     visit.require_head()
-    deeds = [dict(deed, at=local(deed["at"])) for deed in reversed(visit.desk.officers.deeds())]
-    return visit.page("journal.html", Words("办案台日志", "The desk’s journal"), deeds=deeds[:RECENT])
+    return visit.page("journal.html", Words("办案台日志", "The desk’s journal"), deeds=visit.deeds()[::-1][:RECENT])
 
 
 def _own_or_head(visit: Visit) -> str:
@@ -106,12 +115,15 @@ def _own_or_head(visit: Visit) -> str:
     return name
 
 
-def _page(visit: Visit, problem: Words | None = None, notice: Words | None = None) -> web.Response:
+def _page(
+    visit: Visit, problem: Words | None = None, notice: Words | None = None, sent: Mapping[str, str] | None = None
+) -> web.Response:
     holders = list(visit.desk.officers.holders(visit.today).values())
     people = [(one, sum(held.name == one.name for held in holders)) for one in visit.desk.officers.present()]
     return visit.page(
         "officers.html", TITLE, 422 if problem else 200, people=people, fields=ACCOUNT, roles=ROLES, problem=problem,
         notice=notice,
+        sent=sent or {},
     )  # fmt: skip
 
 

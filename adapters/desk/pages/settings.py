@@ -1,6 +1,7 @@
 """Settings: when the desk locks itself, the digest, a back-up of everything, keys, the bureaus below."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from aiohttp import web
 from adapters.desk import habits
 from adapters.desk.forms import Words
 from adapters.desk.habits import Habits, HabitsInvalid
-from adapters.desk.pages.frame import Pages, Visit, elsewhere
+from adapters.desk.pages.frame import Pages, Visit, elsewhere, framed
 from keys.errors import Fault
 from protocols import deadlines, vouching
 from protocols.vouching import Constraints
@@ -18,6 +19,7 @@ from protocols.vouching import Constraints
 TITLE = Words("设置", "Settings")
 BELOW = Words("下级机构", "Bureaus below")
 BLOCK = 1 << 20
+UNFIT = Words("没有保存：请检查数字和选项", "Not saved: look at the numbers and choices")
 
 
 async def show(visit: Visit) -> web.StreamResponse:
@@ -39,10 +41,10 @@ async def save(visit: Visit) -> web.StreamResponse:
     try:
         habits.save(visit.desk.vault, msgspec.convert(wanted, Habits, strict=False))
     except (HabitsInvalid, msgspec.ValidationError) as fault:
-        detail = fault.detail if isinstance(fault, HabitsInvalid) else str(fault)
-        return _page(visit, Words(f"没有保存：{detail}", f"Not saved: {detail}"))
+        why = framed("没有保存", "Not saved", fault) if isinstance(fault, HabitsInvalid) else UNFIT
+        return _page(visit, why, sent=sent)
     visit.desk.officers.idle = 60.0 * visit.desk.habits.lock_after
-    visit.desk.officers.note(visit.officer, "更改设置 changed the settings")
+    visit.note("更改设置", "changed the settings")
     return _page(visit, notice=Words("已保存。", "Saved."))
 
 
@@ -51,6 +53,10 @@ async def digest(visit: Visit) -> web.StreamResponse:
     visit.require_head()
     if visit.desk.bureau is None:
         raise web.HTTPSeeOther("/setup")
+    if visit.desk.habits.digest == "nobody":
+        return _page(
+            visit, Words("请先选择摘要送到哪里，并保存设置。", "First choose where the digest goes, and save.")
+        )
     problem = await visit.desk.deliver_digest()
     if problem is not None:
         return _page(visit, Words(f"摘要没有送出：{problem}", f"The digest was not delivered: {problem}"))
@@ -60,7 +66,7 @@ async def digest(visit: Visit) -> web.StreamResponse:
 async def back_up(visit: Visit) -> web.StreamResponse:
     """`POST /settings/backup`: everything in one file, as encrypted as the desk itself."""
     visit.require_head()
-    visit.desk.officers.note(visit.officer, "备份 made a back-up")
+    visit.note("备份全部", "made a back-up")
     file = await asyncio.to_thread(visit.desk.back_up)
     try:
         own = visit.desk.membership.bureau
@@ -92,8 +98,13 @@ async def below(visit: Visit) -> web.StreamResponse:
 async def vouch(visit: Visit) -> web.StreamResponse:
     """`POST /below/vouch`: this bureau's word on an application; what is handed to the hub's operator."""
     visit.require_head()
-    sent, own = await visit.form(), visit.desk.membership.bureau
-    asked, chain = sent.get("application", "").strip(), sent.get("chain", "").split()[1:]
+    posted, own = await visit.request.post(), visit.desk.membership.bureau
+    sent = {name: value for name, value in posted.items() if isinstance(value, str)}
+    upload = posted.get("file")
+    if isinstance(upload, web.FileField):
+        sent["application"] = upload.file.read(1 << 16).decode("ascii", "replace")
+    asked = next(iter(sent.get("application", "").split()), "")
+    chain = sent.get("chain", "").split()[1:]
     signing = visit.desk.keyring.signing(visit.desk.vault.get("state", "listed") or ())
     if own is None or signing is None:
         raise web.HTTPSeeOther("/setup")
@@ -104,8 +115,8 @@ async def vouch(visit: Visit) -> web.StreamResponse:
             return await _below(visit, application=asked, chain=sent.get("chain", ""), described=described)
         statement = vouching.vouch(own.id, asked, signing, Constraints(), now)
     except Fault as fault:
-        return await _below(visit, Words(f"申请不成立：{fault.detail}", f"It is no application: {fault.detail}"))
-    visit.desk.officers.note(visit.officer, f"担保 vouched for {described.sub}")
+        return await _below(visit, framed("申请不成立", "It is no application", fault), application=asked)
+    visit.note(f"为 {described.sub} 担保", f"vouched for {described.sub}")
     headers = {"Content-Disposition": f'attachment; filename="{described.sub}.chain"'}
     return web.Response(text="\n".join((asked, statement, *chain)) + "\n", content_type="text/plain", headers=headers)
 
@@ -116,13 +127,15 @@ async def revoke(visit: Visit) -> web.StreamResponse:
     sent = await visit.form()
     organisation, kid, since = sent.get("organisation", ""), sent.get("kid", ""), sent.get("since", "")
     try:
-        moment = datetime.fromisoformat(since).replace(tzinfo=deadlines.SHANGHAI) if since else None
+        # Who has the machine has the key: from then on it is leaked, and no old file brings it back.
+        moment = datetime.fromisoformat(since).replace(tzinfo=deadlines.SHANGHAI) if since else datetime.now(UTC)
         async with visit.bureau.connect() as client:
             await client.revoke_key(organisation, kid, moment)
-    except (Fault, ValueError) as fault:
-        detail = fault.detail if isinstance(fault, Fault) else str(fault)
-        return await _below(visit, Words(f"没有停用：{detail}", f"It was not revoked: {detail}"))
-    visit.desk.officers.note(visit.officer, f"停用密钥 revoked {organisation} {kid}")
+    except Fault as fault:
+        return await _below(visit, framed("没有停用", "It was not revoked", fault))
+    except ValueError:
+        return await _below(visit, Words("请填日期和时间。", "A day and a time are wanted."))
+    visit.note(f"停用密钥 {organisation} {kid}", f"revoked {organisation} {kid}")
     return await _below(visit, notice=Words("已停用，各处立即拒收。", "Revoked: refused everywhere at once."))
 
 
@@ -130,25 +143,36 @@ async def _below(
     visit: Visit, problem: Words | None = None, notice: Words | None = None, application: str = "", chain: str = "",
     described: vouching.Claims | None = None,
 ) -> web.Response:  # fmt: skip
-    under = [one for one in visit.bureau.organisations() if one["superior"] == visit.bureau.organisation]
     listed = []
     try:
         async with visit.bureau.connect() as client:
-            for one in under:
+            visit.bureau.directory(await client.organisations())
+            for one in visit.bureau.organisations():
+                if one["superior"] != visit.bureau.organisation:
+                    continue
                 known = await client.look_up(str(one["id"]))
                 listed.append((one, [key for key in known["jwks"]["keys"] if key.get("use") == "sig"]))
     except Fault as fault:
-        problem = problem or Words(f"枢纽此刻连不上：{fault.detail}", f"The hub can't be asked now: {fault.detail}")
+        problem = problem or framed("枢纽此刻连不上", "The hub can't be asked now", fault)
     return visit.page("below.html", BELOW, 422 if problem else 200, listed=listed, problem=problem, notice=notice,
                       application=application, chain=chain, described=described)  # fmt: skip
 
 
-def _page(visit: Visit, problem: Words | None = None, notice: Words | None = None) -> web.Response:
+def _page(
+    visit: Visit, problem: Words | None = None, notice: Words | None = None, sent: Mapping[str, str] | None = None
+) -> web.Response:
     desk = visit.desk
-    folder = desk.habits.folder or str(Path(desk.folder, "digests"))
+    kept = desk.habits
+    shown = {
+        "lock_after": str(kept.lock_after), "stays_open": "1" if kept.stays_open else "", "digest": kept.digest,
+        "digest_at": kept.digest_at, "folder": kept.folder or str(Path(desk.folder, "digests")), "host": kept.mail.host,
+        "port": str(kept.mail.port), "security": kept.mail.security, "account": kept.mail.account,
+        "sender": kept.mail.sender, "to": kept.mail.to,
+    } | ({"stays_open": "", **sent} if sent else {})  # fmt: skip
     return visit.page(
-        "settings.html", TITLE, 422 if problem else 200, habits=desk.habits, problem=problem, notice=notice,
-        hub=desk.membership.hub, own=desk.membership.bureau, keys=desk.keyring.public(), folder=folder,
+        "settings.html", TITLE, 422 if problem else 200, shown=shown,
+        problem=problem, notice=notice,
+        hub=desk.membership.hub, own=desk.membership.bureau, keys=desk.keyring.public(),
         digest=desk.vault.get("state", "digest"),
     )  # fmt: skip
 

@@ -25,3 +25,25 @@ for (const help of document.querySelectorAll("[data-needed-with]")) {
   for (const one of others()) one.addEventListener("change", show);
   show();
 }
+// What can't be undone is asked for once more.
+for (const button of document.querySelectorAll("[data-confirm]")) button.addEventListener("click", (event) => { if (!window.confirm(button.dataset.confirm)) event.preventDefault(); });
+for (const button of document.querySelectorAll("[data-print]")) { button.hidden = false; button.addEventListener("click", () => window.print()); }
+// A draft keeps itself while it is written, so that a locked desk or a closed page loses nothing.
+const draft = document.querySelector("form[data-autosave]");
+if (draft) {
+  let dirty = false, leaving = false;
+  const saved = document.querySelector("[data-autosaved]");
+  const keep = async () => {
+    if (!dirty || leaving) return;
+    dirty = false;
+    const form = new FormData(draft);
+    form.delete("file");
+    form.set("do", "keep");
+    const answer = await fetch(location.href, { method: "POST", body: form, credentials: "same-origin" }).catch(() => null);
+    if (answer && answer.ok && !answer.redirected) saved.hidden = false; else dirty = true;
+  };
+  draft.addEventListener("input", () => { dirty = true; saved.hidden = true; });
+  draft.addEventListener("submit", () => { leaving = true; });
+  window.setInterval(keep, 5000);
+  window.addEventListener("beforeunload", (event) => { if (dirty && !leaving) event.preventDefault(); });
+}

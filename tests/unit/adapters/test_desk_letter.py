@@ -112,8 +112,7 @@ def test_the_document_has_the_parts_of_a_letter_in_their_order() -> None:
         "协查说明：请核实许可证。",
         "如有其他情况，请一并函复。",
         "（见附件1、2）",
-        "扫码核对回执\n日志 log entry 1234\n摘要 digest 8f3a51c28f3a51c2\n消息 message 01936f1e-7a2b-7c3d\n"
-        "受理 accepted 2026-11-26T01:30:00.123Z",
+        "扫码核对回执\n日志第 1234 项\n摘要 8f3a51c28f3a51c2\n消息 01936f1e-7a2b-7c3d\n受理 2026-11-26T01:30:00.123Z",
         "二、协查结果",
         "深圳市宝安区卫生健康局，2026年11月28日 10:12。",
         "（一）公开内容",

@@ -132,9 +132,9 @@ def test_a_stand_in_has_the_cases_of_who_is_away(three: Officers) -> None:
 
 def test_who_did_what_is_kept_by_case(people: Officers) -> None:
     (head,) = people.everybody()
-    people.note(head, "签发 signed request", "case-1")
-    people.note(head, "起草 drafted answer", "case-2", reason="因为")
-    people.note(head, "签发 signed answer", "case-1")
-    people.note(head, "更改设置 changed the settings")
-    assert [deed["what"] for deed in people.deeds("case-1")] == ["签发 signed request", "签发 signed answer"]
+    people.note(head, ("签发", "signed"), "case-1")
+    people.note(head, ("起草", "drafted"), "case-2", reason="因为")
+    people.note(head, ("办结", "closed"), "case-1")
+    people.note(head, ("更改设置", "changed the settings"))
+    assert [tuple(deed["what"]) for deed in people.deeds("case-1")] == [("签发", "signed"), ("办结", "closed")]
     assert people.deeds("case-2")[0]["reason"] == "因为" and people.deeds()[0]["full_name"] == "周明"

@@ -39,7 +39,7 @@ def test_a_copy_of_the_keys_brings_them_back_with_its_passphrase_alone(vault: Va
     ring = Keyring(vault)
     assert ring.signing(()) is None
     made = ring.make()
-    lines = ring.backup("apart from it")
+    lines = [line for _, line in ring.backup("apart from it")]
     other = Vault(tmp_path / "other.db")
     other.admit("chen", PASSWORD)
     taken = Keyring(other)
@@ -47,6 +47,9 @@ def test_a_copy_of_the_keys_brings_them_back_with_its_passphrase_alone(vault: Va
         with pytest.raises(KeysInvalid):
             taken.take(text, passphrase)
         assert taken.private() == []
+    # Typed from paper, its lines broken wherever the paper breaks them.
+    typed = "\n".join(text[at : at + 48] for text in lines for at in range(0, len(text), 48))
+    assert taken.take(typed, "apart from it") == 2
     assert taken.take(" \n".join(lines), "apart from it") == 2
     assert {key.kid for key in taken.private()} == {key.kid for key in made}
     with pytest.raises(KeysInvalid):
@@ -139,15 +142,40 @@ def test_a_hub_is_recognised_by_every_one_of_its_keys() -> None:
 
 
 def test_a_bureau_is_named_by_its_place_and_department() -> None:
-    bureau = joining.described("魏都区", "health", "", "", None)
-    assert bureau.id == "411002-health" and bureau.name.zh and bureau.name.en.isascii()
+    bureau = joining.described("魏都区", "health", "魏都区卫生健康委员会", "", None)
+    assert bureau.id == "411002-health" and bureau.role == "bureau" and bureau.name.en.isascii()
     assert joining.described("411002", "health", "委员会", "Commission", "x").name.en == "Commission"
-    assert joining.described("河南省许昌市", "civil-affairs", "", "", None).id == "411000-civil-affairs"
+    assert (
+        joining.described("河南省许昌市", "civil-affairs", "民政局", "", "x", "supervisor").id == "411000-civil-affairs"
+    )
     with pytest.raises(JoiningInvalid, match="110105"):
-        joining.described("朝阳区", "health", "", "", None)
+        joining.described("朝阳区", "health", "卫健委", "", None)
     for place, branch in (("不存在", "health"), ("", "health"), ("魏都区", "magic"), ("魏都区", "")):
         with pytest.raises(Exception, match=r"division|department|id"):
-            joining.described(place, branch, "", "", None)
+            joining.described(place, branch, "名称", "", None)
+    for more in (("", ""), ("名" * 61, ""), ("名\n称", "")):
+        with pytest.raises(JoiningInvalid):
+            joining.described("411002", "health", *more, None)
+
+
+def test_keys_of_a_lost_machine_are_published_no_more(vault: Vault) -> None:
+    ring = Keyring(vault)
+    moments = [datetime(2026, month, 1, tzinfo=UTC) for month in (1, 2, 3)]
+    signing = [jwk.generate_signing("Ed25519", moment) for moment in moments]
+    opening = [jwk.generate_encryption("X25519", moment) for moment in moments]
+    ring._keep([*signing, *opening])
+
+    def listed(*retired: str) -> set[str]:
+        return {key.kid for key in joining.published(ring, retired)}
+
+    everything = {key.kid for key in (*signing, *opening)}
+    assert listed() == listed("another") == everything
+    assert listed(signing[1].kid) == {signing[2].kid, opening[2].kid}
+    assert listed(opening[0].kid) == everything - {opening[0].kid}
+    bureau = joining.described("411002", "health", "名称", "", "411000-health")
+    (written,) = joining.record(bureau, ring, [signing[1].kid])
+    assert {key["kid"] for key in written["jwks"]["keys"]} == {signing[2].kid, opening[2].kid}
+    assert joining.application(bureau, ring, [signing[2].kid], datetime.now(UTC)) is None
 
 
 # Habits ---------------------------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from openpyxl import Workbook, load_workbook
 from openpyxl.comments import Comment
 
-from adapters.desk import forms, workbook
+from adapters import workbook
+from adapters.desk import forms
 from adapters.desk.forms import Words
-from adapters.desk.workbook import Column, Row, Sheet, WorkbookInvalid
+from adapters.workbook import Column, Row, Sheet, WorkbookInvalid
 from protocols import legal_basis
 from protocols.loading import catalogue
 from protocols.schemas import Problem, Schema

@@ -1,4 +1,4 @@
-"""Workbooks made: the template of a sheet, a copy of a filled-in one with what is wrong in it, and plain tables.
+"""Workbooks made: the template of a sheet, and plain tables; and how anything is put into a cell.
 
 Every text is written as a text: none that begins like a formula becomes one, here or when somebody edits the cell.
 """
@@ -19,14 +19,13 @@ from openpyxl.workbook.defined_name import DefinedName
 from openpyxl.worksheet.datavalidation import DataValidation
 
 from adapters.desk.forms import Field, Words
-from adapters.desk.workbook.admission import TOO_MUCH, WorkbookInvalid, parsing
-from adapters.desk.workbook.columns import PROBLEMS, Column, Row, Sheet, columns
-from adapters.desk.workbook.reading import MARKS, NO_SHEET, Place, opened, placed
+from adapters.workbook.columns import PROBLEMS, Column, Sheet, columns
+from adapters.workbook.reading import MARKS
 
 Value = str | int | date | None
 AUTHOR: Final = "xieban"
 REQUESTS, GUIDE, ORGANISATIONS, LISTS = "填写", "说明", "机构", "选项"
-_FAULT, _OPEN, _SEALED = "00FFC7CE", "00DDEBF7", "00E2EFDA"
+FAULT, _OPEN, _SEALED = "00FFC7CE", "00DDEBF7", "00E2EFDA"
 _FORMATS = {"date": "yyyy-mm-dd", "integer": "0", "number": "General"}
 _WIDTHS = {"long": 44, "choice": 22, "choices": 28, "date": 14, "integer": 12, "number": 12, "yes-or-no": 12}
 _UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -53,29 +52,12 @@ def template(sheet: Sheet) -> bytes:
     lists = book.create_sheet(LISTS)
     lists.sheet_state = "hidden"
     for at, column in enumerate(known, 1):
-        _head(page, at, column, sheet)
+        head(page, at, column, sheet)
         if column.field.options:
             _offer(book, at, column.field, sheet.rows)
     page.row_dimensions[MARKS].hidden = True
     page.freeze_panes = page.cell(MARKS + 1, 2)
-    return _saved(book)
-
-
-def marked(sheet: Sheet, content: bytes, rows: Sequence[Row]) -> bytes:
-    """A copy of a filled-in workbook with a column of what is wrong, and each cell at fault coloured and commented.
-
-    What an earlier copy was marked with is gone. Raises WorkbookInvalid as `read` does.
-    """
-    book = opened(content, read_only=False)
-    with parsing():
-        page, place = _found(sheet, book)
-        _unmark(page, place)
-        at = place.columns.get(PROBLEMS) or _free(page)
-        _head(page, at, None, sheet, place.row)
-        for row in rows:
-            if row.findings:
-                _mark(page, place, row, at)
-        return _saved(book)
+    return saved(book)
 
 
 def table(
@@ -88,27 +70,27 @@ def table(
     page.title = re.sub(r"[\[\]:*?/\\]", " ", _clean(said[0])).strip(" '")[:31] or "1"
     _write(page, [said[1:], *rows])
     page.freeze_panes = "A2"
-    return _saved(book)
+    return saved(book)
 
 
-def _head(page: Any, at: int, column: Column | None, sheet: Sheet, marks: int = MARKS) -> None:
+def head(page: Any, at: int, column: Column | None, sheet: Sheet, marks: int = MARKS) -> None:
     """The cells over a column, down to the row `marks`; over that of the problems where there is no other."""
     title = column.title if column else Words("问题", "Problems")
     star = " *" if column and column.required else ""
     sealed = column is not None and column.key.startswith("sealed.")
     above = [title.zh + star, title.en + star][: marks - 1]
     for row, text in enumerate(above, 1):
-        cell = _put(page, row, at, text)
+        cell = put(page, row, at, text)
         cell.font = Font(bold=row == 1, color=None if row == 1 else "00595959")
-        cell.fill = _colour((_SEALED if sealed else _OPEN) if column else _FAULT)
+        cell.fill = colour((_SEALED if sealed else _OPEN) if column else FAULT)
         cell.alignment = Alignment(wrap_text=True, vertical="top")
-    _put(page, marks, at, f"{sheet.identity} {column.key if column else PROBLEMS}")
+    put(page, marks, at, f"{sheet.identity} {column.key if column else PROBLEMS}")
     # Excel takes no workbook that says the width of a column twice, alone and among its neighbours.
     if not any((one.min or 0) <= at <= (one.max or 0) for one in page.column_dimensions.values()):
         page.column_dimensions[get_column_letter(at)].width = _WIDTHS.get(column.field.kind, 20) if column else 60
     if column:
         page.column_dimensions[get_column_letter(at)].number_format = _FORMATS.get(column.field.kind, "@")
-        _note(page.cell(1, at), _help(column))
+        note(page.cell(1, at), _help(column))
 
 
 def _help(column: Column) -> list[Words]:
@@ -127,7 +109,7 @@ def _offer(book: Any, at: int, field: Field, rows: int) -> None:
     """A list to choose from: named, for Excel keeps no longer one in the cell, nor one on another page by its place."""
     titles = Counter(words.zh for _, words in field.options)
     for row, (value, words) in enumerate(field.options, 1):
-        _put(book[LISTS], row, at, words.zh if titles[words.zh] == 1 else value)
+        put(book[LISTS], row, at, words.zh if titles[words.zh] == 1 else value)
     letter, name = get_column_letter(at), f"xieban_list_{at}"
     place = f"{quote_sheetname(LISTS)}!${letter}$1:${letter}${len(field.options)}"
     book.defined_names[name] = DefinedName(name, attr_text=place)
@@ -166,57 +148,12 @@ def _organisations(sheet: Sheet) -> Iterator[Sequence[Value]]:
         yield id, *words
 
 
-def _found(sheet: Sheet, book: Any) -> tuple[Any, Place]:
-    for page in book.worksheets:
-        place = placed(sheet, ((row, at, cell.value) for (row, at), cell in sorted(_standing(page).items())))
-        if place is not None:
-            return page, place
-    raise WorkbookInvalid(NO_SHEET)
-
-
-def _standing(page: Any) -> dict[tuple[int, int], Any]:
-    """The cells that there are; to ask openpyxl for a range would make those that there are not."""
-    return dict(page._cells)
-
-
-def _unmark(page: Any, place: Place) -> None:
-    for (row, at), cell in _standing(page).items():
-        if row > place.row and not isinstance(cell, MergedCell):
-            if at == place.columns.get(PROBLEMS):
-                cell.value = None
-            if cell.comment is not None and cell.comment.author == AUTHOR:
-                cell.comment = None
-            if cell.fill.start_color.rgb == _FAULT:
-                cell.fill = PatternFill()
-
-
-def _free(page: Any) -> int:
-    """The first column with nothing in it or right of it."""
-    free = 1 + max((at for (_, at), cell in _standing(page).items() if cell.value is not None), default=0)
-    if free > 16384:
-        raise WorkbookInvalid(TOO_MUCH)
-    return free
-
-
-def _mark(page: Any, place: Place, row: Row, at: int) -> None:
-    lines = [f"{one.column_title.zh}：{one.words.zh} · {one.column_title.en}: {one.words.en}" for one in row.findings]
-    _put(page, row.number, at, "\n".join(lines)).alignment = Alignment(wrap_text=True, vertical="top")
-    by_column: dict[str, list[Words]] = {}
-    for one in row.findings:
-        by_column.setdefault(one.column_key, []).append(one.words)
-    for key in by_column.keys() & place.columns.keys():
-        cell = page.cell(row.number, place.columns[key])
-        cell.fill = _colour(_FAULT)
-        if cell.comment is None:
-            _note(cell, by_column[key])
-
-
 def _write(page: Any, rows: Iterator[Sequence[Value]] | Sequence[Sequence[Value]]) -> None:
     """Rows under a bold first one, with columns as wide as what stands in them, within reason."""
     wide: Counter[int] = Counter()
     for number, row in enumerate(rows, 1):
         for at, value in enumerate(row, 1):
-            cell = _put(page, number, at, value)
+            cell = put(page, number, at, value)
             cell.alignment = Alignment(wrap_text=True, vertical="top")
             cell.font = Font(bold=number == 1)
             # A Chinese character takes the width of two others.
@@ -225,7 +162,7 @@ def _write(page: Any, rows: Iterator[Sequence[Value]] | Sequence[Sequence[Value]
         page.column_dimensions[get_column_letter(at)].width = min(60, max(10, width + 2))
 
 
-def _put(page: Any, row: int, at: int, value: Value) -> Any:
+def put(page: Any, row: int, at: int, value: Value) -> Any:
     """Write a value into a cell: a text as a text, a day as a day, a number that Excel would cut as a text."""
     if isinstance(value, datetime):
         value = value.strftime("%Y-%m-%d %H:%M")
@@ -242,7 +179,7 @@ def _put(page: Any, row: int, at: int, value: Value) -> Any:
     return cell
 
 
-def _note(cell: Any, said: Sequence[Words]) -> None:
+def note(cell: Any, said: Sequence[Words]) -> None:
     text = _clean("\n".join(f"{words.zh} · {words.en}" for words in said))
     if text and not isinstance(cell, MergedCell):
         cell.comment = Comment(text, AUTHOR, height=40 + 20 * (text.count("\n") + len(text) // 40), width=320)
@@ -253,11 +190,11 @@ def _clean(text: str) -> str:
     return re.sub(r"_(?=x[0-9A-Fa-f]{4}_)", "_x005F_", _UNWRITABLE.sub("", text))
 
 
-def _colour(colour: str) -> PatternFill:
+def colour(colour: str) -> PatternFill:
     return PatternFill("solid", start_color=colour)
 
 
-def _saved(book: Any) -> bytes:
+def saved(book: Any) -> bytes:
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()

@@ -16,8 +16,8 @@ from openpyxl import load_workbook
 
 from adapters.desk import forms
 from adapters.desk.forms import Field, Words
-from adapters.desk.workbook.admission import WorkbookInvalid, admit, parsing
-from adapters.desk.workbook.columns import (
+from adapters.workbook.admission import WorkbookInvalid, admit, parsing
+from adapters.workbook.columns import (
     LEAST_REASON,
     LONGEST_REASON,
     MISSING,
@@ -120,7 +120,7 @@ def placed(sheet: Sheet, cells: Iterable[tuple[int, int, Any]]) -> Place | None:
     for at, value in [(at, value) for row, at, value in marks if row == marks[0][0]]:
         identity, _, key = value.rpartition(" ")
         if identity != sheet.identity or key not in keys:
-            raise WorkbookInvalid(_another(sheet))
+            raise WorkbookInvalid(_another(sheet), anothers=True)
         if found.setdefault(key, at) != at:
             raise WorkbookInvalid(TWICE)
     return Place(marks[0][0], found)

@@ -42,13 +42,16 @@ TOO_MUCH = Words(
 
 
 class WorkbookInvalid(Fault):
-    """The workbook can't be read: it is none, is too large, holds what acts, or was made for something else."""
+    """The workbook can't be read: it is none, is too large, holds what acts, or was made for something else.
+
+    `anothers` where it may be all right for another message, or as an earlier version had it.
+    """
 
     code: ClassVar[str] = "workbook-invalid"
 
-    def __init__(self, words: Words) -> None:
+    def __init__(self, words: Words, anothers: bool = False) -> None:
         super().__init__(words.en)
-        self.words = words
+        self.words, self.anothers = words, anothers
 
 
 def admit(content: bytes) -> None:

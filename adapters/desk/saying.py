@@ -1,0 +1,65 @@
+"""What went wrong, for who works at the desk: in plain words of both languages, with what to do where that is known."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from adapters.client import Refused, Undecided
+from adapters.desk.forms import Words
+from keys.errors import Fault
+
+PLAIN: Final[Mapping[str, Words]] = {
+    "hub-address-invalid": Words("地址应像 https://hub.example", "an address is like https://hub.example"),
+    "answer-invalid": Words("这个地址上应答的不是协办枢纽", "what answered is no hub"),
+    "delivery-invalid": Words(
+        "枢纽给出的内容与签名或日志不符，请告知运行方", "the hub's word does not hold: tell the operator"
+    ),
+    "receipt-invalid": Words("回执核对不符，请告知运行方", "the receipt does not hold: tell the operator"),
+    "signature-invalid": Words("签名核对不符，请告知运行方", "a signature does not hold: tell the operator"),
+    "key-unknown": Words("枢纽不认得签名所用的密钥", "the hub does not know the key"),
+    "seal-invalid": Words("密封内容打不开或与摘要不符", "what is sealed can't be opened, or is not what it should be"),
+    "data-invalid": Words("内容不符合协议的要求", "the content does not fit its schema"),
+    "division-unknown": Words("没有这个区划，请填全称或六位代码", "no such division: give its full name or code"),
+    "department-unknown": Words("没有这个部门", "no such department"),
+    "organisation-id-malformed": Words(
+        "没有这个区划，请填全称或六位代码", "no such division: give its full name or code"
+    ),
+    "vouching-invalid": Words(
+        "不是有效的加入申请，或者不是交给本机构的", "no valid application, or not one to this bureau"
+    ),
+    "revocation-invalid": Words("停用书有误", "the revocation does not hold"),
+}
+UNADMITTED: Final = frozenset({"token-invalid", "sender-unknown", "key-unknown", "key-not-valid"})
+"""Why a hub turns a bureau away that it does not list, or whose keys it lists no more."""
+
+
+def said(fault: BaseException) -> Words:
+    """What went wrong, in both languages."""
+    if not isinstance(fault, Fault):
+        return Words("本机出错，已记入日志", f"an error of this machine, see its log ({type(fault).__name__})")
+    if isinstance(fault, Undecided):
+        return Words("枢纽没有应答", "the hub does not answer")
+    if isinstance(fault, Refused):
+        problem = fault.data.get("problem")
+        problem = problem if isinstance(problem, dict) else {}
+        return Words(f"{problem.get('title', '枢纽不受理')}（{fault.reason}）", fault.detail)
+    own = fault.data.get("zh")
+    if own is not None:
+        return Words(str(own), fault.detail)
+    plain = PLAIN.get(fault.code)
+    return (
+        Words(plain.zh, f"{plain.en} ({fault.detail})") if plain else Words(f"未能完成（{fault.code}）", fault.detail)
+    )
+
+
+def objection(problem: Mapping[str, object]) -> Words:
+    """What the hub has against a message: a problem (RFC 9457) with the places that it names."""
+    places = problem.get("errors")
+    named = [str(one.get("pointer")) for one in places if isinstance(one, dict)] if isinstance(places, list) else []
+    title = str(problem.get("title", "枢纽不受理"))
+    zh = f"{title}（{'、'.join(named)}）" if named else title
+    return Words(zh, str(problem.get("detail", title)))
+
+
+def unadmitted(fault: BaseException) -> bool:
+    """Whether the hub turned us away because it does not list our keys."""
+    return isinstance(fault, Refused) and fault.reason in UNADMITTED
