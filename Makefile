@@ -2,12 +2,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench check documents format lock lock-check node java browser bus
+.PHONY: help setup demo test bench check documents format lock lock-check node java browser bus access-point
 
 PYTHON ?= python3
 UV ?= uv
 ARGS ?=
 NODE_FOLDERS := tests/acceptance/node docs/examples/javascript
+AS4_TESTS := tests/acceptance/as4
 GSON := /usr/share/java/gson.jar
 AS_DEBIAN_ROOT := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 APT_INSTALL := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends
@@ -21,7 +22,7 @@ demo: setup ## 在内置数据库上演示主要功能 (ARGS="--exit") · show t
 	@.venv/bin/xieban demo $(ARGS)
 
 # Tests wait as much as they work: one process more than there are cores.
-test: setup node java browser bus ## 运行全部测试 (ARGS="-k …") · run all tests
+test: setup node java browser bus access-point ## 运行全部测试 (ARGS="-k …") · run all tests
 	@.venv/bin/python -m pytest -n $$(( $$(nproc) + 1 )) --maxprocesses 4 $(ARGS)
 
 bench: setup ## 测量受理、投递与督导台的速度 (ARGS="--scale 0.1") · measure intake, delivery and the console
@@ -84,3 +85,11 @@ bus:
 	@for server in nats-server rabbitmq-server; do \
 	  PATH="$$PATH:/usr/sbin" command -v $$server >/dev/null || { $(AS_DEBIAN_ROOT) && { $(APT_INSTALL) $$server; }; } \
 	  || echo "未找到 $$server, 跳过其总线测试 · no $$server: its tests of the bus are skipped"; done
+
+# The AS4 adapter is tested against an access point that is not ours, PyPI's `as4`, in an environment of its own.
+access-point: setup
+	@[ $(AS4_TESTS)/.venv/installed -nt $(AS4_TESTS)/requirements.lock ] || { \
+	  .venv/bin/python -m venv --clear $(AS4_TESTS)/.venv && $(AS4_TESTS)/.venv/bin/python -m pip install --quiet \
+	  --disable-pip-version-check --no-input --require-hashes -r $(AS4_TESTS)/requirements.lock && \
+	  touch $(AS4_TESTS)/.venv/installed; } \
+	  || { rm -rf $(AS4_TESTS)/.venv; echo "装不上 PyPI as4, 跳过 AS4 互通测试 · no PyPI as4: the tests with it are skipped"; }

@@ -16,7 +16,7 @@ from hub.store import Connection
 from hub.store.queries import SQL
 from keys import jws
 from keys.errors import Fault
-from protocols import envelope, flow
+from protocols import deadlines, envelope, flow
 from protocols.entries import Viewed
 from protocols.flow import Case
 from protocols.loading import Catalogue, Protocol
@@ -65,6 +65,8 @@ class Summary(msgspec.Struct, frozen=True):
     awaits: Sequence[str]
     about: str | None
     allowed_actions: list[Action]
+    home: str | None = None
+    """The hub that alone advances it, where that is another one."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -93,11 +95,24 @@ class Link(msgspec.Struct, frozen=True):
     state: str
 
 
+class Awaited(msgspec.Struct, frozen=True):
+    """A message on its way to the case's home, not judged by it yet; or returned by it, with the problem's code."""
+
+    source: str
+    id: str
+    log_index: int
+    problem: str | None
+
+
 class View(Summary, frozen=True, kw_only=True):
-    """A case with all its steps in order, and the cases that were opened about it."""
+    """A case with all its steps in order, and the cases that were opened about it.
+
+    `on_the_way` are messages for its home, another hub, which that has not taken.
+    """
 
     timeline: list[Step]
     linked: list[Link]
+    on_the_way: list[Awaited]
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -161,7 +176,18 @@ async def view(
     bodies = {body["log_index"]: body["jws"] for body in await connection.fetch(SQL["messages"], *columns)}
     timeline = [_step(step, bodies.get(step["log_index"]), directory) for step in steps]
     links = [Link(str(r["case_id"]), r["protocol"], r["state"]) for r in await connection.fetch(SQL["case_links"], id)]
-    return View(**_summary(catalogue, row, caller), timeline=timeline, linked=links)
+    return View(**_summary(catalogue, row, caller), timeline=timeline, linked=links,
+                on_the_way=_on_the_way(await connection.fetch(SQL["relays"], [id])))  # fmt: skip
+
+
+def _on_the_way(carried: Sequence[Record]) -> list[Awaited]:
+    """What went up, unless the home took it; the home's last word on each."""
+    last = {(row["source"], str(row["id"])): row for row in carried if row["way"] in ("up", "down", "returned")}
+    return [
+        Awaited(source, id, row["log_index"], row["problem"])
+        for (source, id), row in last.items()
+        if row["way"] != "down"
+    ]
 
 
 def _summary(catalogue: Catalogue, row: Record, caller: str) -> dict[str, Any]:
@@ -180,12 +206,20 @@ def _summary(catalogue: Catalogue, row: Record, caller: str) -> dict[str, Any]:
         "legal_basis": case.basis,
         "opened": envelope.rfc3339(case.opened),
         "updated": envelope.rfc3339(row["updated"]),
-        "due": Due(due.date, due.provisional) if due else None,
+        "due": _due(case, row["due"], due),
+        "home": case.home,
         "owner": state.owners[0] if len(state.owners) == 1 else None,
         "awaits": flow.awaited(protocol.flow, case),
         "about": case.about,
         "allowed_actions": actions(protocol, flow.allowed_actions(protocol.flow, case, caller)),
     }
+
+
+def _due(case: Case, told: date | None, due: deadlines.Due | None) -> Due | None:
+    """The due date by the flow; where the case has another home, as that says."""
+    if case.home is not None:
+        return Due(told, False) if told else None
+    return Due(due.date, due.provisional) if due else None
 
 
 def actions(protocol: Protocol, names: Iterable[str]) -> list[Action]:

@@ -160,6 +160,10 @@ async def enrol(
     async with connection.transaction():
         ledger = await entering.opened(connection)
         directory = ledger.directory
+        elsewhere = {r.id: home for r in records if (home := directory.home(r.id)) is not None}
+        if elsewhere:
+            named = ", ".join(f"{id} ({home})" for id, home in elsewhere.items())
+            raise ImportInvalid(f"of another hub, which alone enrols them: {named}")
         _require_usable(records, directory)
         await connection.execute(
             SQL["set_organisations"],

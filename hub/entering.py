@@ -4,6 +4,7 @@ from hub.identity import Identity
 from hub.intake.ledger import Ledger
 from hub.intake.store import store
 from hub.organisations import load
+from hub.relaying.storing import store_passing
 from hub.store import Connection
 from hub.store.queries import SQL
 from protocols.entries import Delegated, DelegationEnded, KeyAdded, KeyCompromised, KeyRemoved, Succeeded
@@ -17,6 +18,14 @@ async def opened(connection: Connection) -> Ledger:
     head = await connection.fetchrow(SQL["lock_head"])
     assert head is not None
     return Ledger(now=head["now"], size=head["size"], directory=await load(connection))
+
+
+async def store_alone(connection: Connection, identity: Identity, ledger: Ledger) -> None:
+    """Write what is in the ledger, where it changes nobody's standing."""
+    if ledger.leaves:
+        await store(connection, ledger, identity)
+    else:
+        await store_passing(connection, ledger, ledger.size)
 
 
 async def finish(connection: Connection, identity: Identity, ledger: Ledger) -> None:

@@ -69,6 +69,8 @@ class Expire(Job):
             return Taken(max(ledger.size - 1, 0), None, False)
         expired = ledger.append(entries.Expired(self.recipient, self.position, self.message_id, self.sender, ledger.at))
         ledger.marks.append(MarkRow(self.recipient, "expired", self.position, self.position, expired))
+        if case.home is not None:
+            return Taken(expired, None, True)  # its home alone says more in it
         digest = hashlib.sha256(self.token.rpartition(b".")[0]).digest()
         protocol = self.catalogue.protocols[case.protocol, case.version]
         due = flow.current_due(protocol.flow, case)

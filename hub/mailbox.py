@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -15,6 +15,7 @@ from hub.errors import AcknowledgementInvalid, NotYetFetched
 from hub.identity import Identity
 from hub.intake.ledger import Job, Ledger, MarkRow, Taken
 from hub.organisations import Directory
+from hub.relaying import receipts
 from hub.signatories import signatory
 from hub.store import Connection
 from hub.store.queries import SQL
@@ -35,6 +36,8 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     position: int
     message: str | UnsetType = UNSET
     receipt: Receipt | UnsetType = UNSET
+    receipts: list[dict[str, Any]] | UnsetType = UNSET
+    """Those of the hubs that it passed before, where there were any."""
     expired: bool | UnsetType = UNSET
 
 
@@ -141,6 +144,8 @@ def verify_acknowledgement(compact: Compact, said: Acknowledgement, directory: D
     """Raise AcknowledgementInvalid or a fault of the key unless the recipient, or its gateway, signed it."""
     if directory.get(said.recipient) is None:
         raise AcknowledgementInvalid("the recipient is not known here")
+    if (home := directory.home(said.recipient)) is not None and home != said.recipient:
+        raise AcknowledgementInvalid(f"the recipient is of {home}, and signs there")
     signer = directory.organisations[directory.heir(said.recipient)]
     who = signatory(directory, signer, compact.header.kid, MAILBOX, now)
     jws.verify(compact, who.ring.verifying(compact.header.kid, now, who.algorithms), who.algorithms)
@@ -156,7 +161,11 @@ async def page(connection: Connection, origin: str, recipient: str, after: int, 
     bodies = {row["log_index"]: row["jws"] for row in await connection.fetch(SQL["messages"], *keys)}
     places = [log.Placed(row["log_index"], row["tree_size"]) for row in live]
     proven = await log.prove(connection, origin, places) if places else []
-    found = {place.index: one for place, one in zip(places, proven, strict=True)}
+    found = {place.index: (entries.decode(one.leaf), one.proof) for place, one in zip(places, proven, strict=True)}
+    cases = {row["log_index"]: str(row["case_id"]) for row in live}
+    others = await receipts.earlier(
+        connection, [(cases[index], index) for index, (entry, _) in found.items() if receipts.passed_others(entry)]
+    )
     items: list[Item] = []
     for row in rows:
         index = row["log_index"]
@@ -165,10 +174,10 @@ async def page(connection: Connection, origin: str, recipient: str, after: int, 
             continue
         if index not in bodies:
             break  # never past a row whose message can't be seen yet
-        leaf, proof = found[index]
-        entry = entries.decode(leaf)
-        assert isinstance(entry, entries.Accepted)
-        items.append(Item(row["position"], bodies[index].decode(), receipt.build(entry, proof)))
+        entry, proof = found[index]
+        assert isinstance(entry, entries.Carried)
+        given = receipt.build(entry, proof)
+        items.append(Item(row["position"], bodies[index].decode(), given, others.get(index) or UNSET))
     following = items[-1].position if items else min(after, last)
     if items and following > handed:
         await connection.execute(SQL["hand_out"], recipient, following)

@@ -7,7 +7,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from hub import neighbours
 from hub.arrangements.reading import loaded
+from hub.neighbours import Neighbour
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys.jwk import EncryptionKey, VerifyingKey, parse_public
@@ -57,6 +59,8 @@ class Organisation:
     successor: str | None = None
     """Who stands in its place by now, if anybody does."""
     delegations: tuple[Delegated, ...] = ()
+    home: str | None = None
+    """The hub that it speaks to, where that is another one: a neighbour, which is its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ class Directory:
     organisations: Mapping[str, Organisation]
     arrangements: Arrangements = field(default_factory=Arrangements)
     """What due dates are counted by as of then."""
+    neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
+    """The hubs that messages are exchanged with, by their ids, also when they are neighbours no more."""
     _predecessors: Mapping[str, Sequence[str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,6 +90,16 @@ class Directory:
     def get(self, organisation: str) -> Organisation | None:
         """The organisation, or None."""
         return self.organisations.get(organisation)
+
+    def neighbour(self, hub: str, moment: datetime) -> Neighbour | None:
+        """The neighbouring hub of this id, if it is one at the (aware) moment."""
+        found = self.neighbours.get(hub)
+        return found if found is not None and found.in_force(moment) else None
+
+    def home(self, organisation: str) -> str | None:
+        """The other hub that the organisation speaks to; None for this hub's own, and for strangers."""
+        known = self.organisations.get(organisation)
+        return None if known is None else known.home
 
     def lineage(self, organisation: str) -> list[str]:
         """`organisation` and all those in whose place it stands by now."""
@@ -152,7 +168,8 @@ async def load(connection: Connection) -> Directory:
     for row in rows:
         id = row["id"]
         found[id] = _organisation(row, keys.get(id, []), successors.get(id), delegations.get(id, []))
-    return Directory(epoch, found, await loaded(connection))
+    beside = {row["hub"]: neighbours.read(row) for row in await connection.fetch(SQL["neighbours"])}
+    return Directory(epoch, found, await loaded(connection), beside)
 
 
 # The directory is read whole when one key changes; what is ready of all the others is kept.
@@ -185,4 +202,5 @@ def _organisation(
         compromised={key.parsed.kid: key.compromised for key in keys if key.compromised is not None},
         successor=successor,
         delegations=tuple(delegations),
+        home=row["home"],
     )

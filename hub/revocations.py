@@ -60,7 +60,10 @@ async def revoke(
         ledger = await entering.opened(connection)
         if since is not None and since > ledger.now:
             raise RevocationInvalid("a key can't have leaked in the future")
+        if since is not None:
+            revocation.require_moment(since)
         key = _key(ledger.directory, organisation, kid)
+        _require_own(ledger.directory, organisation)
         await _enter(connection, identity, ledger, organisation, key, since)
         placed = await _placed(connection, organisation, kid)
     return placed.last, key.removed is None
@@ -78,6 +81,7 @@ async def take(connection: Connection, identity: Identity, token: bytes) -> Revo
         if not any(word.statement == statement for _, word in await _words(connection, said.organisation, said.kid)):
             _require_signed(compact, said, identity.hub, ledger)
             key = _key(ledger.directory, said.organisation, said.kid)
+            _require_own(ledger.directory, said.organisation, said.signer)
             _require_above(said, ledger.directory)
             await _enter(connection, identity, ledger, said.organisation, key, said.compromised_since, statement)
         placed = await _placed(connection, said.organisation, said.kid)
@@ -94,6 +98,13 @@ def _require_signed(compact: Compact, said: Revocation, hub: str, ledger: Ledger
         raise SenderUnknown(f"{said.signer} is not known here")
     jws.verify(compact, signer.ring.verifying(compact.header.kid, ledger.now, signer.algorithms), signer.algorithms)
     revocation.check(said, hub, ledger.now)
+
+
+def _require_own(directory: Directory, *names: str) -> None:
+    """Raise Forbidden for organisations of another hub, which revokes their keys itself."""
+    for name in names:
+        if (home := directory.home(name)) is not None and home != name:
+            raise Forbidden(f"{name} is of {home}, where its keys are revoked")
 
 
 def _require_above(said: Revocation, directory: Directory) -> None:

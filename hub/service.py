@@ -14,7 +14,7 @@ from asyncpg import Record
 from hub import cases, mailbox, metrics, notices, organisations
 from hub.attachments.keeping import Attachments
 from hub.bulletins.standing import Standing, standing
-from hub.errors import AcknowledgementInvalid, Forbidden, IdReused, NotFound, PurposeNeeded
+from hub.errors import AcknowledgementInvalid, Forbidden, IdReused, NotFound, OtherHub, PurposeNeeded
 from hub.holders import Holders, Purpose, holdings, on
 from hub.identity import Identity
 from hub.intake import known
@@ -27,6 +27,7 @@ from hub.intake.verify import verify
 from hub.mailbox import Waiters
 from hub.notices import Notices
 from hub.organisations import Directory, Organisation
+from hub.relaying import receipts
 from hub.signatories import signatory
 from hub.store import Connection, Pool, glimpse
 from hub.store.queries import SQL
@@ -37,7 +38,6 @@ from keys.cosignature import Witness
 from keys.errors import Fault, TokenInvalid
 from protocols import attachments, deadlines, entries, flow, receipt
 from protocols.delegation import MAILBOX
-from protocols.entries import Accepted
 from protocols.envelope import Event
 from protocols.flow import Case, Transition
 from protocols.loading import Catalogue, Protocol
@@ -84,7 +84,9 @@ class Hub:
         self.witnesses, self.attachments = witnesses, attachments
         self.sequencer = Sequencer(pool, identity)
         self.waiters = Waiters()
-        self.sequencer.on_commit = lambda ledger: self.waiters.wake([row.recipient for row in ledger.mailbox])
+        self.sequencer.on_commit = lambda ledger: self.waiters.wake(
+            [row.recipient for row in (*ledger.mailbox, *ledger.passing.mailbox)]
+        )
         self._directory: Directory | None = None
 
     # The way of one message ---------------------------------------------------------------------------
@@ -128,14 +130,13 @@ class Hub:
         try:
             outcome = await (self._again(incoming, entered, directory) if isinstance(entered, Fault) else entered)
         except Fault as refusal:
-            found = await self._first(incoming, refusal)
+            found = await self.first(incoming, refusal)
             if isinstance(found, Fault):
                 _count_refusal(found, incoming)
                 return self._explained(found, incoming)
             outcome = found
         metrics.taken(outcome.new)
-        assert isinstance(outcome.entry, Accepted)
-        return receipt.build(outcome.entry, outcome.proof), outcome.new
+        return given(outcome)
 
     async def _again(self, incoming: Incoming | None, refusal: Fault, judged_by: Directory) -> Outcome:
         """What an old directory refused is judged once more by a fresh one."""
@@ -150,7 +151,7 @@ class Hub:
         event, protocol = validate(incoming.attributes, self.catalogue, directory, self.identity.hub, now)
         return Candidate(incoming, event, protocol, directory.epoch)
 
-    async def _first(self, incoming: Incoming | None, refusal: Fault) -> Outcome | Fault:
+    async def first(self, incoming: Incoming | None, refusal: Fault) -> Outcome | Fault:
         """The outcome these bytes had when they first came, else what refuses them."""
         if incoming is None:
             return refusal
@@ -277,6 +278,9 @@ class Hub:
         sight = await self._sight(caller)
         async with self.pool.acquire() as connection:
             await cases.require_sight(connection, sight, id)
+        for case in (await self._cases([id])).values():
+            if case.home is not None:
+                raise OtherHub(f"who held the case when is for {case.home}, its home, to say")
         with self.sequencer.room():
             looked = await self.sequencer.submit(cases.Look(caller.id, id, purpose))
         async with self.pool.acquire() as connection:
@@ -356,9 +360,17 @@ class Hub:
         now = datetime.now(UTC)
         who = signatory(await self.directory(), organisation, jwt.peek_kid(token), MAILBOX, now)
         jwt.verify(token, issuer=issuer, audience=self.identity.hub, keys=who.ring, now=now, allowed=who.algorithms)
+        if organisation.home is not None:
+            self._require_neighbour(organisation, now)
         if organisation.successor is not None:
             raise Forbidden(f"{organisation.successor} stands in the place of {issuer} and sees its cases")
         return organisation
+
+    def _require_neighbour(self, organisation: Organisation, now: datetime) -> None:
+        """Of another hub's side nobody is let in but that hub itself, while it is a neighbour."""
+        assert self._directory is not None
+        if organisation.home != organisation.id or self._directory.neighbour(organisation.id, now) is None:
+            raise Forbidden(f"{organisation.id} is of another hub, {organisation.home}")
 
     async def message(self, caller: Organisation, source: str, id: str) -> Record:
         """The key row of a message that `caller` is a party of. Raises NotFound, Forbidden."""
@@ -369,9 +381,16 @@ class Hub:
             leaf = (await connection.fetch(SQL["entries"], [row["log_index"]]))[0]["leaf"]
         entry = entries.decode(leaf)
         own = (await self.directory()).lineage(caller.id)
-        if not isinstance(entry, Accepted) or {entry.source, *entry.recipients}.isdisjoint(own):
-            raise Forbidden()
+        if not isinstance(entry, entries.Carried) or {entry.source, *receipts.told(entry)}.isdisjoint(own):
+            async with self.pool.acquire() as connection:
+                await receipts.require_part(connection, entry, row["case_id"], own)
         return row
+
+
+def given(outcome: Outcome) -> tuple[Receipt, bool]:
+    """The receipt of a message that was taken or carried, and whether it was new."""
+    assert isinstance(outcome.entry, entries.Carried)
+    return receipt.build(outcome.entry, outcome.proof), outcome.new
 
 
 def explained(refusal: Fault, protocol: Protocol) -> Fault:

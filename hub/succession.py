@@ -95,7 +95,8 @@ async def _take_over(connection: Connection, ledger: Ledger, catalogue: Catalogu
     for row in await connection.fetch(SQL["cases_of_party"], old):
         found = msgspec.json.decode(row["record"], type=Case)
         case = ledger.cases.get(found.id, found)
-        if old not in case.parties() or catalogue.protocols[case.protocol, case.version].flow.states[case.state].final:
+        rules = catalogue.protocols[case.protocol, case.version].flow
+        if old not in case.parties() or case.home is not None or rules.states[case.state].final:
             continue
         main = {case.opener, case.position.responder}
         if main == {old, new}:

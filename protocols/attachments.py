@@ -60,9 +60,12 @@ def manifests(content: object) -> list[Manifest]:
     """The manifests in the sealed content of a message. Raises BadSeal where they are none."""
     listed = content.get(ATTACHMENTS, []) if isinstance(content, Mapping) else []
     try:
-        return msgspec.convert(listed, list[Manifest])
+        found = msgspec.convert(listed, list[Manifest])
     except msgspec.ValidationError as error:
         raise BadSeal(f"the attachments' manifests: {error}", check="form") from None
+    if not all(DIGEST.fullmatch(one.attachment) and DIGEST.fullmatch(one.digest) for one in found):
+        raise BadSeal("an attachment's manifest names no digest", check="form")
+    return found
 
 
 def attached(

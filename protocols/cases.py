@@ -83,6 +83,8 @@ class Case(msgspec.Struct, frozen=True, omit_defaults=True):
     undo: Undo | None = None
     former: tuple[str, ...] = ()
     about: str | None = None
+    home: str | None = None
+    """The hub that alone advances it, where that is another one."""
 
     @property
     def state(self) -> str:

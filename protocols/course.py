@@ -8,8 +8,9 @@ import msgspec
 
 from protocols import deadlines
 from protocols.arrangements import changed_due
+from protocols.between_hubs import Marked
 from protocols.calendar import STATUTORY, Calendar
-from protocols.entries import Accepted, Acknowledged, DueChanged, Succeeded
+from protocols.entries import Accepted, Acknowledged, DueChanged, Succeeded, happened
 from protocols.table import Flow
 from protocols.turnaround import Event, Spent, Stage, Timekeeper, summed
 
@@ -82,7 +83,7 @@ class Course:
         after = self.keeper.standing
         entry = event.entry
         if isinstance(entry, Accepted) and after is not None:
-            at = datetime.fromisoformat(entry.at)
+            at = datetime.fromisoformat(happened(entry))
             if before is None:
                 self._opened, self._first = at, dict(entry.recipients)
                 self._reads = {name: name for name in entry.recipients}
@@ -93,6 +94,9 @@ class Course:
             position = self._first.get(entry.recipient)
             if position is not None and entry.from_ <= position <= entry.through:
                 self._signed[entry.recipient] = deadlines.local_date(datetime.fromisoformat(entry.at))
+        elif isinstance(entry, Marked):
+            if entry.mark == "acknowledged" and self._first.get(entry.recipient) in entry.positions:
+                self._signed[entry.recipient] = deadlines.local_date(datetime.fromisoformat(happened(entry)))
         elif isinstance(entry, DueChanged) and self.steps:
             self.steps[-1] = replace(self.steps[-1], due=changed_due(entry))
         elif isinstance(entry, Succeeded) and after is not before:

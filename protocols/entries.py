@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from protocols.between_hubs import Marked, NeighbourAdmitted, NeighbourEnded, Relayed, Returned, There
+
 MAX_ENTRY = 65_535
 
 
@@ -16,7 +18,9 @@ class Accepted(msgspec.Struct, frozen=True, tag_field="kind", tag="accepted", om
     """A message was taken: who says so to whom, at which mailbox positions, and what is due by then.
 
     `gateway` is there only where a gateway signed it for its source, by a delegation; `version` where the protocol's is
-    not 1.0; `assigned` where the message gave a role to one of the case's parties.
+    not 1.0; `assigned` where the message gave a role to one of the case's parties. `via` is the place in the list of
+    each neighbouring hub that has part in the case; `first` the entry of the hub that took it from its sender, where
+    that was another one.
     """
 
     id: str
@@ -31,6 +35,8 @@ class Accepted(msgspec.Struct, frozen=True, tag_field="kind", tag="accepted", om
     gateway: str | None = None
     version: str = "1.0"
     assigned: str | None = None
+    via: dict[str, int] | None = None
+    first: There | None = None
 
 
 class Fetched(msgspec.Struct, frozen=True, tag_field="kind", tag="fetched"):
@@ -83,25 +89,31 @@ class Succeeded(msgspec.Struct, frozen=True, tag_field="kind", tag="succeeded"):
     at: str
 
 
-class KeyAdded(msgspec.Struct, frozen=True, tag_field="kind", tag="key-added"):
-    """From here on the organisation may be known by this public key (RFC 7517)."""
+class KeyAdded(msgspec.Struct, frozen=True, tag_field="kind", tag="key-added", omit_defaults=True):
+    """From here on the organisation may be known by this public key (RFC 7517).
+
+    `there` is the entry of the organisation's own hub, where that is another one; its moment counts.
+    """
 
     organisation: str
     kid: str
     jwk: dict[str, Any]
     at: str
+    there: There | None = None
 
 
 class KeyRemoved(msgspec.Struct, frozen=True, tag_field="kind", tag="key-removed", omit_defaults=True):
     """From here on nothing new is taken under this key; what was accepted before stays verifiable.
 
     `statement` is the signed word (`protocols.revocation`) that asked for it; the operator does it without one.
+    `there` as with `key-added`.
     """
 
     organisation: str
     kid: str
     at: str
     statement: str | None = None
+    there: There | None = None
 
 
 class Vouched(msgspec.Struct, frozen=True, tag_field="kind", tag="vouched"):
@@ -117,7 +129,7 @@ class Vouched(msgspec.Struct, frozen=True, tag_field="kind", tag="vouched"):
 class KeyCompromised(msgspec.Struct, frozen=True, tag_field="kind", tag="key-compromised", omit_defaults=True):
     """Somebody else may have had this key from `since` on: what it signed from then on is to be looked at again.
 
-    The key itself is taken out of use by a `key-removed` entry of its own. `statement` as there.
+    The key itself is taken out of use by a `key-removed` entry of its own. `statement` and `there` as with that.
     """
 
     organisation: str
@@ -125,6 +137,7 @@ class KeyCompromised(msgspec.Struct, frozen=True, tag_field="kind", tag="key-com
     since: str
     at: str
     statement: str | None = None
+    there: There | None = None
 
 
 class Delegated(msgspec.Struct, frozen=True, tag_field="kind", tag="delegated"):
@@ -172,10 +185,11 @@ class Outage(msgspec.Struct, frozen=True, tag_field="kind", tag="outage"):
     at: str
 
 
-class DueChanged(msgspec.Struct, frozen=True, tag_field="kind", tag="due-changed"):
+class DueChanged(msgspec.Struct, frozen=True, tag_field="kind", tag="due-changed", omit_defaults=True):
     """A case's due dates moved without a message: the `calendar` or `outage` entry at index `cause` says why.
 
-    `due` is that of the case's next step from here on, `was` what it was before.
+    `due` is that of the case's next step from here on, `was` what it was before. Where the case's home is another hub,
+    `there` is the entry of that hub, whose log `cause` is in.
     """
 
     subject: str
@@ -184,6 +198,7 @@ class DueChanged(msgspec.Struct, frozen=True, tag_field="kind", tag="due-changed
     provisional: bool
     cause: int
     at: str
+    there: There | None = None
 
 
 Entry = (
@@ -202,8 +217,21 @@ Entry = (
     | CalendarPublished
     | Outage
     | DueChanged
+    | NeighbourAdmitted
+    | NeighbourEnded
+    | Relayed
+    | Returned
+    | Marked
 )
+Carried = Accepted | Relayed | Returned
+"""What is entered about a message with its bytes: each is a receipt."""
 _decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
+
+
+def happened(entry: Entry) -> str:
+    """When what the entry says happened: at the hub where it happened first, by that hub's clock."""
+    first = getattr(entry, "first", None) or getattr(entry, "there", None)
+    return first.at if isinstance(first, There) else entry.at
 
 
 def encode(entry: Entry) -> bytes:

@@ -14,7 +14,7 @@ from keys.checkpoint import Checkpoint
 from keys.errors import Fault
 from keys.jwk import VerifyingKey
 from protocols import entries
-from protocols.entries import Accepted, Entry
+from protocols.entries import Accepted, Carried, Entry
 from protocols.refusals import ReceiptInvalid
 
 
@@ -62,9 +62,9 @@ def leaf(log: LogProof) -> bytes:
     return _unb64(log.entry)
 
 
-def build(accepted: Accepted, log: LogProof) -> Receipt:
-    """The receipt of an accepted message."""
-    return Receipt(accepted.id, accepted.digest, accepted.at, log)
+def build(entry: Carried, log: LogProof) -> Receipt:
+    """The receipt of a message that was accepted, or carried for another hub."""
+    return Receipt(entry.id, entry.digest, entry.at, log)
 
 
 def parse(document: bytes | Mapping[str, Any]) -> Receipt:
@@ -78,17 +78,25 @@ def parse(document: bytes | Mapping[str, Any]) -> Receipt:
 
 
 def verify(
-    receipt: Receipt, keys: Iterable[VerifyingKey], *, compact: bytes | None = None, origin: str | None = None
+    receipt: Receipt,
+    keys: Iterable[VerifyingKey],
+    *,
+    compact: bytes | None = None,
+    origin: str | None = None,
+    kinds: tuple[type[Carried], ...] = (Accepted,),
 ) -> Proven:
     """Prove the receipt with the hub's public `keys`, and that it is for `compact` where given.
+
+    Its entry is of one of `kinds`: only the first hub of a case accepts, others relay and return.
 
     Raises ReceiptInvalid, naming what does not hold: the signature of the checkpoint, the inclusion
     proof, an outer field that differs from the entry's, or the message's digest.
     """
     proven = verify_log(receipt.log, keys, origin=origin)
     entry = proven.entry
-    if not isinstance(entry, Accepted):
-        raise ReceiptInvalid("the log entry is not of kind accepted")
+    if not isinstance(entry, kinds):
+        named = " or ".join(str(kind.__struct_config__.tag) for kind in kinds)
+        raise ReceiptInvalid(f"the log entry is not of kind {named}")
     if (receipt.message, receipt.digest, receipt.accepted) != (entry.id, entry.digest, entry.at):
         raise ReceiptInvalid("the receipt's fields differ from the log entry's")
     if compact is not None and digest(compact) != entry.digest:

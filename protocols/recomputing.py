@@ -1,7 +1,7 @@
 """The facts of cases worked out anew from all entries of a log in order, with nothing else at hand."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -10,6 +10,7 @@ import msgspec
 
 from protocols import deadlines
 from protocols.arrangements import Arrangements
+from protocols.between_hubs import Marked
 from protocols.calendar import Calendar
 from protocols.course import Course, Facts
 from protocols.entries import Accepted, Acknowledged, DueChanged, Entry, Fetched, Succeeded
@@ -94,9 +95,12 @@ class Recomputation:
                 if (course := self._courses.get(case)) is not None:
                     course.take(Event(index, entry))
             case Fetched(recipient=box, from_=first, through=through):
-                self._mark(index, entry, box, first, through)
+                self._between(index, entry, box, first, through)
             case Acknowledged(recipient=box, from_=first, through=through):
-                self._mark(index, entry, box, first, through)
+                self._between(index, entry, box, first, through)
+            case Marked(recipient=box, positions=positions):
+                held = dict(self._boxes.get(box, ()))
+                self._mark(index, entry, [held[at] for at in positions if at in held])
             case Succeeded():
                 for one in self._courses.values():
                     if one is not None:
@@ -130,11 +134,14 @@ class Recomputation:
             self._courses[case] = Course(protocol.flow) if protocol is not None and known else None
         return self._courses[case]
 
-    def _mark(self, index: int, entry: Entry, box: str, first: int, through: int) -> None:
-        """Every case with a message at these positions, each once."""
+    def _between(self, index: int, entry: Entry, box: str, first: int, through: int) -> None:
         positions = self._boxes.get(box, [])
         begin, end = bisect_left(positions, (first, "")), bisect_left(positions, (through + 1, ""))
-        for case in dict.fromkeys(case for _, case in positions[begin:end]):
+        self._mark(index, entry, [case for _, case in positions[begin:end]])
+
+    def _mark(self, index: int, entry: Entry, cases: Iterable[str]) -> None:
+        """Every case with a message at the positions, each once."""
+        for case in dict.fromkeys(cases):
             course = self._courses[case]
             assert course is not None
             course.take(Event(index, entry))

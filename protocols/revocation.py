@@ -18,6 +18,8 @@ from keys.jws import Compact
 from protocols import statements
 
 TYP = "xieban-revocation+jws"
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""A leak before that is a mistake; and some clocks have no words for it."""
 LONGEST = timedelta(days=1)
 """A word said now is meant now: one that was kept back does not count for ever."""
 
@@ -87,7 +89,15 @@ def read(token: str | bytes) -> tuple[Compact, Revocation]:
         since = claims.compromised_since.astimezone(UTC) if claims.compromised_since is not UNSET else None
     except OverflowError:
         raise RevocationInvalid("compromised_since is no moment") from None
+    if since is not None:
+        require_moment(since)
     return compact, Revocation(claims.iss, claims.sub, claims.kid, claims.aud, issued, expires, since)
+
+
+def require_moment(since: datetime) -> None:
+    """Raise RevocationInvalid for a moment at which no key of ours can have leaked."""
+    if since < EARLIEST:
+        raise RevocationInvalid(f"compromised_since is before {EARLIEST.year}")
 
 
 def check(said: Revocation, hub: str, now: datetime) -> None:

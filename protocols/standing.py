@@ -6,6 +6,7 @@ state to state. Due dates are in the entries. The messages themselves are needed
 
 import msgspec
 
+from protocols.between_hubs import Relayed
 from protocols.departments import is_hub
 from protocols.entries import Accepted
 from protocols.table import BACK, HUB, OPENER, PARTICIPANT, RESPONDER, Flow, Move, Role
@@ -56,7 +57,11 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
 
-def follow(flow: Flow, standing: Standing | None, entry: Accepted) -> Standing | None:
+Step = Accepted | Relayed
+"""An entry by which a case moves: where it has its home, and where the home's entry is repeated."""
+
+
+def follow(flow: Flow, standing: Standing | None, entry: Step) -> Standing | None:
     """Where the case stands once `entry` took a message in it; as it was where the flow knows no such move.
 
     The log holds no message that the flow refused, but for the hub's own word that one was not delivered, which
@@ -72,14 +77,14 @@ def follow(flow: Flow, standing: Standing | None, entry: Accepted) -> Standing |
     return standing if move is None else _moved(flow, standing, move, entry)
 
 
-def _open(flow: Flow, move: Move, entry: Accepted) -> Standing:
+def _open(flow: Flow, move: Move, entry: Step) -> Standing:
     responder, *participants = entry.recipients
     assert move.to is not None
     opened = Standing(move.to, entry.source, responder, tuple(participants))
     return _undoable(opened, opened, move)
 
 
-def _moved(flow: Flow, standing: Standing, move: Move, entry: Accepted) -> Standing:
+def _moved(flow: Flow, standing: Standing, move: Move, entry: Step) -> Standing:
     if move.undoes is not None:
         assert standing.undone is not None
         return standing.undone
@@ -99,7 +104,7 @@ def _entered(flow: Flow, standing: Standing, target: str) -> Standing:
     return msgspec.structs.replace(standing, state=name, came_from=came_from, said=())
 
 
-def _assigned(standing: Standing, move: Move, entry: Accepted) -> Standing:
+def _assigned(standing: Standing, move: Move, entry: Step) -> Standing:
     assigns = move.assigns
     assert assigns is not None
     named = entry.assigned or next((n for n in entry.recipients if n not in standing.parties()), None)

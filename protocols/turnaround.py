@@ -13,8 +13,9 @@ import msgspec
 
 from protocols import deadlines
 from protocols.arrangements import Arrangements
+from protocols.between_hubs import Marked, Relayed
 from protocols.calendar import STATUTORY, Calendar
-from protocols.entries import Accepted, Acknowledged, Entry, Fetched, Succeeded
+from protocols.entries import Accepted, Acknowledged, Entry, Fetched, Succeeded, happened
 from protocols.standing import Standing, follow
 from protocols.table import OPENER, Flow
 
@@ -98,9 +99,11 @@ class Timekeeper:
 
     def take(self, index: int, entry: Entry) -> None:
         """The next entry that bears on the case: one of its messages, a word on a mailbox, a succession."""
-        at = datetime.fromisoformat(entry.at)
+        at = datetime.fromisoformat(happened(entry))
         match entry:
-            case Accepted():
+            case Relayed(there=None):
+                return  # on its way to the case's home: nothing moves before that has taken it
+            case Accepted() | Relayed():
                 before, self.standing = self._at(), follow(self.flow, self.standing, entry)
                 if self.standing is not None and before != self._at():
                     self._turn = self._begin(self.standing, entry.source, entry.recipients)
@@ -112,6 +115,9 @@ class Timekeeper:
                 self._done(mailbox, through, signed=False)
             case Acknowledged(recipient=mailbox, through=through):
                 self._done(mailbox, through, signed=True)
+            case Marked(mark=mark, recipient=mailbox, positions=positions):
+                for position in positions:
+                    self._done(mailbox, position, signed=mark == "acknowledged", alone=True)
             case _:
                 return
         self._mark(index, at)
@@ -151,10 +157,12 @@ class Timekeeper:
             turn.unfetched = {new if name == old else name: at for name, at in turn.unfetched.items()}
             turn.unread = {new if name == old else name: at for name, at in turn.unread.items()}
 
-    def _done(self, mailbox: str, through: int, *, signed: bool) -> None:
+    def _done(self, mailbox: str, through: int, *, signed: bool, alone: bool = False) -> None:
+        """What was fetched or signed for: everything through a position, or it alone."""
         turn = self._turn
         if turn is not None:
-            reached = {name for name, (of, at) in turn.unread.items() if of == mailbox and at <= through}
+            first = through if alone else 1
+            reached = {name for name, (of, at) in turn.unread.items() if of == mailbox and first <= at <= through}
             turn.unfetched = {name: at for name, at in turn.unfetched.items() if name not in reached}
             if signed:
                 turn.unread = {name: at for name, at in turn.unread.items() if name not in reached}
@@ -163,6 +171,8 @@ class Timekeeper:
         """End the last stage and begin the next where the entry changed what kind of time it is, or whose."""
         present = None if self._turn is None else (*self._turn.now(), self._turn.state)
         last = self._stages[-1] if self._stages and self._stages[-1].ends is None else None
+        # What happened at another hub has that hub's clock: no stage ends before it begins.
+        at = max(at, last.begins) if last is not None else at
         if present is not None and last is not None and (last.kind, last.organisations, last.state) == present:
             return
         if last is not None:

@@ -174,6 +174,11 @@ def verify_chain(
     )
 
 
+def claims(statement: str) -> Claims:
+    """What a statement says, believed in nothing. Raises VouchingInvalid."""
+    return _read(statement)[1]
+
+
 def _check_place(claims: Claims, path: Sequence[str], last: bool) -> None:
     """Whoever vouches stands above in the divisions, and whoever is below is one it may vouch for."""
     if not last and not _division(path[-1]).startswith(_stem(_division(claims.iss))):

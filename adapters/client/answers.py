@@ -62,6 +62,8 @@ class MailboxItem(msgspec.Struct, frozen=True):
     position: int
     message: str | None = None
     receipt: dict[str, Any] | None = None
+    receipts: list[dict[str, Any]] = []
+    """Those of the hubs that it passed before."""
     expired: bool = False
 
 
@@ -102,6 +104,8 @@ class CaseHead(msgspec.Struct, frozen=True):
     opener: str
     responder: str
     participants: list[str] = []
+    home: str | None = None
+    """The hub that alone advances it, where that is another one."""
 
     def parties(self) -> list[str]:
         """Opener, responder and participants, as of now."""
@@ -116,10 +120,18 @@ class CasePage(msgspec.Struct, frozen=True):
 
 
 class LoggedEvent(msgspec.Struct, frozen=True):
-    """An entry of the log with its proof."""
+    """An entry of the log with its proof; `there` proves the entry of another hub that it names."""
 
     entry: dict[str, Any]
     log: LogProof
+    there: LogProof | None = None
+
+
+class Receipts(msgspec.Struct, frozen=True):
+    """`GET /v1/messages/{source}/{id}/receipts`: what each hub entered of it."""
+
+    earlier: list[dict[str, Any]]
+    own: list[dict[str, Any]]
 
 
 class Events(msgspec.Struct, frozen=True):

@@ -181,6 +181,8 @@ class Attachments:
                 progress(min(here, expected), expected)
                 part = await self._get(_path(manifest.attachment), here)
                 await asyncio.to_thread(file.write, part)
+                if here + len(part) > manifest.chunks * (chunks.MAX_SEALED + 1):
+                    raise BadSeal("the attachment is longer than its manifest says", check="form")
                 if len(part) < PART:
                     break
         progress(expected, expected)
@@ -241,10 +243,15 @@ def _private(path: Path) -> Iterator[BinaryIO]:
         os.fsync(file.fileno())
 
 
+def plain_name(name: str) -> str:
+    """A sender's name for a file as far as it is one: no path, nothing that can't be seen or turns the others round."""
+    plain = "".join(char if char.isprintable() and char not in '/\\:*?"<>|' else "_" for char in name).strip(". ")
+    return plain[-MAX_NAME:] or "attachment"
+
+
 def _named(opened: Path, into: Path, name: str) -> Path:
     """The opened file under the sender's name for it, as far as that is one; nothing that is there is replaced."""
-    plain = "".join(char if char.isprintable() and char not in '/\\:*?"<>|' else "_" for char in name).strip(". ")
-    base = Path(plain[-MAX_NAME:] or "attachment")
+    base = Path(plain_name(name))
     for number in range(1, 10_000):
         target = into / (base.name if number == 1 else f"{base.stem} ({number}){base.suffix}")
         try:

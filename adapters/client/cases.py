@@ -19,6 +19,7 @@ class Cases:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._versions: dict[str, str] = {}
+        self._homes: dict[str, str | None] = {}
 
     async def view(self, id: str, purpose: str | None = None) -> dict[str, Any]:
         """One case, whole, as the hub has it. Raises DeliveryInvalid for another one."""
@@ -29,7 +30,8 @@ class Cases:
             raise DeliveryInvalid(f"the hub answered with the case {head.id[:80]}", id=id)
         if len(self._versions) >= REMEMBERED:
             self._versions.clear()
-        self._versions[id] = head.version
+            self._homes.clear()
+        self._versions[id], self._homes[id] = head.version, head.home
         return view
 
     async def head(self, id: str) -> CaseHead:
@@ -39,6 +41,12 @@ class Cases:
     async def version(self, id: str) -> str:
         """The version of its protocol that the case follows; asked for once."""
         return self._versions.get(id) or (await self.head(id)).version
+
+    async def home(self, id: str) -> str | None:
+        """The hub that alone advances the case, where that is another one; asked for once."""
+        if id not in self._homes:
+            await self.view(id)
+        return self._homes[id]
 
     async def all(self, state: str | None) -> AsyncIterator[dict[str, Any]]:
         """Every case this organisation may see, the newest first, page by page."""

@@ -1,6 +1,6 @@
 """One organisation's end of the wire: open a case, reply, poll, acknowledge, verify, seal and open."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +31,7 @@ from keys.errors import Fault
 from keys.jwk import DecryptionKey, SigningKey, VerifyingKey
 from protocols import delegation, envelope, loading, revocation, turnaround
 from protocols.attachments import ATTACHMENTS, Manifest
+from protocols.between_hubs import Relayed
 from protocols.entries import Accepted, CalendarPublished, DueChanged, Outage, Succeeded
 from protocols.loading import BASE, Catalogue
 from protocols.receipt import Proven
@@ -114,6 +115,10 @@ class Client:
     def _token(self) -> str | None:
         return jwt.bearer(self.organisation, self.hub, self._signing, datetime.now(UTC)) if self.hub else None
 
+    async def call(self, call: Call) -> bytes:
+        """The answer to any other call of the hub's API, for who knows it. Raises Refused, Undecided, AnswerInvalid."""
+        return await self._connection.call(call)
+
     # Sending ------------------------------------------------------------------------------------------
 
     async def open_case(
@@ -167,11 +172,13 @@ class Client:
         A message that brings somebody in hands the case over: every message with its plaintext is re-sealed to the
         newcomer, unless `content` holds `messages` of its own.
         """
-        return await self._outbox.send(
-            await self.prepare_reply(
+
+        async def draft() -> Draft:
+            return await self.prepare_reply(
                 case, message, data, content, recipients=recipients, causationid=causationid, check=check
             )
-        )
+
+        return await self._drafted(draft)
 
     async def prepare_reply(
         self,
@@ -186,16 +193,23 @@ class Client:
         id: str | None = None,
     ) -> Draft:
         """The signed message that `reply_in` would send; see `prepare`."""
+        kind, named, data, content = await self._reply(case, message, data, content, recipients)
+        return await self.prepare(kind, case, named, data, content, causationid, check=check, id=id)
+
+    async def _reply(
+        self, case: str, message: str, data: dict[str, Any], content: Any, recipients: Sequence[str] | None
+    ) -> tuple[str, Sequence[str], dict[str, Any], Any]:
+        """The type, recipients, data and content of a reply; where it hands the case over, with all that was said."""
         head = await self._cases.head(case)
         named = recipients if recipients is not None else self._composer.everybody(head, message, data)
-        if self._handover.hands_over(f"{head.protocol}.{message}", f"{BASE}/{head.protocol}/{head.version}/{message}"):
+        kind = f"{head.protocol}.{message}"
+        if self._handover.hands_over(kind, f"{BASE}/{head.protocol}/{head.version}/{message}"):
             content = dict(content or {})
             if MESSAGES not in content:
                 content[MESSAGES] = originals = await self._handover.originals(await self._cases.view(case))
                 if handed := attachments_in(originals):
                     data = data | {ATTACHMENTS: handed}
-        kind = f"{head.protocol}.{message}"
-        return await self.prepare(kind, case, named, data, content, causationid, check=check, id=id)
+        return kind, named, data, content
 
     async def send(
         self,
@@ -220,14 +234,21 @@ class Client:
                 type, case, recipients, data, content, causationid, expirytime=expirytime, check=check
             )
 
+        return await self._drafted(draft)
+
+    async def _drafted(self, draft: Callable[[], Awaitable[Draft]]) -> Sent:
+        """Send a draft; one that was sealed to keys of yesterday is made once more, with those of now."""
         try:
             return await self._outbox.send(await draft())
         except Refused as refusal:
-            if content is None or refusal.reason != "sealing-invalid":
+            if not refusal.resealable:
                 raise
-        # A recipient may have changed its keys a moment ago; what was refused was not stored.
-        self._directory.forget()
+        self.forget_keys()
         return await self._outbox.send(await draft())
+
+    def forget_keys(self) -> None:
+        """Ask the hub again for every key that is sealed to: a recipient may have changed its own a moment ago."""
+        self._directory.forget()
 
     async def prepare(
         self,
@@ -245,10 +266,27 @@ class Client:
         """The signed message, not sent yet: to be kept, judged by `preflight`, sent by `resend` or `send_many`.
 
         Its `id` is a new one, unless it was chosen before (UUIDv7): what is signed again under the same id can't be
-        taken twice. After `expirytime` (aware), where its flow allows one, it is handed out no more. Raises
+        taken twice. One that is refused with `Refused.resealable` was not stored: `forget_keys`, and prepare it again.
+        After `expirytime` (aware), where its flow allows one, it is handed out no more. Raises
         EnvelopeInvalid, TypeUnknown, BadSeal, and with `check` DataInvalid for the sealed content.
         """
         return await self._composer.draft(type, case, recipients, data, content, causationid, expirytime, check, id)
+
+    async def rehearse(
+        self, type: str, case: str, recipients: Sequence[str], data: dict[str, Any], content: Any = None
+    ) -> Verdict:
+        """Would the hub take such a message now? Nothing is signed for it, so that nobody can send it meanwhile.
+
+        Raises what `prepare` raises with `check`.
+        """
+        attributes = await self._composer.attributes(type, case, recipients, data, content, None, None, True)
+        call = Call("POST", "/v1/preflight", body=envelope.encode(attributes), media=envelope.CTY)
+        return answers.read(await self._connection.call(call), Verdict)
+
+    async def rehearse_reply(self, case: str, message: str, data: dict[str, Any], content: Any = None) -> Verdict:
+        """The same of what `reply_in` would send."""
+        kind, named, data, content = await self._reply(case, message, data, content, None)
+        return await self.rehearse(kind, case, named, data, content)
 
     async def attach(self, sealed: Sealed, progress: Progress = lambda done, size: None) -> Manifest:
         """Upload a file that `attachments.seal` sealed, going on where an earlier try stood; its manifest.
@@ -342,6 +380,10 @@ class Client:
         if check:
             messages.check_content(self._catalogue, item.event.type, item.event.dataschema, content)
         return content
+
+    def hands_over(self, item: Item) -> bool:
+        """Whether the message is of a type that hands a case over; see `handed_over`."""
+        return self._handover.hands_over(item.event.type, item.event.dataschema)
 
     async def handed_over(self, item: Item) -> list[Handed]:
         """The messages that a forward, or what added this organisation, handed over: each held against its author.
@@ -437,7 +479,7 @@ class Client:
         protocol = self._catalogue.protocols.get((said.protocol, said.version))
         if protocol is None:
             raise DeliveryInvalid(f"the catalogue at hand has no {said.protocol[:80]} {said.version[:80]}")
-        if any(isinstance(one.entry, Accepted | DueChanged) and one.entry.subject != case for one in proven):
+        if any(isinstance(one.entry, Accepted | Relayed | DueChanged) and one.entry.subject != case for one in proven):
             raise DeliveryInvalid("an entry of another case is among those of the clock")
         events = [turnaround.Event(one.index, one.entry) for one in sorted(proven, key=lambda one: one.index)]
         own = turnaround.clock(protocol.flow, events, said.at)
@@ -455,7 +497,10 @@ class Client:
         path = f"/v1/cases/{quote(case, safe='')}/clock"
         found = answers.read(await self._connection.call(Call("GET", path)), dict[str, Any])
         said = answers.convert(found, answers.CaseClock)
-        return found, said, [await self._notary.event(event) for event in said.events]
+        proven = [await self._notary.event(event) for event in said.events]
+        for one, event in zip(proven, said.events, strict=True):
+            await self._inbox.passage.check_there(one.entry, event.there)
+        return found, said, proven
 
     async def notices(self, after: int = 0, limit: int = 100) -> Notices:
         """What the hub tells this organisation of deadlines, after a cursor; the log proves it. Raises Refused."""

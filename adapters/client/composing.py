@@ -43,7 +43,25 @@ class Composer:
         id: str | None = None,
     ) -> Draft:
         """The signed message; see `Client.prepare`."""
-        dataschema = await self._dataschema(type, case)
+        return messages.sign(
+            await self.attributes(type, case, recipients, data, content, causationid, expirytime, check, id),
+            self.signing,
+        )
+
+    async def attributes(
+        self,
+        type: str,
+        case: str,
+        recipients: Sequence[str],
+        data: dict[str, Any],
+        content: Any,
+        causationid: str | None,
+        expirytime: datetime | None,
+        check: bool,
+        id: str | None = None,
+    ) -> dict[str, Any]:
+        """The message's attributes, sealed and not signed yet."""
+        dataschema, home = await self._place(type, case)
         if check and content is not None:
             messages.check_content(self.catalogue, type, dataschema, content)
         id = id or envelope.new_id()
@@ -54,36 +72,39 @@ class Composer:
             data = data | sealing.seal(
                 self.organisation, id, case, content, keys, padding=message.declared.padding * sealing.BLOCK
             )
-        attributes = envelope.compose(
+        return envelope.compose(
             id=id,
             source=self.organisation,
             type=type,
             dataschema=dataschema,
             subject=case,
             recipients=recipients,
-            hub=self.notary.hub,
+            hub=home,
             time=datetime.now(UTC),
             data=data,
             causationid=causationid,
             expirytime=expirytime,
         )
-        return messages.sign(attributes, self.signing)
 
-    async def _dataschema(self, type: str, case: str) -> str:
-        """The latest version of the catalogue at hand for opening, the case's own for all that follows."""
+    async def _place(self, type: str, case: str) -> tuple[str, str]:
+        """The message's schema, and the hub that is the case's home.
+
+        The latest version of the catalogue at hand for opening, at one's own hub; the case's own for all that follows.
+        """
         protocol, _, message = type.partition(".")
         latest = self.catalogue.latest(protocol)
         if latest is None:
             raise TypeUnknown(f"no protocol {protocol[:80]!r} in the catalogue of this client")
-        version = latest.version
+        version, home = latest.version, self.notary.hub
         if message not in latest.flow.opening:
             try:
                 version = await self.cases.version(case)
+                home = await self.cases.home(case) or home
             except Refused as refusal:
                 # The hub says best what is wrong with a message in a case that it does not know or show.
                 if refusal.reason not in ("not-found", "forbidden"):
                     raise
-        return f"{BASE}/{protocol}/{version}/{message}"
+        return f"{BASE}/{protocol}/{version}/{message}", home
 
     def everybody(self, head: CaseHead, message: str, data: dict[str, Any]) -> list[str]:
         """All other parties of a case that have a mailbox, which a hub has not, and whom the message brings in."""

@@ -46,6 +46,12 @@ class Directory:
             raise KeyUnknown(f"{organisation} has no key {kid}", organisation=organisation, kid=kid)
         return known[kid]
 
+    async def signers(self, organisation: str) -> list[VerifyingKey]:
+        """Every key that the organisation, or a hub, signs or once signed with; asked for once. Raises Refused."""
+        if organisation not in self._signers:
+            self._signers[organisation] = await self._signing(organisation)
+        return list(self._signers[organisation].values())
+
     async def openers(self, organisations: Iterable[str]) -> list[EncryptionKey]:
         """The keys to seal to, of all these organisations. Raises BadSeal where one has none valid now, Refused."""
         found: list[EncryptionKey] = []
@@ -84,7 +90,12 @@ class Directory:
         return keys
 
     async def _signing(self, organisation: str) -> dict[str, VerifyingKey]:
-        keys = await self._ask(organisation, history=True)
+        try:
+            keys = await self._ask(organisation, history=True)
+        except Refused as refusal:
+            if refusal.reason != "not-found":
+                raise
+            keys = []  # who never had a key signed nothing
         return {key.kid: key for key in keys if isinstance(key, VerifyingKey)}
 
     async def _ask(self, organisation: str, *, history: bool) -> list[Public]:

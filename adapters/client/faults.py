@@ -16,6 +16,11 @@ class Refused(Fault):
         problem = self.data.get("problem")
         return str(problem.get("type", "")).rpartition("/")[2] if isinstance(problem, dict) else ""
 
+    @property
+    def resealable(self) -> bool:
+        """Whether a message was sealed to keys that its recipients have no more; it was not stored."""
+        return self.reason == "sealing-invalid"
+
 
 class Undecided(Fault):
     """The hub could not be asked; send the same bytes again, nothing can happen twice.

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+from msgspec import UNSET, UnsetType
+
 from adapters.client import messages
 from adapters.client.faults import DeliveryInvalid, Refused
 from adapters.client.inbox import Inbox
@@ -23,6 +26,11 @@ from protocols.loading import Catalogue
 
 MESSAGES = "messages"
 """The field of a sealed part that holds the originals: `[{"jws", "plaintext"}]`."""
+
+
+class _Original(msgspec.Struct, frozen=True, omit_defaults=True):
+    jws: str
+    plaintext: str | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,7 @@ class Handover:
             original = {"jws": item.compact.decode()}
             plaintext = self._plaintext(item.event)
             if plaintext is not None and self.hands_over(item.event.type, item.event.dataschema):
-                for earlier in _content(plaintext, item.event).get(MESSAGES, ()):
+                for earlier in _originals(_content(plaintext, item.event)):
                     found.setdefault(earlier["jws"], dict(earlier))
             elif plaintext is not None:
                 original["plaintext"] = base64url.encode(plaintext)
@@ -86,7 +94,7 @@ class Handover:
         """
         known = {(step["source"], step["id"]): step for step in view["timeline"]}
         found: list[Handed] = []
-        for original in content.get(MESSAGES, ()):
+        for original in _originals(content):
             decoded, event = messages.read(original["jws"].encode())
             step = known.get((event.source, event.id))
             if step is None:
@@ -121,6 +129,15 @@ class Handover:
             except BadSeal:
                 continue
         return None
+
+
+def _originals(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The messages handed over in a content. Raises BadSeal where they are none."""
+    try:
+        listed = msgspec.convert(content.get(MESSAGES, ()), list[_Original])
+    except msgspec.ValidationError as error:
+        raise BadSeal(f"what is handed over is no list of messages: {error}", check="json") from None
+    return [msgspec.to_builtins(one) for one in listed]
 
 
 def _content(plaintext: bytes, event: Event) -> dict[str, Any]:

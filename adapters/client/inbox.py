@@ -1,9 +1,10 @@
 """Receiving: pages of the mailbox, every item verified before anybody sees it, and the signed acknowledgement."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -12,15 +13,17 @@ from adapters.client import answers, messages
 from adapters.client.answers import Acknowledged, MailboxItem, MailboxPage
 from adapters.client.connection import JOSE, Call, Connection
 from adapters.client.cursor import Cursor
-from adapters.client.faults import CursorInvalid, DeliveryInvalid
+from adapters.client.faults import AnswerInvalid, ClientClosed, CursorInvalid, DeliveryInvalid, Refused, Undecided
 from adapters.client.messages import Item, Page
 from adapters.client.notary import Notary
+from adapters.client.passage import Passage
 from adapters.client.patience import FOR_EVER, Patience
 from adapters.client.signatories import Signatories
 from keys import jws
 from keys.errors import Fault
 from keys.jwk import SigningKey
 from protocols import entries, envelope, receipt
+from protocols.departments import is_hub
 from protocols.mailbox_end import MailboxEnd
 
 MAX_PAGE = 500
@@ -29,6 +32,8 @@ MAX_ITEM = 3 << 20
 """Most bytes of one item of a page: a message of 1 MiB with its receipt."""
 FRESH = timedelta(minutes=5)
 """How far the time of a word that was asked for now may be from now; 3-wire lets clocks differ as much."""
+TRANSIENT = (Undecided, AnswerInvalid, Refused, ClientClosed)
+"""What is no fault of an item: the hub could not be asked, or did not say, what the item is judged by."""
 IDLE = 1.0
 """Seconds a follower waits at least for a page with nothing in it, even of a hub that does not make it wait."""
 
@@ -42,6 +47,11 @@ class Inbox:
     connection: Connection
     notary: Notary
     signatories: Signatories
+
+    @property
+    def passage(self) -> Passage:
+        """What checks the receipts of other hubs."""
+        return Passage(self.notary, self.signatories.directory)
 
     async def page(
         self,
@@ -63,7 +73,8 @@ class Inbox:
             raise DeliveryInvalid(
                 f"the positions after {after} are out of order or have a gap", positions=positions[:9]
             )
-        if page.behind < 0 or page.next < 0 or (positions and page.next != positions[-1]):
+        moved = positions[-1] if positions else min(page.next, after)
+        if page.behind < 0 or page.next < 0 or page.next != moved:
             raise DeliveryInvalid("the page's cursor does not fit its items", next=page.next)
         mailbox = of or self.organisation
         items = [await self._verified(item, mailbox) for item in page.items if not item.expired]
@@ -85,7 +96,9 @@ class Inbox:
         if raw.message is None or raw.receipt is None:
             raise DeliveryInvalid("a position holds neither a message with its receipt nor the mark of one expired")
         try:
-            item = await self.item(raw.message.encode(), raw.receipt, mailbox)
+            item = await self.item(raw.message.encode(), raw.receipt, mailbox, raw.receipts)
+        except TRANSIENT:
+            raise
         except Fault as fault:
             raise messages.about(fault, raw.position) from None
         if item.position != raw.position:
@@ -95,32 +108,52 @@ class Inbox:
             )
         return item
 
-    async def item(self, compact: bytes, document: dict[str, object] | bytes, mailbox: str | None = None) -> Item:
+    async def item(
+        self,
+        compact: bytes,
+        document: dict[str, object] | bytes,
+        mailbox: str | None = None,
+        earlier: Sequence[dict[str, Any]] = (),
+    ) -> Item:
         """A message with its receipt, both verified; the position is 0 where it comes from no mailbox.
 
+        `earlier` are the receipts of the hubs that it passed before, each verified with that hub's keys.
         Raises DeliveryInvalid where it is for others than whose mailbox it lies in, ReceiptInvalid, BadSignature,
         KeyUnknown, and what a malformed message raises.
         """
         decoded, event = messages.read(compact)
-        if mailbox is not None and mailbox not in event.recipients:
+        for_hub = mailbox is not None and is_hub(mailbox)
+        given, entry = await self.notary.receipt(document, compact, event, for_hub=for_hub)
+        if mailbox is not None and mailbox not in (*event.recipients, *(entry.via or {})):
             raise DeliveryInvalid(f"the message is for {', '.join(event.recipients)}", id=event.id)
-        if event.hub != self.notary.hub:
-            raise DeliveryInvalid(f"the message is for the hub {event.hub[:80]}", id=event.id)
-        given, accepted = await self.notary.receipt(document, compact, event)
-        proven = given.log.index
-        key = await self.signatories.key(event, decoded.header.kid, accepted.gateway, accepted.at, proven)
-        messages.check_signature(decoded, key, accepted.at)
-        position = accepted.recipients.get(mailbox, 0) if mailbox else 0
-        return Item(position, compact, event, given, accepted.gateway, mailbox)
+        passed = await self.passage.check(event, compact, entry, earlier)
+        gateway = getattr(entry, "gateway", None)
+        if passed.own:
+            key = await self.signatories.key(event, decoded.header.kid, gateway, entry.at, given.log.index)
+        else:
+            key = await self.signatories.directory.signer(gateway or event.source, decoded.header.kid)
+        messages.check_signature(decoded, key, passed.at)
+        positions = {**(entry.via or {}), **getattr(entry, "recipients", {})}
+        position = positions.get(mailbox, 0) if mailbox else 0
+        return Item(position, compact, event, given, gateway, mailbox, passed.receipts)
 
     async def message(self, source: str, id: str) -> Item:
         """A message of the past. Raises DeliveryInvalid where another is handed out, and what `item` raises."""
         path = f"/v1/messages/{quote(source, safe='')}/{quote(id, safe='')}"
         compact = await self.connection.call(Call("GET", path, expects=JOSE))
-        item = await self.item(compact, await self.connection.call(Call("GET", f"{path}/receipt")))
+        document = await self.connection.call(Call("GET", f"{path}/receipt"))
+        item = await self.item(compact, document, earlier=await self._earlier(compact, document, path))
         if (item.event.source, item.event.id) != (source, id):
             raise DeliveryInvalid(f"the hub handed out another message than {id[:80]}", id=item.event.id)
         return item
+
+    async def _earlier(self, compact: bytes, document: bytes, path: str) -> list[dict[str, Any]]:
+        """The receipts of other hubs, asked for where this one's says that there are any."""
+        _, event = messages.read(compact)
+        _, entry = await self.notary.receipt(document, compact, event)
+        if event.hub == self.notary.hub and not (isinstance(entry, entries.Accepted) and entry.first):
+            return []
+        return answers.read(await self.connection.call(Call("GET", f"{path}/receipts")), answers.Receipts).earlier
 
     async def follow(self, after: int | Cursor, limit: int, wait: int) -> AsyncGenerator[Item, None]:
         """Every message after the cursor, for ever; see `Client.follow`."""

@@ -58,6 +58,8 @@ class Item:
     """Who signed it for its source, by a delegation of that source; None where it signed itself."""
     mailbox: str | None = None
     """Whose mailbox it lies in; None where it was not read from one."""
+    receipts: tuple[Receipt, ...] = ()
+    """Those of the hubs that it passed before, verified with their keys."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from adapters.client.directory import understood
 from adapters.client.faults import AnswerInvalid, DeliveryInvalid
 from keys.jwk import VerifyingKey
 from protocols import entries, mailbox_end, receipt
-from protocols.entries import Accepted
+from protocols.between_hubs import Relayed, Returned
+from protocols.entries import Accepted, Carried
 from protocols.envelope import Event
 from protocols.mailbox_end import MailboxEnd, MailboxEndInvalid
 from protocols.receipt import LogProof, Proven, Receipt
@@ -35,18 +36,22 @@ class Notary:
             self.keys = await self._published()
         self.hub, self.origin = document.id, document.log.origin
 
-    async def receipt(self, document: dict[str, Any] | bytes, compact: bytes, event: Event) -> tuple[Receipt, Accepted]:
-        """The receipt, once it proves that this very message was accepted. Raises ReceiptInvalid."""
+    async def receipt(
+        self, document: dict[str, Any] | bytes, compact: bytes, event: Event, *, for_hub: bool = False
+    ) -> tuple[Receipt, Carried]:
+        """The receipt, once it proves that this very message was accepted, or carried to or from its case's home.
+
+        What is `for_hub`, another one, may be returned to it by the home. Raises ReceiptInvalid.
+        """
         given = receipt.parse(document)
-        proven = await self._proven(lambda: receipt.verify(given, self.keys, compact=compact, origin=self.origin))
-        entry = proven.entry
-        assert isinstance(entry, Accepted)
-        said = (entry.id, entry.source, entry.type, entry.subject, entry.causationid)
-        if said != (event.id, event.source, event.type, event.subject, event.causationid):
-            raise ReceiptInvalid("the log entry speaks of another message than this one")
-        if set(entry.recipients) != set(event.recipients):
-            raise ReceiptInvalid("the log entry names other recipients than the message")
-        return given, entry
+        at_home: tuple[type[Carried], ...] = (Accepted, Returned) if for_hub else (Accepted,)
+        kinds = at_home if event.hub == self.hub else (Relayed, Returned)
+        proven = await self._proven(
+            lambda: receipt.verify(given, self.keys, compact=compact, origin=self.origin, kinds=kinds)
+        )
+        assert isinstance(proven.entry, Carried)
+        check(proven.entry, event)
+        return given, proven.entry
 
     async def entry(self, log: LogProof) -> Proven:
         """Any entry, once it is proven to be in the log. Raises ReceiptInvalid."""
@@ -83,3 +88,16 @@ class Notary:
         if not keys:
             raise AnswerInvalid("the hub publishes no key that its receipts could be verified with")
         return keys
+
+
+def check(entry: Carried, event: Event) -> None:
+    """Raise ReceiptInvalid unless a hub's entry speaks of this very message."""
+    said = entry.id, entry.source, entry.type, entry.subject
+    told = event.id, event.source, event.type, event.subject
+    if said != told or getattr(entry, "causationid", event.causationid) != event.causationid:
+        raise ReceiptInvalid("the log entry speaks of another message than this one")
+    away = isinstance(entry, Returned) or (isinstance(entry, Relayed) and entry.there is None)
+    if not isinstance(entry, Returned) and not away and set(entry.recipients) != set(event.recipients):
+        raise ReceiptInvalid("the log entry names other recipients than the message")
+    if not isinstance(entry, Accepted) and entry.home != event.hub:
+        raise ReceiptInvalid("the log entry names another home than the message")

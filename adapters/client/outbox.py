@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from itertools import chain
 
 from adapters.client.connection import JOSE, JSON, NDJSON, Away, Call, Connection, read_problem, refusal
-from adapters.client.faults import AnswerInvalid, Undecided
+from adapters.client.faults import AnswerInvalid, Refused, Undecided
 from adapters.client.messages import Draft, Sent
 from adapters.client.notary import Notary
 from keys.errors import Fault
+from protocols.between_hubs import Returned
 
 MAX_LINES = 1000
 """Messages in one batch (3-wire)."""
@@ -28,7 +29,8 @@ class Outbox:
 
     async def send(self, draft: Draft) -> Sent:
         """Send one message. Raises Refused, Undecided (with the bytes to send again), ReceiptInvalid, AnswerInvalid."""
-        call = Call("POST", "/v1/messages", body=draft.compact, media=JOSE[0], expects=JSON, token=False)
+        path = "/v1/messages" if self._stays(draft) else "/v1/relay"
+        call = Call("POST", path, body=draft.compact, media=JOSE[0], expects=JSON, token=False)
         try:
             answer = await self.connection.call(call)
         except Undecided as fault:
@@ -36,9 +38,21 @@ class Outbox:
             raise
         return await self._sent(draft, answer)
 
+    def _stays(self, draft: Draft) -> bool:
+        """Whether the case's home is this hub; it takes what is for another home, and hands it on."""
+        return draft.event.hub == self.notary.hub
+
     async def send_many(self, drafts: Sequence[Draft]) -> list[Sent | Fault]:
         """Send many in batches: for each, in order, what `send` returns or raises."""
-        return list(chain.from_iterable([await self._batch(batch) for batch in batches(drafts)]))
+        here = [draft for draft in drafts if self._stays(draft)]
+        done = iter(list(chain.from_iterable([await self._batch(batch) for batch in batches(here)])))
+        return [next(done) if self._stays(draft) else await self._alone(draft) for draft in drafts]
+
+    async def _alone(self, draft: Draft) -> Sent | Fault:
+        try:
+            return await self.send(draft)
+        except Fault as fault:
+            return fault
 
     async def _batch(self, drafts: Sequence[Draft]) -> list[Sent | Fault]:
         """One batch; the lines that the hub could not take just now are sent again, with patience."""
@@ -93,7 +107,9 @@ class Outbox:
         return Away(problem["detail"], problem=problem) if problem.get("retryable") is True else refusal(problem)
 
     async def _sent(self, draft: Draft, answer: bytes) -> Sent:
-        given, _ = await self.notary.receipt(answer, draft.compact, draft.event)
+        given, entry = await self.notary.receipt(answer, draft.compact, draft.event)
+        if isinstance(entry, Returned):
+            raise Refused(f"the case's home, {entry.home}, did not take it", problem={"type": f"/{entry.problem}"})
         return Sent(draft.id, draft.case, draft.compact, given)
 
 

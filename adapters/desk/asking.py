@@ -96,7 +96,12 @@ def extend(draft: Draft, name: str) -> None:
     held: Any = draft.data if part == "open" else draft.content
     for step in steps[:-1]:
         held = held.get(step) if isinstance(held, dict) else None
-    if isinstance(held, dict) and steps and isinstance(held.get(steps[-1], []), list):
+    if (
+        isinstance(held, dict)
+        and steps
+        and isinstance(held.get(steps[-1], []), list)
+        and len(held.get(steps[-1], ())) < 50
+    ):
         held[steps[-1]] = [*held.get(steps[-1], []), None]
 
 

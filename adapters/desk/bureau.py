@@ -14,14 +14,16 @@ from itertools import islice, product
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import msgspec
 from pypinyin import Style, lazy_pinyin, pinyin
 
 from adapters.client import Client, messages
-from adapters.desk.drafts import Draft, Drafts, sheet
+from adapters.desk.drafts import Draft, Drafts, digest, sheet
 from adapters.desk.enclosures import Enclosures
 from adapters.desk.forms import Words
 from adapters.desk.saying import objection
 from adapters.desk.vault import Vault
+from adapters.desk.views import case_of
 from keys.errors import Fault
 from protocols.attachments import Manifest, attached
 from protocols.divisions import ancestors, division
@@ -49,7 +51,10 @@ class Bureau:
         self.connect = connect
         self.vault = vault
         self.signed = asyncio.Event()
-        self._cases: dict[str, dict[str, Any]] = dict(vault.all("case"))
+        self._cases: dict[str, dict[str, Any]] = {}
+        for id, view in vault.all("case"):
+            with contextlib.suppress(msgspec.ValidationError):  # of an earlier version: it is asked for again
+                self._cases[id] = case_of(view)
         self._organisations: list[dict[str, Any]] = vault.get("directory", "all") or []
         self._named = {str(one["id"]): one for one in self._organisations}
         self._matters: dict[str, str] = {}
@@ -135,8 +140,9 @@ class Bureau:
         self.vault.put("directory", "all", organisations)
         self._organisations, self._named = organisations, {str(one["id"]): one for one in organisations}
 
-    def learn(self, case: dict[str, Any]) -> None:
-        """Keep a case as the hub tells of it now."""
+    def learn(self, view: Any) -> None:
+        """Keep a case as the hub tells of it now. Raises msgspec.ValidationError where it tells of none."""
+        case = case_of(view)
         self.vault.put("case", case["id"], case)
         self._cases[case["id"]] = case
 
@@ -154,9 +160,12 @@ class Bureau:
         return sheet(protocol, version, message, by, case=case, to=to, opening=opening)
 
     def sign(self, by: str, *drafts: Draft) -> None:
-        """Send them: now, or as soon as the hub is back."""
+        """Send them: now, or as soon as the hub is back. Raises DraftChanged."""
         for draft in drafts:
+            if draft.signed_as not in (None, digest(draft)):
+                self.drafts.renumber(draft)
             draft.state, draft.signed_by, draft.problem, draft.compact = "queued", by, None, None
+            draft.signed_as = digest(draft)
         self.drafts.keep(*drafts)
         self.signed.set()
 
@@ -177,7 +186,18 @@ class Bureau:
         """
         async with self.connect() as client:
             await self.upload(client, draft)
-            return await against(client, await self.prepared(client, draft))
+            return await self.objections(client, draft)
+
+    async def objections(self, client: Client, draft: Draft) -> list[Words]:
+        """What the hub has against a draft that nobody signed. Raises Undecided, Refused, DataInvalid, BadSeal."""
+        data, content = attached(draft.data, draft.content or {}, draft.files)
+        sealed = content or draft.content
+        if draft.opening:
+            kind, to = f"{draft.protocol}.{draft.message}", [str(draft.to)]
+            verdict = await client.rehearse(kind, draft.case, to, data, sealed)
+        else:
+            verdict = await client.rehearse_reply(draft.case, draft.message, data, sealed)
+        return [objection(problem) for problem in verdict.problems]
 
     # News -------------------------------------------------------------------------------------------------
 
@@ -230,12 +250,6 @@ class Bureau:
         known = self.catalogue.latest(protocol)
         assert known is not None
         return known.version
-
-
-async def against(client: Client, message: messages.Draft) -> list[Words]:
-    """What the hub has against a message; nothing where it would take it. Raises Undecided."""
-    verdict = await client.preflight(message)
-    return [objection(problem) for problem in verdict.problems]
 
 
 def awaiting(cases: Iterable[Mapping[str, Any]], organisation: str) -> list[Mapping[str, Any]]:

@@ -6,6 +6,7 @@ has done anything for a while all of it is forgotten again, unless the bureau wa
 
 import asyncio
 import contextlib
+import gc
 import hashlib
 import secrets
 import shutil
@@ -14,7 +15,7 @@ import zipfile
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import IO, Any, ClassVar, Final
 
 import structlog
 
@@ -25,7 +26,7 @@ from adapters.desk.courier import Courier
 from adapters.desk.digest import DigestNotDelivered, Row
 from adapters.desk.joining import Membership
 from adapters.desk.keyring import Keyring
-from adapters.desk.officers import Officers
+from adapters.desk.officers import LoginRefused, Officers
 from adapters.desk.vault import Vault, VaultFault
 from keys.errors import Fault
 from protocols import deadlines
@@ -56,11 +57,14 @@ class Desk:
     def __init__(self, folder: Path, catalogue: Catalogue) -> None:
         """Raises VaultFault where the folder holds no store that this version can read."""
         self.folder, self.catalogue = folder, catalogue
+        self._alone = _alone(folder)
+        self._beginning = asyncio.Lock()
         self.cookie = f"xieban-desk-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}"
         """What a session's cookie is called: browsers give a cookie to every port of a machine."""
         self.first = secrets.token_urlsafe(24)
         """What is in the address where a new desk is set up."""
         self._courier: asyncio.Task[None] | None = None
+        _sweep(folder)
         self._stand(Vault(folder / STORE))
 
     def _stand(self, vault: Vault) -> None:
@@ -76,29 +80,45 @@ class Desk:
     def close(self) -> None:
         """Forget the keys, and close the store."""
         self.vault.close()
+        self._alone.close()
 
     # Open and locked --------------------------------------------------------------------------------------
 
-    async def enter(self, name: str, password: str) -> str:
+    async def enter(self, name: str, password: str, address: str = "") -> str:
         """Log somebody in; the desk is open then. A session's token. Raises LoginRefused."""
-        token = await asyncio.to_thread(self.officers.enter, name, password)
+        token = await self.officers.log_in(name, password, address)
         await self.open()
         return token
+
+    async def begin(self, name: str, full_name: str, password: str) -> str:
+        """The first account, of a head; a session's token. Raises OfficerInvalid, BackupInvalid where there is one."""
+        async with self._beginning:
+            if not self.new:
+                raise BackupInvalid("this desk is in use already", zh="本办案台已在使用")
+            officer = await asyncio.to_thread(self.officers.add, name, full_name, "head", password)
+            self.first = secrets.token_urlsafe(24)
+        self.officers.note(officer, ("启用办案台", "set up the desk"))
+        await self.open()
+        return self.officers.session(name)
 
     async def open(self) -> None:
         """Work with the hub, once it is known which, and for whom."""
         self.officers.idle = 60.0 * self.habits.lock_after
         bureau, hub = self.membership.bureau, self.membership.hub
+        if self._courier is not None and self._courier.done():
+            await self.halt()
         if self.bureau is not None or bureau is None or hub is None or not self.keyring.private():
             return
         self.bureau = Bureau(self.vault, bureau.id, self.catalogue, self.client, self.folder / ENCLOSURES)
-        self._courier = asyncio.create_task(Courier(self.bureau).run())
+        self.bureau.drafts.sweep()
+        self._courier = asyncio.create_task(Courier(self.bureau, hub.id).run())
 
     async def lock(self) -> None:
         """Forget keys and content; what was signed goes out when somebody logs in again."""
         await self.halt()
         self.officers.leave_all()
         self.vault.lock()
+        gc.collect()  # what was opened hangs in circles of tasks; what the interpreter still holds is beyond us
 
     async def halt(self) -> None:
         """Stop working with the hub."""
@@ -228,14 +248,22 @@ class Desk:
                     await asyncio.to_thread(file.write, piece)
             await asyncio.to_thread(_unpack, archive, unpacked)
             await asyncio.to_thread(self._check, unpacked / STORE, name, password)
-            self.vault.close()
-            for suffix in ("", "-wal", "-shm"):
-                (self.folder / f"{STORE}{suffix}").unlink(missing_ok=True)
-            shutil.rmtree(self.folder / ENCLOSURES, ignore_errors=True)
-            for one in unpacked.iterdir():
-                one.rename(self.folder / one.name)
-            self._stand(Vault(self.folder / STORE))
+            async with self._beginning:
+                if not self.new:
+                    raise BackupInvalid("this desk is in use already", zh="本办案台已在使用")
+                self._replace(unpacked)
         return await self.enter(name, password)
+
+    def _replace(self, unpacked: Path) -> None:
+        """Put what was unpacked in the place of a store that nobody uses yet."""
+        self.vault.close()
+        for suffix in ("", "-wal", "-shm"):
+            (self.folder / f"{STORE}{suffix}").unlink(missing_ok=True)
+        shutil.rmtree(self.folder / ENCLOSURES, ignore_errors=True)
+        for one in unpacked.iterdir():
+            one.rename(self.folder / one.name)
+        self._stand(Vault(self.folder / STORE))
+        self.first = secrets.token_urlsafe(24)
 
     def _check(self, file: Path, name: str, password: str) -> None:
         try:
@@ -243,9 +271,37 @@ class Desk:
         except VaultFault as fault:
             raise BackupInvalid(f"this is no back-up of a desk: {fault.detail}", zh=_NONE) from None
         try:
-            Officers(vault).enter(name, password)
+            if not Officers(vault).fits(name, password):
+                raise LoginRefused("the password does not open this back-up")
+        except VaultFault as fault:
+            raise BackupInvalid(f"this is no back-up of a desk: {fault.detail}", zh=_NONE) from None
         finally:
             vault.close()
+
+
+def _alone(folder: Path) -> IO[bytes]:
+    """The folder is this process's alone until the file is closed. Raises VaultFault where another one has it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    held = (folder / ".lock").open("wb")
+    try:
+        import fcntl
+
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        pass  # Windows; SQLite's own locks hold there
+    except OSError:
+        held.close()
+        raise VaultFault(f"another desk works on {folder} already", zh="已有一个办案台在用这个目录") from None
+    return held
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a crash left: half-made back-ups and what was being unpacked."""
+    for left in folder.glob("backup-*.zip"):
+        left.unlink(missing_ok=True)
+    for left in folder.glob("tmp*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _unpack(archive: Path, into: Path) -> None:

@@ -3,19 +3,22 @@
 A draft has its message's id from the beginning, so that also a desk restored from an old copy sends nothing twice.
 """
 
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
 from adapters.desk.enclosures import Enclosures
 from adapters.desk.forms import Words
 from adapters.desk.vault import Vault
+from keys.errors import Fault
 from protocols.attachments import Manifest
 from protocols.envelope import new_id, rfc3339
 
 KIND: Final = "draft"
+SENT: Final = "sent"
 State = Literal["draft", "waiting", "queued", "sent", "refused"]
 """Being written, waiting for a head, signed for and on its way, taken by the hub, refused by it."""
 UNSENT: tuple[State, ...] = ("draft", "waiting", "queued", "refused")
@@ -45,6 +48,10 @@ class Draft(msgspec.Struct, kw_only=True):
     files: list[Manifest] = []
     uploaded: list[str] = []
     """The digests of those files that are at the hub."""
+    revision: int = 0
+    """How often it was kept: whoever keeps an older one is told."""
+    signed_as: str | None = None
+    """What was signed under its id (`digest`): another content goes out under another id."""
     package: str | None = None
     """The package that it is sent with: all of its messages, or none."""
 
@@ -54,38 +61,69 @@ class Draft(msgspec.Struct, kw_only=True):
         return [file for file in self.files if file.attachment not in self.uploaded]
 
 
+class DraftChanged(Fault):
+    """Somebody else, or the courier, changed the draft meanwhile: look at it again."""
+
+    code: ClassVar[str] = "desk-draft-changed"
+
+
 class Drafts:
-    """The drafts in an open store, and their files beside it."""
+    """The drafts in an open store, and their files beside it. What was sent is kept apart: it is looked at seldom."""
 
     def __init__(self, vault: Vault, enclosures: Enclosures) -> None:
         self._vault, self.enclosures = vault, enclosures
 
     def all(self, *states: State) -> list[Draft]:
         """Those in one of these states, the oldest first."""
-        found = (msgspec.convert(value, Draft) for _, value in self._vault.all(KIND))
-        return [draft for draft in found if draft.state in states]
+        kinds = (KIND, SENT) if "sent" in states else (KIND,)
+        found = [msgspec.convert(value, Draft) for kind in kinds for _, value in self._vault.all(kind)]
+        return sorted((draft for draft in found if draft.state in states), key=lambda draft: (draft.made, draft.id))
 
     def one(self, id: str) -> Draft | None:
         """A draft, or None."""
-        value = self._vault.get(KIND, id)
+        value = self._vault.get(KIND, id) or self._vault.get(SENT, id)
         return None if value is None else msgspec.convert(value, Draft)
 
     def keep(self, *drafts: Draft) -> None:
-        """Keep drafts as they are now: all of them, or none."""
-        self._vault.put_many([(KIND, draft.id, msgspec.to_builtins(draft)) for draft in drafts])
+        """Keep drafts as they are now: all of them, or none. Raises DraftChanged where one was kept in between."""
+        for draft in drafts:
+            self._require_newest(draft)
+        for draft in drafts:
+            draft.revision += 1
+        rows = [(SENT if draft.state == "sent" else KIND, draft.id, msgspec.to_builtins(draft)) for draft in drafts]
+        self._vault.put_many(rows)
+        for draft in drafts:
+            if draft.state == "sent":
+                self._vault.drop(KIND, draft.id)
 
     def discard(self, draft: Draft) -> None:
-        """Forget a draft that was not signed for yet, with its files."""
+        """Forget a draft that was not signed for yet, with its files. Raises DraftChanged."""
+        self._require_newest(draft)
         if draft.state in OPEN:
             self._vault.drop(KIND, draft.id)
             for file in draft.files:
                 self.enclosures.drop(file)
 
+    def renumber(self, draft: Draft) -> None:
+        """Give a draft another id, because something else may have gone out under the one that it has."""
+        self._require_newest(draft)
+        self._vault.drop(KIND, draft.id)
+        draft.id, draft.revision, draft.signed_as = new_id(), 0, None
+
+    def _require_newest(self, draft: Draft) -> None:
+        kept = self.one(draft.id)
+        if (kept.revision if kept is not None else 0) != draft.revision:
+            raise DraftChanged(zh="这份草稿刚刚被别处改动或发出，请再看一遍")
+
     async def enclose(self, draft: Draft, name: str, content: AsyncIterator[bytes]) -> Manifest:
         """Attach a file to a draft, sealed as it comes in. Raises EnclosureInvalid."""
         manifest = await self.enclosures.take(name, content)
         draft.files.append(manifest)
-        self.keep(draft)
+        try:
+            self.keep(draft)
+        except DraftChanged:
+            self.enclosures.drop(manifest)
+            raise
         return manifest
 
     def remove(self, draft: Draft, attachment: str) -> None:
@@ -95,11 +133,22 @@ class Drafts:
             self.enclosures.drop(file)
         self.keep(draft)
 
+    def sweep(self) -> None:
+        """Remove files that no draft has: a crash, or a lock, came in between."""
+        wanted = {self.enclosures.sealed(file).blob.name for draft in self.all(*UNSENT) for file in draft.files}
+        self.enclosures.sweep(wanted)
+
     def refuse(self, why: Words, *drafts: Draft) -> None:
         """Note that the hub does not take them, and why: they can be changed again."""
         for draft in drafts:
             draft.state, draft.problem, draft.compact, draft.uploaded = "refused", why, None, []
         self.keep(*drafts)
+
+
+def digest(draft: Draft) -> str:
+    """What a draft comes to: what it says, with which files, to whom."""
+    files = [file.digest for file in draft.files]
+    return hashlib.sha256(msgspec.json.encode([draft.data, draft.content, files, draft.to])).hexdigest()
 
 
 def sheet(

@@ -8,15 +8,16 @@ import asyncio
 import hashlib
 import mimetypes
 import os
+import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from typing import IO, ClassVar, Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from adapters.client import Client
-from adapters.client.attachments import MAX_NAME, Sealed, parts
+from adapters.client.attachments import Sealed, parts, plain_name
 from keys import base64url, chunks
 from keys.errors import Fault
 from protocols.attachments import MEDIA, Manifest
@@ -67,14 +68,22 @@ class Enclosures:
         """Forget a file that was sent, or is not wanted any more."""
         self._blob(manifest).unlink(missing_ok=True)
 
+    def sweep(self, wanted: Collection[str]) -> None:
+        """Remove everything but these files."""
+        for file in self.folder.glob("*") if self.folder.exists() else ():
+            if file.name not in wanted:
+                shutil.rmtree(file, ignore_errors=True) if file.is_dir() else file.unlink(missing_ok=True)
+
     async def open(self, client: Client, manifest: Manifest) -> AsyncIterator[bytes]:
         """A received file, part by part, once all of it was fetched and checked. Raises BadSeal, Refused, Undecided."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        blob = await client.download_attachment(manifest, self.folder)
+        # Each request has a folder of its own: two that fetch the same file do not write into one.
+        own = Path(tempfile.mkdtemp(dir=self.folder))
         try:
+            blob = await client.download_attachment(manifest, own)
             await asyncio.to_thread(_check, blob, manifest)
         except BaseException:
-            blob.unlink(missing_ok=True)
+            shutil.rmtree(own, ignore_errors=True)
             raise
         return _given(blob, manifest)
 
@@ -124,10 +133,9 @@ async def _given(blob: Path, manifest: Manifest) -> AsyncIterator[bytes]:
             yield part
             await asyncio.sleep(0)
     finally:
-        blob.unlink(missing_ok=True)
+        shutil.rmtree(blob.parent, ignore_errors=True)
 
 
 def _plain(name: str) -> str:
-    """The last part of what a browser calls the file, as one line."""
-    last = name.replace("\\", "/").rpartition("/")[2]
-    return "".join(char if char.isprintable() else "_" for char in last).strip()[-MAX_NAME:] or "attachment"
+    """The last part of what a browser calls the file."""
+    return plain_name(name.replace("\\", "/").rpartition("/")[2])

@@ -166,7 +166,9 @@ def _blocks(letter: Letter, title: str) -> Iterator[Line | Proof]:
     yield Line("addressee", f"{one_line(letter.addressee)}：")
     due = f"，期限为{one_line(letter.due)}" if letter.due else ""
     rest = "往来情况如下：" if letter.sections else "尚无往来消息。"
-    yield Line("body", f"本案为{one_line(letter.protocol)}，现状态为“{one_line(letter.state)}”{due}。{rest}")
+    yield Line(
+        "body", f"据枢纽所告，本案为{one_line(letter.protocol)}，现状态为“{one_line(letter.state)}”{due}。{rest}"
+    )
     names: list[str] = []
     for n, section in enumerate(letter.sections, 1):
         yield from _section(n, section, letter.hub, len(names))

@@ -4,6 +4,7 @@ Nobody outside learns of them: the hub knows the organisation alone. A clerk dra
 opens the desk's store (`vault`); sessions live in memory and end when nobody has done anything for a while.
 """
 
+import asyncio
 import re
 import secrets
 import time
@@ -77,6 +78,8 @@ class Officers:
         self.idle = IDLE
         self._sessions: dict[str, tuple[str, float]] = {}
         self._failures: dict[str, list[float]] = {}
+        self._trying = asyncio.Semaphore(2)
+        """Deriving a key from a password takes 64 MiB and a fifth of a second."""
 
     # Accounts ---------------------------------------------------------------------------------------------
 
@@ -106,18 +109,30 @@ class Officers:
         officer = self._present(name)
         check(name, officer.full_name, officer.role, password)
         self._vault.admit(name, password)
+        self._sessions = {token: held for token, held in self._sessions.items() if held[0] != name}
 
     def fits(self, name: str, password: str) -> bool:
         """Whether it is this officer's password."""
+        was = self._vault.locked
         try:
             self._vault.unlock(name, password)
         except VaultLocked:
             return False
+        known = self.one(name)
+        if known is None or known.left:  # an account that was taken away opens nothing, whatever the file says
+            if was:
+                self._vault.lock()
+            return False
         return True
 
-    def dismiss(self, name: str) -> None:
-        """Take the account away of somebody who left. Raises OfficerInvalid for the last head."""
+    def dismiss(self, name: str, taker: str) -> list[str]:
+        """Take the account away of somebody who left, the cases to `taker`; which these are.
+
+        Raises OfficerInvalid, and changes nothing then: for the last head, or where nobody takes the cases.
+        """
         officer = self._present(name)
+        if self._present(taker).name == name:
+            raise OfficerInvalid("somebody else takes the cases", zh="案件要交给另一位同事")
         heads = [one for one in self.present() if one.signs]
         if heads == [officer]:
             raise OfficerInvalid(
@@ -126,6 +141,7 @@ class Officers:
         self._vault.expel(name)
         self._sessions = {token: held for token, held in self._sessions.items() if held[0] != name}
         self._keep(Officer(name, officer.full_name, officer.role, True))
+        return self.hand_over(name, taker)
 
     def absent(self, name: str, absence: Absence | None) -> None:
         """Note when somebody is away, and who has the cases then; None: back. Raises OfficerInvalid."""
@@ -141,13 +157,27 @@ class Officers:
 
     # Sessions ---------------------------------------------------------------------------------------------
 
-    def enter(self, name: str, password: str) -> str:
-        """A session's token; the store is open then. Raises LoginRefused."""
+    async def log_in(self, name: str, password: str, address: str = "") -> str:
+        """A session's token; the store is open then. Raises LoginRefused.
+
+        Failures are counted before the password is tried, so that many tries at once are no more than many in a row;
+        who guesses from one address does not keep the owner out at another.
+        """
+        keys = [(f"{name[:40]}@{address}", MOST_FAILURES), (name[:40], 6 * MOST_FAILURES)]
         now = time.monotonic()
-        recent = self._failures[name[:40]] = [at for at in self._failures.get(name[:40], []) if now - at < WITHIN]
-        if len(recent) >= MOST_FAILURES or not self.fits(name, password):
-            recent.append(now)
+        self._failures = {
+            key: at for key, held in self._failures.items() if (at := [a for a in held if now - a < WITHIN])
+        }
+        if any(len(self._failures.get(key, ())) >= most for key, most in keys):
             raise LoginRefused("name and password do not fit, or failed too often: try again in a quarter of an hour")
+        for key, _ in keys:
+            self._failures.setdefault(key, []).append(now)
+        async with self._trying:
+            fits = await asyncio.to_thread(self.fits, name, password)
+        if not fits:
+            raise LoginRefused("name and password do not fit, or failed too often: try again in a quarter of an hour")
+        for key, _ in keys:
+            self._failures.pop(key, None)
         return self.session(name)
 
     def session(self, name: str) -> str:
@@ -164,7 +194,7 @@ class Officers:
         name, seen = self._sessions.get(token or "", ("", 0.0))
         now = time.monotonic()
         known = self._vault.get("officer", name) if name and now - seen < self.idle else None
-        if known is None or token is None:
+        if known is None or token is None or known.get("left"):
             self._sessions.pop(token or "", None)
             return None
         if touch:

@@ -14,6 +14,7 @@ from keys.errors import Fault
 from keys.jwk import VerifyingKey, parse_public
 from protocols import delegation, envelope, flow, receipt, sealing
 from protocols.arrangements import Arrangements
+from protocols.between_hubs import There
 from protocols.delegation import Delegation
 from protocols.entries import (
     Accepted,
@@ -26,6 +27,7 @@ from protocols.entries import (
     KeyRemoved,
     Outage,
     Succeeded,
+    happened,
 )
 from protocols.envelope import Event
 from protocols.flow import Case, Transition
@@ -141,8 +143,8 @@ def _message(
     if entry.gateway is not None:
         _require_delegation(entry, proven.index, keys, evidence.hub)
     signer = entry.gateway or event.source
-    key = _key(signer, decoded.header.kid, proven.index, keys, evidence.hub, trusted)
-    if not key.valid_at(datetime.fromisoformat(entry.at)):
+    key = _key(signer, decoded.header.kid, proven.index, keys, evidence.hub, trusted, entry.first)
+    if not key.valid_at(datetime.fromisoformat(happened(entry))):
         raise ValueError("its key was not valid when it was taken")
     jws.verify(decoded, key, EVERY_ALGORITHM)
     return proven.index, entry, event, piece
@@ -177,8 +179,12 @@ def _key(
     keys: Mapping[str, Sequence[tuple[int, KeyEvent]]],
     hub: str,
     trusted: list[VerifyingKey],
+    first: There | None = None,
 ) -> VerifyingKey:
-    """The key that the log gave the sender before it took the message, and had not taken away by then."""
+    """The key that the log gave the sender before it took the message, and had not taken away by then.
+
+    Where another hub took it `first`, the order of that hub's log decides, of which each entry names its place.
+    """
     if source == hub:
         own = next((key for key in trusted if key.kid == kid), None)
         if own is None:
@@ -186,7 +192,10 @@ def _key(
         return own
     last = None
     for at, entry in keys.get(source, ()):
-        if at < index and isinstance(entry, KeyAdded | KeyRemoved) and entry.kid == kid:
+        if not isinstance(entry, KeyAdded | KeyRemoved) or entry.kid != kid:
+            continue
+        there = entry.there if first is not None else None
+        if there.index < first.index if there is not None and first is not None else at < index:
             last = entry
     if not isinstance(last, KeyAdded):
         raise ValueError(f"the log gave {source} no such key before the message")

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.client import Client, Refused
+from adapters.client import Client, DeliveryInvalid, Refused
 from adapters.evidence import summary
 from adapters.evidence.checking import check
 from adapters.evidence.file import Evidence, Piece
@@ -28,6 +28,8 @@ async def gather(
     Raises what the client raises: a piece that does not verify is no evidence, and is not passed over.
     """
     view = await client.case(case)
+    if view.get("home") is not None:
+        raise DeliveryInvalid(f"the evidence of this case is gathered at its home, {view['home']}", case=case)
     pieces, withheld, sources = [], [], dict[str, None]()
     for step in view["timeline"]:
         try:

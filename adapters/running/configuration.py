@@ -34,6 +34,8 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     sealed_keys: tuple[Path, ...] = ()
     """Further key stores that open what was sealed to these organisations."""
     passphrase_file: Path | None = None
+    opens: bool | None = None
+    """Whether what was sealed is opened at all; where not said, as its kind needs it."""
     hub_keys: Path | None = None
     """The hub's public keys (JWKS), handed over; else it is believed about them."""
     store: Path
@@ -51,6 +53,8 @@ class Section:
     name: str
     common: Common
     own: Mapping[str, Any]
+    base: Path = Path()
+    """Where the file is: relative paths are taken from here."""
 
     @property
     def kind(self) -> str:
@@ -58,9 +62,11 @@ class Section:
         return self.common.kind or self.name
 
     def read(self, kind: type[T]) -> T:
-        """The adapter's own part as a value. Raises AdapterConfigInvalid."""
+        """The adapter's own part as a value, its paths taken from where the file is. Raises AdapterConfigInvalid."""
         try:
-            return msgspec.convert(dict(self.own), kind, dec_hook=_decode)
+            return msgspec.convert(
+                dict(self.own), kind, dec_hook=lambda wanted, value: _decode(wanted, value, self.base)
+            )
         except (msgspec.ValidationError, ValueError) as error:
             raise AdapterConfigInvalid(f"[adapters.{self.name}] {error}") from None
 
@@ -111,10 +117,10 @@ def _section(file: Path, name: str, held: Mapping[str, Any]) -> Section:
             raise ValueError("every is 0.05 to 3600 seconds")
     except (msgspec.ValidationError, ValueError, Fault) as error:
         raise AdapterConfigInvalid(f"{file} [adapters.{name}]: {error}") from None
-    return Section(name, common, {key: value for key, value in held.items() if key not in mine})
+    return Section(name, common, {key: value for key, value in held.items() if key not in mine}, file.parent)
 
 
-def _decode(kind: type, value: Any) -> Any:
+def _decode(kind: type, value: Any, base: Path = Path()) -> Any:
     if kind is Path and isinstance(value, str):
-        return Path(value)
+        return path(value, base)
     raise ValueError(f"a {kind.__name__} can't be made of {value!r}")

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import ClassVar, Final, NamedTuple
 
 from adapters.running.configuration import Section
@@ -25,6 +26,8 @@ class Kind(NamedTuple):
     module: str
     zh: str
     en: str
+    opens: bool = True
+    """Whether it opens what was sealed, where its section does not say."""
 
 
 KINDS: Final[Mapping[str, Kind]] = {
@@ -32,15 +35,35 @@ KINDS: Final[Mapping[str, Kind]] = {
     "out_of_province": Kind("adapters.out_of_province", "外省枢纽之间互转", "hub to hub, across provinces"),
     "exchange": Kind("adapters.exchange", "文件交换：目录或 SFTP，含 Excel", "files: a directory, SFTP, Excel"),
     "as4": Kind("adapters.as4", "AS4 接入点", "an AS4 access point (ebMS 3.0)"),
-    "bus": Kind("adapters.bus", "事件总线：CloudEvents", "case events to a message bus, as CloudEvents"),
+    "bus": Kind("adapters.bus", "事件总线：CloudEvents", "case events to a message bus, as CloudEvents", False),
 }
 
 
 def partner(section: Section, offer: Offering) -> Partner:
     """The far side that a section describes. Raises AdapterUnknown, AdapterConfigInvalid."""
+    made: Partner = _module(section).partner(section, offer)
+    return made
+
+
+def check(section: Section) -> list[str]:
+    """What is wrong with a section, by its module's own `check(section)` where it has one; nothing is called.
+
+    Raises AdapterUnknown.
+    """
+    looks = getattr(_module(section), "check", None)
+    found: list[str] = looks(section) if looks is not None else []
+    return found
+
+
+def _module(section: Section) -> ModuleType:
     known = KINDS.get(section.kind)
     if known is None or importlib.util.find_spec(known.module) is None:
         named = ", ".join(sorted(KINDS))
         raise AdapterUnknown(f"[adapters.{section.name}] there is no adapter {section.kind!r}; there are {named}")
-    made: Partner = importlib.import_module(known.module).partner(section, offer)
-    return made
+    try:
+        return importlib.import_module(known.module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("adapters", "keys", "protocols"):
+            raise
+        needs = f"needs {error.name}: pip install 'xieban[{section.kind}]'"
+        raise AdapterUnknown(f"[adapters.{section.name}] {section.kind} {needs}") from None

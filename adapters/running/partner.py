@@ -1,7 +1,7 @@
 """The far side of an adapter: what a partner takes, what it has to say, and how it says no."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Self
 import msgspec
 from aiohttp import web
 
-from adapters.client import Item, Refused
+from adapters.client import Client, Item, Refused
 from keys.errors import Fault
+from keys.jwk import SigningKey
 from protocols.receipt import Receipt
 
 
@@ -91,8 +92,19 @@ class Collected:
     """Whether the partner has more at once."""
 
 
+@dataclass(frozen=True, slots=True)
+class Own:
+    """This side, for a partner that needs more of it than messages: clients by organisation, and the key that signs."""
+
+    clients: Mapping[str, Callable[[], Client]]
+    signing: SigningKey
+
+
 class Partner:
     """One far side. Use as an async context manager; methods raise PartnerUnreachable where it can't be reached."""
+
+    in_order: ClassVar[bool] = False
+    """Whether what it does not take holds up all that is behind it, instead of becoming a dead letter."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -102,13 +114,24 @@ class Partner:
     ) -> None:
         return None
 
+    def meet(self, own: Own) -> None:
+        """Told once, before anything else, who stands on this side."""
+
     @abstractmethod
     async def deliver(self, delivery: Delivery) -> None:
         """Hand a message over; the same one may come again after a crash. Raises PartnerRejected."""
 
+    async def position(self, organisation: str, kept: int) -> int:
+        """How far a mailbox was delivered: what this side `kept`, but for a partner that knows it itself."""
+        return kept
+
     async def collect(self, cursor: str | None) -> Collected:
         """What it has for the hub since the cursor; an offer that is not settled yet may come again."""
         return Collected((), cursor)
+
+    def reconsider(self, offer: Offer) -> Offer:
+        """An offer that had a problem, tried again by hand: as this partner makes it of its `raw` now."""
+        return offer
 
     async def settle(self, offer: Offer, outcome: Outcome) -> None:
         """Tell it what became of an offer; called until it returns."""

@@ -14,7 +14,7 @@ from aiohttp import web
 from adapters.client import Client, Patience
 from adapters.running import health, kinds
 from adapters.running.configuration import AdapterConfigInvalid, Section
-from adapters.running.partner import Partner
+from adapters.running.partner import Own, Partner
 from adapters.running.station import Station
 from adapters.running.store import Store
 from keys.errors import Fault
@@ -31,7 +31,9 @@ async def run(section: Section, passphrase: str, ready: Callable[[str], None]) -
     try:
         offered: list[Station] = []
         partner = kinds.partner(section, lambda offer: offered[0].offer(offer))
-        station = Station(store, partner, clients(section, passphrase), section.common.every)
+        own = this_side(section, passphrase)
+        partner.meet(own)
+        station = Station(store, partner, own.clients, section.common.every)
         offered.append(station)
         async with _listening(section, store, partner) as address:
             working = asyncio.create_task(station.run())
@@ -49,20 +51,21 @@ async def run(section: Section, passphrase: str, ready: Callable[[str], None]) -
         store.close()
 
 
-def clients(section: Section, passphrase: str) -> dict[str, Callable[[], Client]]:
-    """A maker of clients for each organisation that the adapter speaks for."""
+def this_side(section: Section, passphrase: str) -> Own:
+    """The key that signs, and a maker of clients for each organisation that the adapter speaks for."""
     common = section.common
     own = KeyStore(common.keys)
     signing = own.signing_key(passphrase, datetime.now(UTC))
-    openers: list[DecryptionKey] = own.decryption_keys(passphrase)
-    for folder in common.sealed_keys:
-        openers += KeyStore(folder).decryption_keys(passphrase)
+    known = kinds.KINDS.get(section.kind)
+    opens = common.opens if common.opens is not None else known is None or known.opens
+    stores = (own, *(KeyStore(folder) for folder in common.sealed_keys)) if opens else ()
+    openers: list[DecryptionKey] = [key for one in stores for key in one.decryption_keys(passphrase)]
     trusted = _hub_keys(common.hub_keys)
 
     def connect(organisation: str) -> Client:
         return Client(common.hub, organisation, signing, openers, hub_keys=trusted, patience=PATIENCE)
 
-    return {one: partial(connect, one) for one in common.organisations}
+    return Own({one: partial(connect, one) for one in common.organisations}, signing)
 
 
 def _hub_keys(file: Path | None) -> list[VerifyingKey] | None:

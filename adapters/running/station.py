@@ -1,7 +1,8 @@
 """An adapter at work: what comes down is handed to the partner, what comes up is signed and sent, each once.
 
 Down: a page of the mailbox, each item delivered, then the cursor kept, then the page signed for; a crash in between
-delivers again, under the same id. Up: an offer is kept, signed, kept with its bytes, sent, kept with its receipt, told.
+delivers again, under the same id. What does not stand up to its check is asked for again, for long. Up: an offer is
+kept, signed, kept with its bytes, sent, kept with its receipt, told.
 A side that can't be reached is left alone for longer and longer; the other way goes on meanwhile.
 """
 
@@ -16,7 +17,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from adapters.client import AnswerInvalid, Client, Draft, Item, Undecided
+from adapters.client import AnswerInvalid, Client, Draft, Item, Refused, Sent, Undecided
 from adapters.running import dead_letters
 from adapters.running.dead_letters import DeadLetter, DeadLetters
 from adapters.running.partner import Delivery, Offer, Outcome, Partner, PartnerRejected, PartnerUnreachable, Wanted
@@ -30,6 +31,9 @@ PAGE: Final = 50
 WAIT: Final = 20
 BEAT: Final = 2.0
 """Seconds between two signs of life, and between two looks at a way that waits."""
+DOUBTS: Final = 12
+DOUBTED_FOR: Final = 1800.0
+"""How often, and for how many seconds, what does not stand up to its check is asked for before it is passed over."""
 
 
 class Station:
@@ -92,6 +96,8 @@ class Station:
             except Exception as error:
                 logger.exception("adapter-failed", way=way)
                 self._wait(way, type(error).__name__, f"{type(error).__name__}: {error}")
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError  # a partner's library kept it to itself
             if pause:
                 await self._pausing(pause)
 
@@ -112,11 +118,11 @@ class Station:
         async with self._connect[organisation]() as client:
             await self._again(organisation, client)
             name = f"cursor/{organisation}"
-            cursor = int(self._store.noted(name) or 0)
+            cursor = await self._partner.position(organisation, int(self._store.noted(name) or 0))
             page, fault = await client.poll_past(cursor, limit=PAGE, wait=WAIT)
             self._store.note(f"behind/{organisation}", page.behind + len(page.items))
             if fault is not None:
-                self._buried(organisation, None, fault.detail, page.next)
+                self._doubt(organisation, page.next, fault)
             for item in page.items:
                 await self._deliver(organisation, client, item)
                 self._store.note(name, item.position)
@@ -127,6 +133,17 @@ class Station:
                 await client.acknowledge(page.items[-1])
         return 0.0
 
+    def _doubt(self, organisation: str, position: int, fault: Fault) -> None:
+        """Raise the fault: what was altered on its way comes as it is the next time. What stays so is buried, late."""
+        name = f"doubted/{organisation}"
+        known, since, times = self._store.noted(name) or (position, time.time(), 0)
+        if known != position:
+            since, times = time.time(), 0
+        self._store.note(name, (position, since, times + 1))
+        if self._partner.in_order or times + 1 < DOUBTS or time.time() - since < DOUBTED_FOR:
+            raise fault
+        self._buried(organisation, None, fault.detail, position)
+
     async def _deliver(self, organisation: str, client: Client, item: Item) -> None:
         content, why = None, None
         try:
@@ -136,6 +153,8 @@ class Station:
         try:
             await self._partner.deliver(Delivery(organisation, item, content, why))
         except PartnerRejected as rejected:
+            if self._partner.in_order:
+                raise
             self._buried(organisation, item, rejected.detail, item.position)
 
     async def _again(self, organisation: str, client: Client) -> None:
@@ -165,40 +184,55 @@ class Station:
 
     async def _send(self) -> float:
         open_ = self._store.offers("new", "signed")
-        for kept in open_:
-            await self._sent(kept)
+        clients: dict[str, Client] = {}
+        async with AsyncExitStack() as stack:
+            for kept in open_:
+                await self._sent(kept, clients, stack)
         return 0.0 if open_ else min(self._every, 1.0)
 
-    async def _sent(self, kept: Kept) -> None:
-        offer = kept.offer
+    async def _sent(self, kept: Kept, clients: dict[str, Client], stack: AsyncExitStack) -> None:
+        offer = kept.offer if kept.offer.problem is None else self._partner.reconsider(kept.offer)
         try:
             if offer.problem is not None:
                 raise PartnerRejected(offer.problem)
-            async with self._client_of(offer)() as client:
-                compact = kept.compact or offer.compact
-                if compact is None:
-                    draft = await _prepared(client, offer)
-                    compact = draft.compact
-                    self._store.signed(offer.key, draft.id, compact)
-                sent = await client.resend(compact)
+            source = self._source(offer)
+            if source not in clients:
+                clients[source] = await stack.enter_async_context(self._connect[source]())
+            sent = await self._said(clients[source], offer, kept.compact)
         except (Undecided, PartnerUnreachable, AnswerInvalid):
             raise
         except Fault as fault:
             self._refused(offer, fault)
             return
-        self._store.signed(offer.key, sent.id, compact)
+        self._store.signed(offer.key, sent.id, sent.compact)
         self._store.decided(offer.key, {"case": sent.case, "receipt": msgspec.to_builtins(sent.receipt)}, None)
+
+    async def _said(self, client: Client, offer: Offer, known: bytes | None) -> Sent:
+        """Send the bytes that were kept, or that the partner signed, or new ones; new ones too where keys changed."""
+        try:
+            return await client.resend(known or offer.compact or await self._signed(client, offer))
+        except Refused as refusal:
+            if offer.compact is not None or not refusal.resealable:
+                raise
+        client.forget_keys()
+        return await client.resend(await self._signed(client, offer))
+
+    async def _signed(self, client: Client, offer: Offer) -> bytes:
+        """The bytes to be sent for an offer, kept before anybody has them."""
+        draft = await _prepared(client, offer)
+        self._store.signed(offer.key, draft.id, draft.compact)
+        return draft.compact
 
     def _refused(self, offer: Offer, fault: Fault) -> None:
         self._store.decided(offer.key, None, fault.detail)
         self.dead.put(DeadLetter(way="up", reason=fault.detail, at=dead_letters.now(), offer=offer))
         logger.warning("adapter-dead-letter", way="up", key=offer.key, why=fault.code)
 
-    def _client_of(self, offer: Offer) -> Callable[[], Client]:
+    def _source(self, offer: Offer) -> str:
         source = offer.wanted.source if offer.wanted is not None else next(iter(self._connect))
         if source not in self._connect:
             raise PartnerRejected(f"this adapter does not speak for {source[:60]}")
-        return self._connect[source]
+        return source
 
     async def _settle(self) -> float:
         for kept in self._store.offers("taken", "refused"):

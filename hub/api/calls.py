@@ -56,6 +56,8 @@ class Call:
     body: tuple[str, ...] = ()
     token: bool = False
     tags: tuple[str, ...] = field(default=())
+    sent: Any = None
+    """The type of its body, where that is JSON."""
     streams: bool = False
     """Its body is read as it comes, however long it is."""
 

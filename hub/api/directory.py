@@ -35,13 +35,14 @@ class HubDocument(msgspec.Struct, frozen=True):
 
 
 class Organisation(msgspec.Struct, frozen=True):
-    """An organisation of the directory; `algorithms` are those it may sign with."""
+    """An organisation of the directory; `algorithms` are those it may sign with, `home` its hub where not this one."""
 
     id: str
     name: dict[str, str]
     superior: str | None
     roles: list[str]
     algorithms: list[str]
+    home: str | None = None
 
 
 class Organisations(msgspec.Struct, frozen=True):
@@ -110,7 +111,8 @@ async def _find(request: web.Request) -> Known:
 
 
 def _organisation(found: Known) -> Organisation:
-    return Organisation(found.id, dict(found.name), found.superior, sorted(found.roles), sorted(found.algorithms))
+    roles, algorithms = sorted(found.roles), sorted(found.algorithms)
+    return Organisation(found.id, dict(found.name), found.superior, roles, algorithms, found.home)
 
 
 CALLS = (

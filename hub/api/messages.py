@@ -12,6 +12,7 @@ from hub.api.calls import EVENT, HUB, JOSE, NDJSON, Answer, Call, caller, json, 
 from hub.api.problems import described, language
 from hub.errors import NotFound, Problem
 from hub.intake.decode import decode
+from hub.relaying import receipts
 from hub.store.queries import SQL
 from keys.errors import Fault
 from protocols import entries, envelope, receipt
@@ -27,6 +28,13 @@ class Verdict(msgspec.Struct, frozen=True):
     problems: list[Problem]
     state: str | None
     due: str | None
+
+
+class Receipts(msgspec.Struct, frozen=True):
+    """What each hub entered of a message: `earlier` by others, as they handed it over, `own` by this one, in order."""
+
+    earlier: list[dict[str, Any]]
+    own: list[Receipt]
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -93,18 +101,29 @@ async def read_receipt(request: web.Request) -> web.Response:
     """`GET /v1/messages/{source}/{id}/receipt`: the receipt."""
     hub, row = request.app[HUB], await _row(request)
     async with hub.pool.acquire() as connection:
-        place = log.Placed(row["log_index"], row["tree_size"])
+        place = (await receipts.places(connection, row))[-1]
         (proven,) = await log.prove(connection, hub.identity.origin, [place])
-    return json(receipt.build(_accepted(proven.leaf), proven.proof))
+    return json(receipt.build(_carried(proven.leaf), proven.proof))
+
+
+async def read_receipts(request: web.Request) -> web.Response:
+    """`GET /v1/messages/{source}/{id}/receipts`: this hub's, and those of the hubs that it passed before."""
+    hub, row = request.app[HUB], await _row(request)
+    async with hub.pool.acquire() as connection:
+        places = await receipts.places(connection, row)
+        proven = await log.prove(connection, hub.identity.origin, places)
+        others = await receipts.earlier(connection, [(str(row["case_id"]), place.index) for place in places])
+    own = [receipt.build(_carried(one.leaf), one.proof) for one in proven]
+    return json(Receipts([one for place in places for one in others.get(place.index, [])], own))
 
 
 async def read_events(request: web.Request) -> web.Response:
     """`GET /v1/messages/{source}/{id}/events`: every log entry of the message, with proofs."""
     hub, row = request.app[HUB], await _row(request)
     async with hub.pool.acquire() as connection:
-        places = [log.Placed(row["log_index"], row["tree_size"])]
-        (accepted,) = await log.prove(connection, hub.identity.origin, places)
-        for recipient, position in _accepted(accepted.leaf).recipients.items():
+        places = await receipts.places(connection, row)
+        (taken,) = await log.prove(connection, hub.identity.origin, places[-1:])
+        for recipient, position in getattr(_carried(taken.leaf), "recipients", {}).items():
             for mark in await connection.fetch(SQL["marks"], recipient, position):
                 places.append(log.Placed(mark["log_index"], mark["tree_size"]))
         places = sorted(set(places), key=lambda place: place.index)
@@ -112,9 +131,9 @@ async def read_events(request: web.Request) -> web.Response:
     return json(Events([Event(entries.as_object(leaf), proof) for leaf, proof in proven]))
 
 
-def _accepted(leaf: bytes) -> entries.Accepted:
+def _carried(leaf: bytes) -> entries.Carried:
     entry = entries.decode(leaf)
-    assert isinstance(entry, entries.Accepted)
+    assert isinstance(entry, entries.Carried)
     return entry
 
 
@@ -170,6 +189,15 @@ CALLS = (
         read_receipt,
         "消息的回执。 The message's receipt.",
         {200: _RECEIPT},
+        token=True,
+        tags=("messages",),
+    ),
+    Call(
+        "GET",
+        "/v1/messages/{source}/{id}/receipts",
+        read_receipts,
+        "消息所经各枢纽的回执。 The receipts of every hub that the message passed.",
+        {200: Answer("回执 · the receipts", Receipts)},
         token=True,
         tags=("messages",),
     ),

@@ -28,12 +28,14 @@ def document(calls: Iterable[Call]) -> dict[str, Any]:
     """The document for `calls`."""
     listed = list(calls)
     types = [answer.of for call in listed for answer in call.answers.values() if answer.of is not None]
-    schemas, components = msgspec.json.schema_components([*types, Problem], ref_template=_REF)
-    answers = iter(schemas)
+    bodies = {(call.method, call.path): call.sent for call in listed if call.sent is not None}
+    schemas, components = msgspec.json.schema_components([*types, *bodies.values(), Problem], ref_template=_REF)
+    answers, sent = iter(schemas), dict(zip(bodies, schemas[len(types) :], strict=False))
     paths: dict[str, dict[str, Any]] = {}
     for call in listed:
         path = re.sub(r":[^}]+}", "}", call.path)
-        paths.setdefault(path, {})[call.method.lower()] = _operation(call, path, answers)
+        operation = _operation(call, path, answers, sent.get((call.method, call.path)))
+        paths.setdefault(path, {})[call.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {
@@ -51,7 +53,7 @@ def document(calls: Iterable[Call]) -> dict[str, Any]:
     }
 
 
-def _operation(call: Call, path: str, schemas: Any) -> dict[str, Any]:
+def _operation(call: Call, path: str, schemas: Any, sent: Any) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": f"{call.tags[0]}-{call.handler.__name__.replace('_', '-')}",
         "tags": list(call.tags),
@@ -66,7 +68,7 @@ def _operation(call: Call, path: str, schemas: Any) -> dict[str, Any]:
     if parameters:
         operation["parameters"] = parameters
     if call.body:
-        content = {media: {"schema": _BODIES[media]} for media in call.body}
+        content = {media: {"schema": sent if media == JSON else _BODIES[media]} for media in call.body}
         operation["requestBody"] = {"required": True, "content": content}
     if call.token:
         operation["security"] = [{"organisation": []}]

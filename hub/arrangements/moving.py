@@ -41,7 +41,7 @@ class Move(Job):
     def _moved(self, ledger: Ledger, id: str) -> bool:
         before = ledger.cases[id]
         after = ledger.directory.arrangements.moved(before, self.cause)
-        if after == before:
+        if after == before or before.home is not None:
             return False
         rules = self.catalogue.protocols[after.protocol, after.version].flow
         was, due = flow.current_due(rules, before), flow.current_due(rules, after)

@@ -11,8 +11,9 @@ import msgspec
 
 from hub.audit.attachments import Attachments
 from hub.audit.cases import Cases
-from hub.audit.mailboxes import Mailboxes
+from hub.audit.mailboxes import Mailboxes, positions_in
 from hub.audit.messages import Messages
+from hub.audit.neighbours import Neighbours
 from hub.audit.page import Page
 from hub.audit.signers import Signers
 from hub.audit.tree import Tree
@@ -68,6 +69,7 @@ async def audit(connection: Connection, key: VerifyingKey, catalogue: Catalogue 
             mailboxes,
             Cases(head["hub"], catalogue or loading.catalogue()),
             Attachments(),
+            Neighbours(signers),
         ]
         for first in range(0, head["size"], PAGE):
             page = await _read(connection, report, first, min(first + PAGE, head["size"]))
@@ -94,11 +96,11 @@ async def _read(connection: Connection, report: Report, first: int, end: int) ->
             page.entries[index] = entries.decode(leaves[index])
         except ValueError as error:
             report.findings.append(f"entry {index}: {error}")
-    accepted = page.accepted()
+    carried = page.carried()
     columns = (
-        [entry.subject for entry in accepted.values()],
-        list(accepted),
-        [page.moment(index) for index in accepted],
+        [entry.subject for entry in carried.values()],
+        list(carried),
+        [page.moment(index) for index in carried],
     )
     page.bodies = {row["log_index"]: row["jws"] for row in await connection.fetch(SQL["messages"], *columns)}
     for index, body in page.bodies.items():
@@ -108,8 +110,8 @@ async def _read(connection: Connection, report: Report, first: int, end: int) ->
         except Fault as fault:
             report.findings.append(f"message at {index} can't be read: {fault.detail}")
     report.entries += len(leaves)
-    report.messages += len(accepted)
-    report.positions += sum(len(entry.recipients) for entry in accepted.values())
+    report.messages += len(carried)
+    report.positions += sum(len(positions_in(entry)) for entry in carried.values())
     return page
 
 

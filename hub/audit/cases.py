@@ -1,5 +1,7 @@
 """Every case played again from its messages: its state, its due dates and its steps are what they make it."""
 
+from datetime import datetime
+
 import msgspec
 
 from hub.audit.page import Page
@@ -8,6 +10,7 @@ from hub.store.queries import SQL
 from keys.errors import Fault
 from protocols import flow
 from protocols.arrangements import Arrangements, Cause
+from protocols.between_hubs import Relayed
 from protocols.entries import Accepted, DueChanged, Succeeded
 from protocols.envelope import Event
 from protocols.flow import Case, Transition
@@ -29,7 +32,7 @@ class Cases:
     async def page(self, connection: Connection, page: Page) -> list[str]:
         """Play the messages of a stretch."""
         found: list[str] = []
-        accepted = page.accepted()
+        accepted = page.moved()
         self._steps += len(accepted)
         for index, entry in page.entries.items():
             self._causes += isinstance(entry, Cause)
@@ -37,7 +40,8 @@ class Cases:
                 self._arrangements.take(index, entry)
             except (Fault, ValueError) as fault:
                 found.append(f"entry {index}: {fault.detail if isinstance(fault, Fault) else fault}")
-            if isinstance(entry, Accepted) and index in page.messages:
+            if index in accepted and index in page.messages:
+                assert isinstance(entry, Accepted | Relayed)
                 found += self._play(page, index, entry, page.messages[index][1])
             elif isinstance(entry, DueChanged):
                 found += self._move(index, entry)
@@ -57,27 +61,33 @@ class Cases:
                 found.append(f"the step of entry {index} differs from the log")
         return found
 
-    def _play(self, page: Page, index: int, entry: Accepted, event: Event) -> list[str]:
+    def _play(self, page: Page, index: int, entry: Accepted | Relayed, event: Event) -> list[str]:
         try:
             protocol, message = self._catalogue.message(event.type, event.dataschema)
         except Fault as fault:
             return [f"entry {index}: {fault.detail}"]
-        if entry.source == self._hub and not any(move.message == message.name for move in protocol.flow.moves):
+        home = entry.home if isinstance(entry, Relayed) else None
+        moves = any(move.message == message.name for move in protocol.flow.moves)
+        if entry.source == (home or self._hub) and not moves:
             return []
         about = self._cases.get(flow.subject_case(protocol.flow, event) or "")
         before = self._cases.get(event.subject)
-        moment, calendar = page.moment(index), self._arrangements.calendar
+        there = entry.there if isinstance(entry, Relayed) else None
+        moment, calendar = datetime.fromisoformat(there.at if there else entry.at), self._arrangements.calendar
         outcome = flow.advance(protocol.flow, before, event, moment, about, calendar)
         if not isinstance(outcome, Transition):
             return [f"entry {index}: {event.type} was not allowed then: {outcome.detail}"]
-        self._cases[event.subject] = outcome.case
+        self._cases[event.subject] = msgspec.structs.replace(outcome.case, home=home)
         due = outcome.due.date.isoformat() if outcome.due else None
-        found = [] if due == entry.due else [f"entry {index}: due {entry.due} where the flow says {due}"]
+        same = due == entry.due or home is not None
+        found = [] if same else [f"entry {index}: due {entry.due} where the flow says {due}"]
         told, logged = (protocol.version, flow.assigned(protocol.flow, before, event)), (entry.version, entry.assigned)
         return found if told == logged else [*found, f"entry {index}: {logged} where the message says {told}"]
 
     def _move(self, index: int, entry: DueChanged) -> list[str]:
         self._changes += 1
+        if entry.there is not None:
+            return []  # the home's word, of a case that it alone advances
         case = self._cases.get(entry.subject)
         if case is None:
             return [f"entry {index}: moves the due date of a case that is not there"]
@@ -95,7 +105,7 @@ class Cases:
     def _succeed(self, entry: Succeeded) -> None:
         for id, case in self._cases.items():
             rules = self._catalogue.protocols[case.protocol, case.version].flow
-            if entry.organisation in case.parties() and not rules.states[case.state].final:
+            if entry.organisation in case.parties() and case.home is None and not rules.states[case.state].final:
                 self._cases[id] = case.succeeded(entry.organisation, entry.successor)
 
     async def finish(self, connection: Connection) -> list[str]:

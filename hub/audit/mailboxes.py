@@ -1,6 +1,8 @@
 """Every mailbox position against the log: no gap, nothing twice; every acknowledgement signed by its recipient."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
@@ -11,7 +13,8 @@ from hub.store.queries import SQL
 from keys import jws
 from keys.errors import Fault
 from protocols import envelope
-from protocols.entries import Accepted, Acknowledged, Expired, Fetched
+from protocols.between_hubs import Marked
+from protocols.entries import Acknowledged, Carried, Expired, Fetched
 
 
 @dataclass(slots=True)
@@ -34,8 +37,10 @@ class Mailboxes:
         """The positions, ranges and acknowledgements of a stretch."""
         found: list[str] = []
         for index, entry in page.entries.items():
-            if isinstance(entry, Accepted):
+            if isinstance(entry, Carried):
                 found += self._positions(index, entry)
+            elif isinstance(entry, Marked):
+                found += self._marked(index, entry)
             elif isinstance(entry, Fetched | Acknowledged):
                 found += self._range(index, entry)
             elif isinstance(entry, Expired):
@@ -45,9 +50,9 @@ class Mailboxes:
                 found += await self._acknowledged(connection, page, index, entry)
         return found + await self._rows(connection, page)
 
-    def _positions(self, index: int, entry: Accepted) -> list[str]:
+    def _positions(self, index: int, entry: Carried) -> list[str]:
         found = []
-        for recipient, position in entry.recipients.items():
+        for recipient, position in positions_in(entry).items():
             counter = self._counters.setdefault(recipient, _Counter())
             if position != counter.last + 1:
                 found.append(f"entry {index}: position {position} of {recipient} follows {counter.last}")
@@ -62,6 +67,22 @@ class Mailboxes:
         setattr(counter, kind, entry.through)
         if entry.from_ != before + 1 or not entry.from_ <= entry.through <= limit:
             return [f"entry {index}: {kind} {entry.from_} to {entry.through} follows {before} of {limit}"]
+        return []
+
+    def _marked(self, index: int, entry: Marked) -> list[str]:
+        """What another hub says that its organisation fetched; that it signed for it, it says itself."""
+        self._marks += len(entry.positions)
+        last = self._counters.setdefault(entry.recipient, _Counter()).last
+        if not entry.positions or not all(1 <= position <= last for position in entry.positions):
+            return [f"entry {index}: marks positions of {entry.recipient} that were not given out"]
+        if entry.mark != "acknowledged":
+            return []
+        try:
+            compact = jws.decode((entry.jws or "").encode(), typ=envelope.ACK_TYP)
+            at = datetime.fromisoformat(entry.there.at)
+            self._signers.verify_there(compact, entry.recipient, index, at)
+        except Fault as fault:
+            return [f"entry {index}: the acknowledgement is not {entry.recipient}'s: {fault.detail}"]
         return []
 
     async def _acknowledged(self, connection: Connection, page: Page, index: int, entry: Acknowledged) -> list[str]:
@@ -79,12 +100,13 @@ class Mailboxes:
         return []
 
     async def _rows(self, connection: Connection, page: Page) -> list[str]:
-        places = [(n, at, index) for index, e in page.accepted().items() for n, at in e.recipients.items()]
+        carried = page.carried()
+        places = [(n, at, index) for index, e in carried.items() for n, at in positions_in(e).items()]
         columns = [name for name, _, _ in places], [at for _, at, _ in places]
         rows = {(r["recipient"], r["position"]): r for r in await connection.fetch(SQL["mailbox_rows"], *columns)}
         found = []
         for name, at, index in places:
-            row, entry = rows.get((name, at)), page.accepted()[index]
+            row, entry = rows.get((name, at)), carried[index]
             if row is None or (row["log_index"], "sha-256:" + row["digest"].hex()) != (index, entry.digest):
                 found.append(f"position {at} of {name} does not hold the message of entry {index}")
         return found
@@ -111,3 +133,8 @@ class Mailboxes:
         if totals["marks"] != self._marks:
             found.append(f"{totals['marks']} mailbox marks where the log has {self._marks}")
         return found
+
+
+def positions_in(entry: Carried) -> Mapping[str, int]:
+    """Every position that the entry gives out: of recipients, and in the lists of other hubs."""
+    return {**getattr(entry, "recipients", {}), **(entry.via or {})}

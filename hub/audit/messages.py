@@ -1,13 +1,15 @@
 """Every message against its entry: its bytes, its sender's signature, what it is known by."""
 
 import hashlib
+from datetime import datetime
 
 from hub.audit.page import Page
 from hub.audit.signers import Signers
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys.errors import Fault
-from protocols.entries import Accepted
+from protocols.between_hubs import Relayed
+from protocols.entries import Accepted, Carried, happened
 
 
 class Messages:
@@ -15,21 +17,25 @@ class Messages:
 
     def __init__(self, signers: Signers) -> None:
         self._signers = signers
-        self._seen = 0
+        self._seen = self._keyed = 0
 
     async def page(self, connection: Connection, page: Page) -> list[str]:
         """The messages of a stretch."""
         found: list[str] = []
-        accepted = page.accepted()
-        self._seen += len(accepted)
-        columns = [e.source for e in accepted.values()], [e.id for e in accepted.values()]
-        known = {row["log_index"]: row for row in await connection.fetch(SQL["message_keys"], *columns)}
-        for index, entry in accepted.items():
+        carried = page.carried()
+        self._seen += len(carried)
+        columns = [e.source for e in carried.values()], [e.id for e in carried.values()]
+        rows = await connection.fetch(SQL["message_keys"], *columns)
+        known = {(row["source"], str(row["id"])): row for row in rows}
+        for index, entry in carried.items():
+            first = self._signers.first_of(entry)
+            self._keyed += first
             body = page.bodies.get(index)
             if body is None:
                 found.append(f"message at {index} is gone")
                 continue
-            row = known.get(index)
+            row = known.get((entry.source, entry.id))
+            row = None if row is not None and first and row["log_index"] != index else row
             signing = hashlib.sha256(body.rpartition(b".")[0]).digest()
             digest = hashlib.sha256(body).digest()
             if entry.digest != "sha-256:" + digest.hex():
@@ -40,14 +46,19 @@ class Messages:
                 found += self._message(page, index, entry)
         return found
 
-    def _message(self, page: Page, index: int, entry: Accepted) -> list[str]:
+    def _message(self, page: Page, index: int, entry: Carried) -> list[str]:
         compact, event = page.messages[index]
-        said = (event.id, event.source, event.type, event.subject, event.causationid, set(event.recipients))
-        logged = (entry.id, entry.source, entry.type, entry.subject, entry.causationid, set(entry.recipients))
+        said: tuple[object, ...] = (event.id, event.source, event.type, event.subject)
+        logged: tuple[object, ...] = (entry.id, entry.source, entry.type, entry.subject)
+        if isinstance(entry, Accepted | Relayed):
+            # On its way to another home a message has no positions.
+            away = isinstance(entry, Relayed) and entry.there is None
+            told = set(event.recipients if away else entry.recipients)
+            said, logged = (*said, event.causationid, set(event.recipients)), (*logged, entry.causationid, told)
         if said != logged:
             return [f"entry {index} says something else than its message"]
         try:
-            self._signers.verify_message(compact, entry, index, page.moment(index))
+            self._signers.verify_message(compact, entry, index, datetime.fromisoformat(happened(entry)))
         except Fault as fault:
             return [f"message at {index} is not signed by {entry.source}: {fault.detail}"]
         return []
@@ -57,7 +68,7 @@ class Messages:
         totals = await connection.fetchrow(SQL["message_totals"])
         assert totals is not None
         return [
-            f"{totals[name]} rows in {name} where the log has {self._seen} messages"
-            for name in ("message", "message_key")
-            if totals[name] != self._seen
+            f"{totals[name]} rows in {name} where the log has {expected} messages"
+            for name, expected in (("message", self._seen), ("message_key", self._keyed))
+            if totals[name] != expected
         ]

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from keys.jws import Compact
-from protocols.entries import Accepted, Entry
+from protocols.between_hubs import Relayed, Returned
+from protocols.entries import Accepted, Carried, Entry
 from protocols.envelope import Event
 
 
@@ -22,6 +23,22 @@ class Page:
     def accepted(self) -> dict[int, Accepted]:
         """The entries that took a message, by index."""
         return {index: entry for index, entry in self.entries.items() if isinstance(entry, Accepted)}
+
+    def carried(self) -> dict[int, Carried]:
+        """The entries that stand for a message's bytes, by index; that a home returned one is said without them."""
+        return {
+            index: entry
+            for index, entry in self.entries.items()
+            if isinstance(entry, Carried) and not (isinstance(entry, Returned) and entry.there is not None)
+        }
+
+    def moved(self) -> dict[int, Accepted | Relayed]:
+        """The entries by which a case moved, by index."""
+        return {
+            index: entry
+            for index, entry in self.entries.items()
+            if isinstance(entry, Accepted) or (isinstance(entry, Relayed) and entry.there is not None)
+        }
 
     def moment(self, index: int) -> datetime:
         """When the entry was made."""

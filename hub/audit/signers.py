@@ -15,8 +15,18 @@ from keys.jwk import EncryptionKey, VerifyingKey, parse_public
 from keys.jws import Compact
 from keys.trust import KeyRing
 from protocols import delegation, revocation
+from protocols.between_hubs import Relayed, Returned
 from protocols.delegation import MAILBOX, Delegation, DelegationExceeded, DelegationInvalid
-from protocols.entries import Accepted, Delegated, DelegationEnded, KeyAdded, KeyCompromised, KeyRemoved, Succeeded
+from protocols.entries import (
+    Carried,
+    Delegated,
+    DelegationEnded,
+    KeyAdded,
+    KeyCompromised,
+    KeyRemoved,
+    Succeeded,
+    happened,
+)
 from protocols.revocation import RevocationInvalid
 
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -57,7 +67,7 @@ class Signers:
                     case KeyAdded():
                         self._added(index, entry)
                     case KeyRemoved() | KeyCompromised():
-                        self._revoked(index, entry, page.moment(index))
+                        self._revoked(index, entry, datetime.fromisoformat(happened(entry)))
                     case Delegated() | DelegationEnded():
                         self._delegation(index, entry, page.moment(index))
                     case _:
@@ -118,13 +128,36 @@ class Signers:
             raise DelegationInvalid("the entry says something else than its statement")
         self._delegations.setdefault(said.id, _Given(said, entry.statement, index, None))
 
-    def verify_message(self, compact: Compact, entry: Accepted, index: int, at: datetime) -> None:
-        """Raise unless the message's source signed it, or the gateway that its entry names, within a delegation."""
-        if entry.gateway is None:
+    def first_of(self, entry: Carried) -> bool:
+        """Whether the message was not known here before this entry: not one of ours that comes back from its home."""
+        return not (isinstance(entry, Relayed) and entry.first is not None and entry.first.hub == self._hub)
+
+    def verify_message(self, compact: Compact, entry: Carried, index: int, at: datetime) -> None:
+        """Raise unless the message's source signed it, or the gateway that its entry names, within a delegation.
+
+        That a gateway of another hub's side has a delegation, that hub's log says.
+        """
+        gateway = getattr(entry, "gateway", None)
+        if isinstance(entry, Returned) and gateway is None:
+            self.verify_there(compact, entry.source, index, at)
+        elif gateway is None:
             self.verify(compact, entry.source, index, at)
         else:
-            self._require_delegation(entry.source, entry.gateway, entry.type, index, at)
-            self.verify(compact, entry.gateway, index, at)
+            elsewhere = entry.first or (entry.there if isinstance(entry, Relayed) else None)
+            if elsewhere is None or elsewhere.hub == self._hub:
+                self._require_delegation(entry.source, gateway, entry.type, index, at)
+            self.verify(compact, gateway, index, at)
+
+    def verify_there(self, compact: Compact, organisation: str, index: int, at: datetime) -> None:
+        """Raise unless `organisation` signed it, or whoever its own hub let sign for it."""
+        kid = compact.header.kid
+        others = [name for name, keys in self._keys.items() if kid in keys]
+        own = kid in self._keys.get(organisation, {})
+        self.verify(compact, organisation if own or not others else others[0], index, at)
+
+    def hub_keys(self, hub: str) -> list[VerifyingKey]:
+        """Every key that a neighbour had."""
+        return [key for key in self._keys.get(hub, {}).values() if isinstance(key, VerifyingKey)]
 
     def _require_delegation(self, organisation: str, gateway: str, wanted: str, index: int, at: datetime) -> None:
         for given in self._delegations.values():

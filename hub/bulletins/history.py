@@ -11,8 +11,9 @@ from hub.store import Connection
 from hub.store.queries import SQL
 from protocols import deadlines, entries
 from protocols.arrangements import changed_due
+from protocols.between_hubs import Marked
 from protocols.course import ACKNOWLEDGE_WITHIN, Step
-from protocols.entries import Accepted, Acknowledged, DueChanged
+from protocols.entries import Accepted, Acknowledged, DueChanged, happened
 from protocols.flow import Case, Flow
 from protocols.loading import Catalogue
 
@@ -124,6 +125,6 @@ async def _acknowledged(connection: Connection, openings: dict[int, str], size: 
         index = marks.get((name, position))
         if index is not None:
             entry = entries.decode(leaves[index])
-            assert isinstance(entry, Acknowledged)
-            found[case, name] = deadlines.local_date(datetime.fromisoformat(entry.at))
+            assert isinstance(entry, Acknowledged | Marked)
+            found[case, name] = deadlines.local_date(datetime.fromisoformat(happened(entry)))
     return found

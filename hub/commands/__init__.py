@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Place] = {
     "recompute": Place(_RUNNING, "recompute", "recompute"),
     "demo": Place(_RUNNING, "demonstrate", "demonstrate"),
     "organisations": Place(_RUNNING, "organisations"),
+    "hubs": Place(_RUNNING, "hubs"),
     "people": Place(_RUNNING, "people"),
     "calendar": Place(_RUNNING, "calendar"),
     "schedule": Place(_RUNNING, "schedule"),
@@ -54,6 +55,7 @@ COMMANDS: Mapping[str, Place] = {
     "verify-evidence": Place(_WORKING, "evidence", "verify_evidence", "VERIFY_EXAMPLES"),
     "witness": Place(_WORKING, "witness", "witness"),
     "protocols": Place(_WORKING, "protocols"),
+    "conformance": Place(_WORKING, "conformance"),
 }
 
 

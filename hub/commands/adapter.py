@@ -22,9 +22,9 @@ app = typer.Typer(
     no_args_is_help=True,
     help="适配器：让各地已有的系统照原样接入。 Adapters: partners connect as they are.",
 )
-Name = Annotated[str, typer.Argument(metavar="NAME", help="config.toml 中的 [adapters.NAME]。 Its section.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="config.toml 中的 \\[adapters.NAME]。 Its section.")]
 File = Annotated[
-    Path, typer.Option("--config", metavar="FILE", help="config.toml，其中有 [adapters.NAME]。 The configuration.")
+    Path, typer.Option("--config", metavar="FILE", help="config.toml，其中有 \\[adapters.NAME]。 The configuration.")
 ]
 FILE = Path("config.toml")
 
@@ -32,7 +32,7 @@ FILE = Path("config.toml")
 @app.command(
     epilog=examples(
         "xieban adapter run exchange --config config.toml",
-        "XIEBAN_PASSPHRASE=… xieban adapter run henan --config /etc/xieban/config.toml",
+        "XIEBAN_PASSPHRASE=secret xieban adapter run henan --config /etc/xieban/config.toml",
     )
 )
 def run(name: Name, config: File = FILE) -> None:
@@ -138,6 +138,22 @@ def reset(
     """不再等待，立即重试。 Stop waiting for a side that was away: try again at once."""
     count = Store(section(config, name).common.store).reset(way)
     say(f"已重置 {count} 路 · ways reset: {count}")
+
+
+@app.command(epilog=examples("xieban adapter check henan --config config.toml"))
+def check(name: Name, config: File = FILE) -> None:
+    """检查配置和映射，不连接任何一方；有问题的以状态码 1 退出。 Check a section; status 1 where something is wrong.
+
+    映射的示例逐一运行；所用的密钥和口令文件只看能否读取。
+
+    The examples of a mapping are run; nobody is called.
+    """
+    found = kinds.check(section(config, name))
+    for one in found:
+        remark(one)
+    if found:
+        raise typer.Exit(1)
+    say(f"未发现问题 · nothing wrong: {name}")
 
 
 @app.command("list", epilog=examples("xieban adapter list"))

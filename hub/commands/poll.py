@@ -181,7 +181,7 @@ def described(item: Item) -> dict[str, Any]:
         "recipients": list(event.recipients),
         "answers": event.causationid,
         "accepted": item.receipt.accepted,
-        "due": accepted.due if isinstance(accepted, entries.Accepted) else None,
+        "due": getattr(accepted, "due", None),
         "data": {name: value for name, value in event.data.items() if name not in SEALED},
         "sealed": "sealed" in event.data,
     }

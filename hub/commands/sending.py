@@ -18,6 +18,7 @@ from hub.commands.faults import UsageFault
 from hub.commands.output import as_json, say
 from keys.errors import BadSeal
 from protocols import attachments, entries, receipt
+from protocols.between_hubs import Relayed
 from protocols.receipt import Receipt
 
 
@@ -92,21 +93,24 @@ def report(sent: Sent | None, json: bool) -> None:
     if sent is None:
         return
     accepted = entries.decode(receipt.leaf(sent.receipt.log))
-    assert isinstance(accepted, entries.Accepted)
+    assert isinstance(accepted, entries.Accepted | Relayed)
+    recipients = list(accepted.recipients) or list(accepted.via or {})
     if json:
         as_json(
             {
                 "id": sent.id,
                 "case": sent.case,
                 "type": accepted.type,
-                "recipients": list(accepted.recipients),
+                "recipients": recipients,
                 "accepted": accepted.at,
                 "due": accepted.due,
                 "receipt": sent.receipt,
             }
         )
         return
-    say(f"已受理 · accepted {accepted.at}: {accepted.type} → {' '.join(accepted.recipients)}")
+    here = isinstance(accepted, entries.Accepted)
+    said = "已受理 · accepted" if here else "已转送案件所在枢纽 · on its way to its home"
+    say(f"{said} {accepted.at}: {accepted.type} → {' '.join(recipients)}")
     say(f"消息 message {sent.id}\n案件 case    {sent.case}")
     if accepted.due:
         say(f"期限 due     {accepted.due}")

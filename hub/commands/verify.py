@@ -10,6 +10,7 @@ from hub.commands.help_text import examples
 from hub.commands.options import Json
 from hub.commands.output import as_json, say
 from protocols import envelope, mailbox_end, receipt
+from protocols.between_hubs import Relayed
 from protocols.entries import Accepted
 
 EXAMPLES = examples(
@@ -44,9 +45,9 @@ def verify(
     """
     given = receipt.parse(files.content(file))
     compact = files.content(message).strip() if message else None
-    proven = receipt.verify(given, files.verifying_keys(key), compact=compact)
+    proven = receipt.verify(given, files.verifying_keys(key), compact=compact, kinds=(Accepted, Relayed))
     entry = proven.entry
-    assert isinstance(entry, Accepted)
+    assert isinstance(entry, Accepted | Relayed)
     if json:
         as_json(
             {

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from hub.errors import IdReused
+from hub.errors import IdReused, OtherHub
 from hub.intake.authorise import authorise
 from hub.intake.decode import Incoming
 from hub.intake.ledger import Job, Ledger, MailboxRow, MessageRow, Taken
@@ -12,6 +12,7 @@ from hub.organisations import Directory
 from keys.errors import Fault
 from protocols import attachments, flow
 from protocols.attachments import AttachmentUnknown
+from protocols.between_hubs import There
 from protocols.deadlines import Due
 from protocols.entries import Accepted
 from protocols.envelope import Event
@@ -97,19 +98,30 @@ def digest_of(named: str) -> bytes:
 
 
 def settle(
-    ledger: Ledger, protocol: Protocol, event: Event, token: bytes, signing_digest: bytes, gateway: str | None = None
+    ledger: Ledger,
+    protocol: Protocol,
+    event: Event,
+    token: bytes,
+    signing_digest: bytes,
+    gateway: str | None = None,
+    first: There | None = None,
 ) -> Taken | Fault:
-    """Let the message advance its case, and enter what follows; what the flow has against it otherwise."""
+    """Let the message advance its case, and enter what follows; what the flow has against it otherwise.
+
+    `first` is where another hub took it from its sender.
+    """
     before = ledger.cases.get(event.subject)
     opening = event.message in protocol.flow.opening
     if before is not None and not opening and (before.protocol, before.version) != (protocol.name, protocol.version):
         return SchemaMismatch(f"the case follows {before.protocol} {before.version}")
+    if before is not None and before.home is not None:
+        return OtherHub(f"the case's home is {before.home}")
     about = subject_case(protocol, event, ledger.directory, ledger.cases)
     outcome = flow.advance(protocol.flow, before, event, ledger.now, about, ledger.directory.calendar)
     if not isinstance(outcome, Transition):
         return outcome
     taken = enter(ledger, event, token, signing_digest, outcome.case, outcome.before, outcome.due, gateway,
-                  flow.assigned(protocol.flow, before, event))  # fmt: skip
+                  flow.assigned(protocol.flow, before, event), first)  # fmt: skip
     if protocol.flow.hub_acts and (before is None or before.state != outcome.case.state):
         ledger.duties[event.subject] = (taken.index, flow.hub_acts_on(protocol.flow, outcome.case))
     return taken
@@ -132,10 +144,12 @@ def enter(
     due: Due | None,
     gateway: str | None = None,
     assigned: str | None = None,
+    first: There | None = None,
 ) -> Taken:
     """Enter a message that leaves `case` as it is given: log entry, positions, step, parties."""
     digest = hashlib.sha256(token).digest()
     positions = {name: ledger.next_position(name) for name in event.recipients}
+    via = {hub: ledger.next_position(hub) for hub in neighbours_in(ledger, case)} if ledger.directory.neighbours else {}
     day = due.date if due else None
     index = ledger.append(
         Accepted(
@@ -151,6 +165,8 @@ def enter(
             gateway=gateway,
             version=case.version,
             assigned=assigned,
+            via=via or None,
+            first=first,
         )
     )
     provisional = due.provisional if due else False
@@ -158,7 +174,10 @@ def enter(
     row = MessageRow(case.id, index, token, event.source, event.id, signing_digest, digest, *step)
     ledger.messages.append(row)
     place = len(ledger.messages)
-    ledger.mailbox += [MailboxRow(name, at, place, event.expirytime) for name, at in positions.items()]
+    if via:
+        _hand_on(ledger, event, place, positions, via)
+    else:
+        ledger.mailbox += [MailboxRow(name, at, place, event.expirytime) for name, at in positions.items()]
     ledger.parties.update((name, case.id) for name in case.parties())
     if before is None and case.about is not None:
         ledger.links.append((case.about, case.id))
@@ -166,3 +185,19 @@ def enter(
     ledger.changed_cases[case.id] = (case, day)
     ledger.known[event.source, event.id] = (signing_digest, index, None)
     return Taken(index, None, True)
+
+
+def neighbours_in(ledger: Ledger, case: Case) -> list[str]:
+    """The neighbouring hubs of all parties that the case has and had, as far as they are neighbours now."""
+    homes = {ledger.directory.home(name) for name in case.involved()}
+    return sorted(hub for hub in homes if hub is not None and ledger.directory.neighbour(hub, ledger.now) is not None)
+
+
+def _hand_on(ledger: Ledger, event: Event, place: int, positions: Mapping[str, int], via: Mapping[str, int]) -> None:
+    """Put the message into mailboxes and the lists of the neighbours; whoever is there reads it there in its time."""
+    home = ledger.directory.home
+    ledger.mailbox += [
+        MailboxRow(name, at, place, None if home(name) else event.expirytime) for name, at in positions.items()
+    ]
+    ledger.mailbox += [MailboxRow(hub, at, place, None) for hub, at in via.items()]
+    ledger.parties.update((hub, event.subject) for hub in via)

@@ -18,7 +18,7 @@ import structlog
 from hub import metrics, organisations
 from hub.errors import Internal, Overloaded, Unavailable
 from hub.identity import Identity
-from hub.intake.ledger import Counter, Job, Ledger
+from hub.intake.ledger import Counter, Job, Ledger, Relay
 from hub.intake.prove import Outcome, prove
 from hub.intake.store import store
 from hub.organisations import Directory
@@ -180,7 +180,13 @@ class Sequencer:
         if digests := list(set(chain.from_iterable(job.attachments for job in jobs))):
             for row in await connection.fetch(SQL["attachment_readers"], digests):
                 ledger.readers.setdefault(row["digest"], set()).add(row["organisation"])
-        names = list(set(chain.from_iterable(job.recipients for job in jobs)))
+        names = list({*chain.from_iterable(job.recipients for job in jobs), *self._directory.neighbours})
         for row in await connection.fetch(SQL["counters"], names):
             ledger.counters[row["recipient"]] = Counter(row["last"], row["handed"], row["fetched"], row["acknowledged"])
+        if hubs := list(set(chain.from_iterable(job.hubs for job in jobs))):
+            for row in await connection.fetch(SQL["neighbour_cursors"], hubs):
+                ledger.passing.taken[row["hub"]] = row["taken"]
+            for row in await connection.fetch(SQL["relays"], cases):
+                carried = Relay(row["log_index"], row["tree_size"], row["source"], str(row["id"]), *row[5:])
+                ledger.passing.relays.setdefault(str(row["case_id"]), []).append(carried)
         return ledger

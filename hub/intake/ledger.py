@@ -46,6 +46,11 @@ class Job:
         """The `(source, id)` under which it may be known already."""
         return None
 
+    @property
+    def hubs(self) -> Sequence[str]:
+        """The neighbours that it comes from or goes to; what was carried in its cases is read then."""
+        return ()
+
     @abstractmethod
     def take(self, ledger: "Ledger") -> Taken | Fault:
         """Enter it, or say why not."""
@@ -98,6 +103,78 @@ class MarkRow(NamedTuple):
     log_index: int
 
 
+class PassingRow(NamedTuple):
+    """A message that is carried between hubs: `keyed` where it was not known yet, `stepped` where its case moved."""
+
+    case_id: str
+    log_index: int
+    jws: bytes
+    source: str
+    id: str
+    signing_digest: bytes
+    digest: bytes
+    type: str
+    before: str | None
+    after: str | None
+    due: date | None
+    keyed: bool
+    stepped: bool
+
+
+class RelayRow(NamedTuple):
+    """What was carried, which `way` (see the table `relay`), with the receipts of the hubs it passed."""
+
+    case_id: str
+    log_index: int
+    source: str
+    id: str
+    way: str
+    hub: str
+    there_index: int | None
+    problem: str | None
+    receipts: str
+
+
+class Relay(NamedTuple):
+    """A row of `relay` as a batch reads it; `tree_size` is None where the batch itself wrote it."""
+
+    log_index: int
+    tree_size: int | None
+    source: str
+    id: str
+    way: str
+    hub: str
+    there_index: int | None
+    problem: str | None
+
+
+@dataclass(slots=True)
+class Passing:
+    """What a batch carries between hubs; empty in a hub without neighbours."""
+
+    taken: dict[str, int] = field(default_factory=dict)
+    """By neighbour: the last place of its list for us that was dealt with."""
+    moved: set[str] = field(default_factory=set)
+    relays: dict[str, list[Relay]] = field(default_factory=dict)
+    """By case, in the order of our log."""
+    rows: list[RelayRow] = field(default_factory=list)
+    messages: list[PassingRow] = field(default_factory=list)
+    mailbox: list[MailboxRow] = field(default_factory=list)
+    positions: list[tuple[str, int, int]] = field(default_factory=list)
+    """Recipient, position in its own hub, position here."""
+
+    def add(self, row: RelayRow) -> None:
+        """Note what was carried."""
+        self.rows.append(row)
+        relay = Relay(row.log_index, None, row.source, row.id, row.way, row.hub, row.there_index, row.problem)
+        self.relays.setdefault(row.case_id, []).append(relay)
+
+    def step(self, hub: str, position: int) -> None:
+        """Note that a place of a neighbour's list was dealt with."""
+        self.taken[hub] = position
+        self.moved.add(hub)
+
+
 @dataclass(slots=True)
 class Ledger:
     """The open batch: the world as it stands under the log's lock, and what is added to it."""
@@ -125,6 +202,7 @@ class Ledger:
     """Cases whose due dates moved without a message, and by which entry."""
     duties: dict[str, tuple[int, date | None]] = field(default_factory=dict)
     """Cases whose state changed where the hub may act: by which entry, and on which day it is to look (None: never)."""
+    passing: Passing = field(default_factory=Passing)
     at: str = field(init=False)
     """`now` as entries write it."""
 

@@ -8,6 +8,7 @@ import msgspec
 from hub import log
 from hub.identity import Identity
 from hub.intake.ledger import Ledger, MailboxRow
+from hub.relaying.storing import store_passing
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys import checkpoint, merkle
@@ -34,6 +35,7 @@ async def store(
     size, root = grown.size, grown.root()
     note = checkpoint.sign_checkpoint(Checkpoint(identity.origin, size, root), identity.key)
     await _messages(connection, ledger, size)
+    await store_passing(connection, ledger, size)
     await _cases(connection, ledger, size)
     await _mailboxes(connection, ledger, size)
     if ledger.uses:
@@ -48,7 +50,7 @@ async def store(
 
 def _woken(ledger: Ledger) -> str | None:
     """Who has something new in the mailbox, for the processes where they wait: everybody where the list is too long."""
-    names = " ".join({row.recipient for row in ledger.mailbox})
+    names = " ".join({row.recipient for row in (*ledger.mailbox, *ledger.passing.mailbox)})
     return (names if len(names) <= MAX_NOTICE else "") if names else None
 
 

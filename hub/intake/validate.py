@@ -8,7 +8,8 @@ from hub.errors import OtherHub
 from hub.organisations import Directory
 from keys import jwe
 from keys.errors import Fault
-from protocols import envelope, sealing
+from protocols import attachments, envelope, sealing
+from protocols.attachments import AttachmentUnknown
 from protocols.departments import is_hub
 from protocols.envelope import Event
 from protocols.loading import Catalogue, Protocol
@@ -20,12 +21,18 @@ def validate(
 ) -> tuple[Event, Protocol]:
     """The event, with the protocol it belongs to; raises the first fault."""
     event = envelope.event(attributes)
+    _check_sender(event, directory)
+    return event, judge(event, catalogue, directory, hub, now)
+
+
+def judge(event: Event, catalogue: Catalogue, directory: Directory, hub: str, now: datetime) -> Protocol:
+    """The protocol of an event, whoever took it from its sender; raises the first fault."""
     envelope.check_time(event, now)
     _check_home(event, hub)
     protocol, _ = catalogue.message(event.type, event.dataschema)
     for check in _CHECKS:
         check(event, protocol, directory, now)
-    return event, protocol
+    return protocol
 
 
 def check_standing(event: Event, protocol: Protocol, directory: Directory, now: datetime) -> None:
@@ -43,6 +50,7 @@ def collect(
     except Fault as fault:
         return [fault], None
     found: list[Fault] = []
+    _note(found, lambda: _check_sender(event, directory))
     _note(found, lambda: envelope.check_time(event, now))
     _note(found, lambda: _check_home(event, hub))
     try:
@@ -66,6 +74,12 @@ def _note(found: list[Fault], check: Callable[[], None]) -> None:
 def _check_home(event: Event, hub: str) -> None:
     if event.hub != hub:
         raise OtherHub(f"this hub is {hub}")
+
+
+def _check_sender(event: Event, directory: Directory) -> None:
+    home = directory.home(event.source) if directory.neighbours else None
+    if home is not None:
+        raise OtherHub(f"{event.source} is of {home}, and sends to it")
 
 
 def _check_message(event: Event, protocol: Protocol, directory: Directory, now: datetime) -> None:
@@ -97,6 +111,15 @@ def _check_succession(event: Event, protocol: Protocol, directory: Directory, no
         raise RoleNotAllowed(f"{heir} stands in the place of {event.source} and sends in its cases")
 
 
+def _check_attachments(event: Event, protocol: Protocol, directory: Directory, now: datetime) -> None:
+    """An attachment stays with the hub that it was uploaded to: whoever is of another could not read it."""
+    if directory.neighbours and attachments.named(event.data):
+        away = [name for name in event.recipients if directory.home(name) is not None]
+        if away:
+            why = f"does not go to the other hub of {', '.join(away)}"
+            raise AttachmentUnknown([{"pointer": "/data/attachments", "message": why}])
+
+
 def _check_recipients(event: Event, protocol: Protocol, directory: Directory, now: datetime) -> None:
     findings = []
     for name in event.recipients:
@@ -104,6 +127,10 @@ def _check_recipients(event: Event, protocol: Protocol, directory: Directory, no
             findings.append({"pointer": "/recipients", "message": f"{name} is a hub, which has no mailbox here"})
         elif directory.get(name) is None:
             findings.append({"pointer": "/recipients", "message": f"{name} is not known here"})
+        elif directory.neighbours and (home := directory.home(name)) and directory.neighbour(home, now) is None:
+            findings.append({"pointer": "/recipients", "message": f"{name} is of {home}, no neighbour of this hub now"})
+        elif directory.neighbours and is_hub(name) and directory.home(name) is not None:
+            findings.append({"pointer": "/recipients", "message": f"{name} is a hub, which has no mailbox here"})
         elif (heir := directory.heir(name)) != name:
             findings.append({"pointer": "/recipients", "message": f"{heir} stands in the place of {name}"})
     if findings:
@@ -140,4 +167,4 @@ def _check_sealing(event: Event, protocol: Protocol, directory: Directory, now: 
 
 
 _STANDING = (_check_succession, _check_opener, _check_recipients, _check_sealing)
-_CHECKS = (_check_message, _check_data, *_STANDING)
+_CHECKS = (_check_message, _check_data, _check_attachments, *_STANDING)

@@ -85,4 +85,6 @@ async def publish_for_ever(pool: Pool, identity: Identity) -> None:
                         logger.info("snapshot-published", files=stored)
         except CONNECTION_LOST as error:
             logger.warning("snapshot-not-published", error=type(error).__name__)
+        except Exception:
+            logger.exception("snapshot-failed")  # messages are taken on; the snapshot that there is holds for a while
         await asyncio.sleep(EVERY)

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from hub import log
 from hub.arrangements.reading import loaded
@@ -14,6 +15,8 @@ from hub.store import Connection
 from hub.store.queries import SQL
 from hub.supervision.following import logged, played_through
 from protocols import entries, envelope
+from protocols.between_hubs import Marked
+from protocols.entries import DueChanged, Entry
 from protocols.loading import Catalogue
 from protocols.receipt import LogProof
 from protocols.turnaround import Spent, Stage, summed
@@ -24,6 +27,8 @@ class Boundary(msgspec.Struct, frozen=True):
 
     entry: Mapping[str, Any]
     log: LogProof
+    there: Mapping[str, Any] | UnsetType = UNSET
+    """The proof of the other hub's entry that this one names, where there is one."""
 
 
 class CaseClock(msgspec.Struct, frozen=True):
@@ -54,8 +59,18 @@ async def case_clock(connection: Connection, catalogue: Catalogue, origin: str, 
         if row["log_index"] < size
     ]
     proven = await log.prove(connection, origin, sorted(places, key=lambda place: place.index))
-    events = [Boundary(entries.as_object(one.leaf), one.proof) for one in proven]
+    theirs = await _there(connection, [entries.decode(one.leaf) for one in proven])
+    events = [Boundary(entries.as_object(o.leaf), o.proof, there) for o, there in zip(proven, theirs, strict=True)]
     flow = played.flow
     return CaseClock(
         id, flow.protocol, flow.version, envelope.rfc3339(at), clock.stages, clock.calendar, clock.working, events
     )
+
+
+async def _there(connection: Connection, read: Sequence[Entry]) -> list[Mapping[str, Any] | UnsetType]:
+    """Of each entry, the proof of the other hub's entry that it repeats, as far as it is kept here."""
+    named = [one.there if isinstance(one, Marked | DueChanged) else None for one in read]
+    columns = [one.hub for one in named if one], [one.index for one in named if one]
+    rows = await connection.fetch(SQL["proofs_there"], *columns) if columns[0] else []
+    known = {(row["hub"], row["log_index"]): msgspec.json.decode(row["proof"]) for row in rows}
+    return [known.get((one.hub, one.index), UNSET) if one else UNSET for one in named]

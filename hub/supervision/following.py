@@ -15,6 +15,7 @@ from hub.log import Placed
 from hub.store import CONNECTION_LOST, Connection, Pool
 from hub.store.queries import SQL
 from protocols import entries
+from protocols.between_hubs import Marked, Relayed
 from protocols.course import Course, Facts, course
 from protocols.entries import Accepted, Acknowledged, CalendarPublished, DueChanged, Entry, Fetched, Succeeded
 from protocols.loading import Catalogue
@@ -79,7 +80,9 @@ async def _touched(connection: Connection, read: Sequence[Entry]) -> set[str]:
     for year in {entry.year for entry in read if isinstance(entry, CalendarPublished)}:
         cases |= {str(row["case_id"]) for row in await connection.fetch(SQL["cases_in_year"], date(year, 1, 1))}
     marks = [entry for entry in read if isinstance(entry, Fetched | Acknowledged)]
-    columns = [e.recipient for e in marks], [e.from_ for e in marks], [e.through for e in marks]
+    places = [(e.recipient, e.from_, e.through) for e in marks]
+    places += [(e.recipient, at, at) for e in read if isinstance(e, Marked) for at in e.positions]
+    columns = [name for name, _, _ in places], [first for _, first, _ in places], [last for _, _, last in places]
     cases |= {str(row["case_id"]) for row in await connection.fetch(SQL["cases_at_positions"], *columns)}
     for old in (entry.organisation for entry in read if isinstance(entry, Succeeded)):
         cases |= {str(row["case_id"]) for row in await connection.fetch(SQL["cases_of"], [old], None, None)}
@@ -93,12 +96,16 @@ async def logged(connection: Connection, cases: Collection[str], size: int) -> d
     """
     steps = await connection.fetch(SQL["case_entries"], list(cases), size)
     places = {row["log_index"]: Placed(row["log_index"], row["tree_size"]) for row in steps}
+    # What was carried is repeated under an entry of its own.
+    for row in await connection.fetch(SQL["relays"], list(cases)):
+        if row["way"] == "down" and row["log_index"] in places:
+            places[row["log_index"]] = Placed(row["log_index"], row["tree_size"])
     leaves = await _leaves(connection, places)
     found: dict[str, list[Logged]] = {case: [] for case in cases}
     boxes: dict[tuple[str, int], str] = {}
     for row in steps:
         entry = leaves[row["log_index"]]
-        assert isinstance(entry, Accepted)
+        assert isinstance(entry, Accepted | Relayed)
         found[entry.subject].append(Logged(places[row["log_index"]], entry))
         boxes |= {(name, position): entry.subject for name, position in entry.recipients.items()}
     columns = [name for name, _ in boxes], [position for _, position in boxes]
@@ -136,6 +143,8 @@ async def facts(connection: Connection, catalogue: Catalogue, cases: Collection[
     found = {}
     calendar = (await loaded(connection, size)).calendar
     for case, read in (await logged(connection, cases, size)).items():
+        if any(isinstance(one.entry, Relayed) for one in read):
+            continue  # it counts where it has its home
         played = played_through(catalogue, read)
         known = played.facts(calendar) if played is not None else None
         if known is not None:
@@ -145,7 +154,7 @@ async def facts(connection: Connection, catalogue: Catalogue, cases: Collection[
 
 def played_through(catalogue: Catalogue, read: Sequence[Logged]) -> Course | None:
     """The course of a case by its entries; None where it has none, or its protocol is not in the catalogue."""
-    first = next((one.entry for one in read if isinstance(one.entry, Accepted)), None)
+    first = next((one.entry for one in read if isinstance(one.entry, Accepted | Relayed)), None)
     if first is None:
         return None
     protocol = catalogue.protocols.get((first.type.partition(".")[0], first.version))

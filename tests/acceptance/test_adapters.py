@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from adapters.client import Patience
-from adapters.running import health
+from adapters.conformance import faults
+from adapters.conformance.proxy import Proxy
+from adapters.running import health, station
 from adapters.running.configuration import AdapterConfigInvalid, section
 from adapters.running.partner import (
     Collected,
@@ -25,8 +28,8 @@ from adapters.running.partner import (
 )
 from adapters.running.station import Station
 from adapters.running.store import Store
-from keys import keyfile
-from tests.acceptance.bureaus import Bureau, audited, content, enrolled, example, opened
+from keys import jwk, keyfile
+from tests.acceptance.bureaus import Bureau, audited, content, enrolled, example, mailbox, opened
 from tests.conftest import XIEBAN, RunningHub
 
 HERE, THERE = Bureau("411002-health"), Bureau("440306-health")
@@ -73,11 +76,11 @@ class Far(Partner):
 @contextlib.asynccontextmanager
 async def at_work(folder: Path, far: Far, who: Bureau = HERE, **more: Any) -> AsyncIterator[Station]:
     """The adapter of a partner, running."""
-    store = Store(folder)
-    station = Station(store, far, {who.id: lambda: who.client(patience=Patience(within=1))}, more.get("every", 0.05))
-    task = asyncio.create_task(station.run())
+    store, every = Store(folder), more.get("every", 0.05)
+    made = Station(store, far, {who.id: lambda: who.client(more.get("url"), patience=Patience(within=1))}, every)
+    task = asyncio.create_task(made.run())
     try:
-        yield station
+        yield made
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError, ExceptionGroup):
@@ -225,6 +228,66 @@ async def test_what_a_side_rejects_is_a_dead_letter_that_is_tried_again_by_hand(
         assert json.loads(seen.stdout)[0]["dead"] >= 2
     assert (await asyncio.to_thread(run, "status")).returncode == 1  # it does not run any more
     assert keyfile is not None
+
+
+# What may be the fault of something in between -------------------------------------------------------------------
+
+
+def altered(page: Any) -> Any:
+    """A page whose messages somebody changed."""
+    for item in page.get("items", []):
+        head, payload, signature = item["message"].split(".")
+        item["message"] = f"{head}.{payload}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"
+    return page
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+async def test_what_was_altered_on_its_way_is_asked_for_again_and_is_passed_over_only_after_long(
+    hub: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lasting: bool
+) -> None:
+    who, far, store = Bureau("411003-health" if lasting else "411004-health"), Far(), tmp_path / "store"
+    enrolled(hub, who)
+    sent = await opened(THERE, "errand", "request", [who.id])
+    if lasting:
+        monkeypatch.setattr(station, "DOUBTS", 2)
+        monkeypatch.setattr(station, "DOUBTED_FOR", 0.5)
+    async with Proxy(hub.url) as proxy, at_work(store, far, who, url=proxy.url) as working:
+        with proxy.under(faults.altered(faults.polls, altered)):
+            await until(lambda: [one for one in Store(store).waiting() if one.way == f"down/{who.id}"])
+            assert far.got == [] and working.dead.count() == 0
+            if lasting:
+                await until(lambda: working.dead.count() == 1)
+        after = await opened(THERE, "errand", "request", [who.id])
+        await until(lambda: after.id in ids(far))
+        assert ids(far) == [after.id] if lasting else [sent.id, after.id]
+        assert working.dead.count() == int(lasting)
+        await until(lambda: [call for call in proxy.calls if call.acknowledges and call.taken == 200])
+
+
+async def test_what_is_refused_since_keys_changed_is_sealed_again(hub: RunningHub, tmp_path: Path) -> None:
+    """Signed and kept before the recipient changed its keys, sent after; what the partner signed itself is not ours."""
+    far, there = Far(), Bureau("440307-health")
+    enrolled(hub, there)
+    far.has, body = [wanted("renewed"), wanted("own")], (example("errand", "request"), content("errand", "request"))
+    assert far.has[0].wanted is not None
+    drafts = []
+    async with HERE.client() as here:
+        for id in ("019aa5b0-7c3e-7d41-9b52-3f0c6a8e21d8", "019aa5b0-7c3e-7d41-9b52-3f0c6a8e21d9"):
+            drafts.append(await here.prepare("errand.request", id, [there.id], *body))
+    store = Store(tmp_path)
+    renewed = Offer(key="renewed", wanted=msgspec.structs.replace(far.has[0].wanted, to=(there.id,)))
+    far.has = [renewed, Offer(key="own", compact=drafts[1].compact)]
+    store.take(far.has)
+    store.signed("renewed", drafts[0].id, drafts[0].compact)
+    there.sealing = jwk.generate_encryption()
+    enrolled(hub, there)
+    async with at_work(tmp_path, far):
+        await until(lambda: len(far.told) == 2)
+    assert far.told["renewed"].taken and "sealing-invalid" in str(far.told["own"].problem)
+    (item,) = await mailbox(there)
+    assert item.event.id == far.told["renewed"].message != drafts[0].id
+    async with there.client() as client:
+        assert client.unseal(item) == body[1]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ OPEN = {
     "/v1/organisations/{id}",
     "/v1/organisations/{id}/jwks.json",
     "/v1/organisations/{id}/keys",
+    "/v1/hubs",
     "/v1/protocols",
     "/v1/protocols/{protocol}/{version}",
     "/v1/protocols/{protocol}/{version}/{message}",
@@ -42,6 +43,7 @@ SIGNED = {
     "/v1/mailbox/acknowledge",
     "/v1/delegations",
     "/v1/revocations",
+    "/v1/relay",
     "/log/cosignatures",
 }
 """Authenticated by the signature on what is sent."""
@@ -85,6 +87,9 @@ ALL = dict.fromkeys(
 WITH_TOKEN: dict[str, tuple[Callable[[World], str], dict[str, int]]] = {
     "/v1/messages/{source}/{id}": (lambda w: f"/v1/messages/{w.message}", PARTIES),
     "/v1/messages/{source}/{id}/receipt": (lambda w: f"/v1/messages/{w.message}/receipt", PARTIES),
+    "/v1/messages/{source}/{id}/receipts": (lambda w: f"/v1/messages/{w.message}/receipts", PARTIES),
+    "/v1/hubs/{id}": (lambda w: "/v1/hubs/440000-hub", {}),
+    "/v1/hubs/{id}/entries": (lambda w: "/v1/hubs/440000-hub/entries", {}),
     "/v1/messages/{source}/{id}/events": (lambda w: f"/v1/messages/{w.message}/events", PARTIES),
     "/v1/cases/{id}": (lambda w: f"/v1/cases/{w.case}", SIGHT),
     "/v1/cases/{id}/holders": (lambda w: f"/v1/cases/{w.case}/holders?purpose=supervision", SIGHT),

@@ -93,7 +93,7 @@ async def sent(person: Person) -> str:
     """A case opened from this desk; its id."""
     path = await drafted(person)
     await resubmitted(person, path, "sign")
-    page = await person.until(path, "已受理，回执如下")
+    page = await person.until(path, "枢纽已受理，回执如下")
     return page.text.split('href="/cases/')[1].split('"')[0]
 
 
@@ -105,12 +105,12 @@ async def test_a_clerk_drafts_and_only_a_head_signs(head: Person, clerk: Person)
     assert "待签发" in (await head.get("/")).words
     assert "检查通过" in (await resubmitted(head, path, "preflight")).words
     await resubmitted(head, path, "sign")
-    page = await head.until(path, "已受理，回执如下")
+    page = await head.until(path, "枢纽已受理，回执如下")
     case = page.text.split('href="/cases/')[1].split('"')[0]
     said = (await head.get(f"/cases/{case}")).words
     assert "周明（zhou）签发" in said and "李娜（li.na）起草" in said and SECRET in said
     # What was sent is changed by nobody any more.
-    assert "已受理" in (await resubmitted(head, path, "discard")).words
+    assert "枢纽已受理" in (await resubmitted(head, path, "discard")).words
 
 
 async def test_cases_are_found_by_name_at_the_desk_alone(head: Person) -> None:
@@ -132,7 +132,7 @@ async def test_a_case_is_a_document_whose_codes_lead_to_its_receipts(hub: Runnin
     page = await head.get(f"/cases/{case}/letter")
     assert page.status == 200 and "<svg" in page.text and SECRET in page.text
     # The address in the code, as a phone that scanned the paper asks for it; the letter's own tests decode the code.
-    link = re.search(rf"/cases/{case}/receipts/[0-9a-f-]+", (await head.get(f"/cases/{case}")).text)
+    link = re.search(rf"/cases/{case}/receipts/{HERE}/[0-9a-f-]+", (await head.get(f"/cases/{case}")).text)
     assert link is not None
     given = json.loads((await head.get(link.group())).body)
     printed = Receipt(
@@ -177,12 +177,94 @@ async def test_who_leaves_is_shut_out_and_the_cases_stay(desk: Desk, head: Perso
         await leaver.enter("wu")
         new = {"old": "not the password", "new": "another-password"}
         assert "原口令不对" in (await leaver.post("/officers/wu/password", new)).words
-        assert "口令已更改" in (await leaver.post("/officers/wu/password", new | {"old": PASSWORD})).words
+        assert (await leaver.post("/officers/wu/password", new | {"old": PASSWORD})).status == 200
+        assert (await leaver.get("/cases")).path == "/cases"
+        assert (await head.post("/officers/wu/dismiss", {"taker": "wu"})).status == 422
+        assert (await leaver.get("/cases")).path == "/cases"
         assert (await head.post("/officers/wu/dismiss", {"taker": "li.na"})).status == 200
         assert (await leaver.get("/cases")).path == "/enter"
         assert (await leaver.enter("wu", "another-password")).status == 403
     assert "李娜" in (await head.get("/cases")).words
     assert (await head.post("/officers/zhou/dismiss", {"taker": "li.na"})).status == 422
+
+
+# What others do to a desk ---------------------------------------------------------------------------------
+
+
+async def test_a_counterpart_neither_stops_a_desk_nor_unsays_what_it_said(
+    desk: Desk, head: Person, there: Bureau
+) -> None:
+    case = await sent(head)
+    found = re.search(rf"/receipts/{HERE}/([0-9a-f-]+)", (await head.get(f"/cases/{case}")).text)
+    assert found is not None
+    async with there.client() as client:
+        items = [item for item in (await client.poll(0, limit=500)).items if item.event.subject == case]
+        ask = content("errand", "ask") or {}
+        data = example("errand", "ask")
+        update = {**(content("errand", "update") or {}), "narrative": "收到的补充"}
+        poison = [{"jws": items[0].compact.decode()}]
+        await client.reply(items[0], "accept", {})
+        # A list of messages where none belongs, our own message among it, and our own id used again.
+        await client.reply(items[0], "progress", example("errand", "progress"), {**ask, "messages": [1]})
+        await client.reply(items[0], "ask", data, {**ask, "messages": poison})
+        taken = await client.prepare_reply(case, "update", example("errand", "update"), update,
+                                           id=found.group(1))  # fmt: skip
+        await client.resend(taken)
+    page = await head.until(f"/cases/{case}", "收到的补充")
+    assert SECRET in page.text and f"/receipts/{HERE}/{found.group(1)}" in page.text
+    assert f"/receipts/{THERE}/{found.group(1)}" in page.text
+    assert await sent(head)  # it goes on working
+
+
+async def test_checking_signs_nothing_and_old_forms_undo_nothing(
+    hub: RunningHub, desk: Desk, head: Person, clerk: Person, there: Bureau
+) -> None:
+    path = await drafted(clerk)
+    assert "检查通过" in (await resubmitted(clerk, path, "preflight")).words
+    async with Person(desk) as chen:  # another clerk's draft is not theirs to change
+        await chen.enter("chen")
+        assert (await resubmitted(chen, path, "discard")).status == 403
+    # A form that was begun before the head signed, and ends after it.
+    slow = asyncio.create_task(slowly(clerk, desk, path, "discard"))
+    await asyncio.sleep(0.5)
+    await resubmitted(head, path, "sign")
+    page = await head.until(path, "枢纽已受理，回执如下")
+    assert await slow == 409
+    assert (await head.get(path)).words == page.words
+    # A file that somebody attached after the head looked.
+    other = await drafted(clerk)
+    await clerk.upload(other, "late.txt", b"late", do="attach", **ERRAND)
+    assert "附件刚刚有变" in (await resubmitted(head, other, "sign")).words
+    assert "草稿" in (await head.get(other)).words
+
+
+ERRAND = {"open.legal_basis.instrument": "npc-70-2021", "open.urgency": "ordinary", "open.act": "notify",
+          "sealed.narrative": f"请告知{SECRET}领取材料"}  # fmt: skip
+
+
+async def slowly(person: Person, desk: Desk, path: str, do: str) -> int:
+    """The status of a form that takes its time to come in."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield f"do={do}&open.urgency=urgent".encode()
+        await asyncio.sleep(4)
+        yield b"&open.act=notify"
+
+    headers = {"Origin": desk.url, "Content-Type": "application/x-www-form-urlencoded"}
+    async with person._session.post(f"{desk.url}{path}", data=body(), headers=headers) as answer:
+        return answer.status
+
+
+async def test_who_was_dismissed_while_a_form_came_in_signs_nothing(desk: Desk, head: Person) -> None:
+    await head.post("/officers", {"name": "qian", "full_name": "钱", "role": "head", "password": PASSWORD})
+    async with Person(desk) as leaver:
+        await leaver.enter("qian")
+        path = await drafted(leaver)
+        slow = asyncio.create_task(slowly(leaver, desk, path, "sign"))
+        await asyncio.sleep(0.5)
+        assert (await head.post("/officers/qian/dismiss", {"taker": "zhou"})).status == 200
+        assert await slow == 200  # at the door
+    assert "草稿" in (await head.get(path)).words
 
 
 # Many at once ---------------------------------------------------------------------------------------------
@@ -281,8 +363,8 @@ async def test_a_desk_that_is_killed_while_it_sends_sends_once(hub: RunningHub, 
     async with Person(desk) as head:
         await head.enter("zhou")
         for path in paths:
-            await head.until(path, "已受理，回执如下")
-        assert counted(await head.get("/cases")) == counted(before) + 5
+            await head.until(path, "枢纽已受理，回执如下")
+        await head.until("/cases", f"{counted(before) + 5} 件")
     assert audited(hub) == ""
 
 
@@ -306,7 +388,7 @@ async def test_a_backup_opens_elsewhere_and_sends_nothing_again(
         assert backup.headers["Content-Type"] == "application/zip"
         assert SECRET.encode() not in backup.body
         hub.start()
-        done = await head.until(path, "已受理，回执如下")
+        done = await head.until(path, "枢纽已受理，回执如下")
         case = done.text.split('href="/cases/')[1].split('"')[0]
     (tmp_path / "other").mkdir()
     elsewhere = Desk(hub, tmp_path / "other", HERE).start()
@@ -326,7 +408,7 @@ async def test_a_backup_opens_elsewhere_and_sends_nothing_again(
             taken = await head.upload(restore, "b.zip", backup.body, "backup", name="zhou", password=PASSWORD)
             assert taken.status == 200 and taken.path == "/", taken.words
             # What the copy holds as signed and not sent went out since: it is recognised, and not sent again.
-            await head.until(path, "已受理，回执如下")
+            await head.until(path, "枢纽已受理，回执如下")
             assert SECRET in (await head.get(f"/cases/{case}")).words
         async with there.client() as client:
             items = [one for one in (await client.poll(0, limit=500)).items if one.event.subject == case]
@@ -476,6 +558,15 @@ async def test_a_superior_vouches_and_revokes_at_its_desk(hub: RunningHub, tmp_p
 
 async def test_nobody_gets_in_without_an_account(desk: Desk) -> None:
     async with Person(desk) as stranger:
+        for body, kind in ((b"name=\xff\xfe", "application/x-www-form-urlencoded; charset=klingon"),
+                           (b"\xff\xfe", "multipart/form-data"), (b"--x\r\n\r\n", "multipart/form-data; boundary=x"),
+                           (b"name=\xff", "application/x-www-form-urlencoded")):  # fmt: skip
+            raw = stranger._session.post(f"{desk.url}/enter", data=body, headers={"Content-Type": kind})
+            async with raw as answer:
+                assert answer.status < 500, (kind, answer.status)
+        for host in ("a:b:c", "127.0.0.1:99999999", "[", "%"):
+            async with stranger._session.get(f"{desk.url}/enter", headers={"Host": host}) as answer:
+                assert answer.status in (400, 403)
         page = await stranger.get("/cases")
         assert page.path == "/enter" and "default-src 'none'" in page.headers["Content-Security-Policy"]
         assert (await stranger.get("/first/guess")).status == 404
@@ -497,6 +588,7 @@ async def test_every_page_has_its_way_of_saying_no(desk: Desk, head: Person) -> 
             path.replace("{id}", "019aa5b0-7c3e-7d41-9b52-3f0c6a8e21d7")
             .replace("{digest}", "0" * 64)
             .replace("{message}", "x")
+            .replace("{source}", "x")
         )
         asked = asked.replace("{name}", "nobody")
         if asked in ("/leave", "/settings/lock"):
@@ -507,7 +599,11 @@ async def test_every_page_has_its_way_of_saying_no(desk: Desk, head: Person) -> 
     async with Person(desk) as stranger:
         for method, path, _ in PAGES:
             asked = (
-                path.replace("{id}", "x").replace("{digest}", "x").replace("{message}", "x").replace("{name}", "zhou")
+                path.replace("{id}", "x")
+                .replace("{digest}", "x")
+                .replace("{message}", "x")
+                .replace("{source}", "x")
+                .replace("{name}", "zhou")
             )
             answer = await (stranger.get(asked) if method == "GET" else stranger.post(asked, {"do": "sign"}))
             assert answer.path == "/enter" and answer.status == 200, (method, path)

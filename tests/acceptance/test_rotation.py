@@ -13,7 +13,7 @@ from keys import jwk
 from keys.errors import BadSeal
 from keys.jwk import DecryptionKey, SigningKey
 from protocols.loading import catalogue
-from tests.acceptance.bureaus import Bureau, audited, content, enrolled, example, opened
+from tests.acceptance.bureaus import Bureau, audited, content, enrolled, example, mailbox, opened
 from tests.conftest import RunningHub
 
 HERE, THERE = Bureau("411002-health"), Bureau("440306-health")
@@ -101,3 +101,30 @@ async def test_an_encryption_key_is_changed_and_the_old_one_still_reads(hub: Run
         with pytest.raises(BadSeal):
             late.unseal(await late.message(HERE.id, after.id))
     THERE.sealing = new
+
+
+@pytest.mark.parametrize("by", ["reply", "reply_in"])
+async def test_an_answer_sealed_to_keys_of_a_moment_ago_is_sealed_again(hub: RunningHub, by: str) -> None:
+    """The client has the asker's key in mind; the asker changes it, and the answer reaches it all the same."""
+    there, data, told = Bureau("440307-health"), {"outcome": "established"}, {"narrative": "经查属实。"}
+    enrolled(hub, there)
+    sent = await opened(there, "case-assistance", "request", [HERE.id])
+    async with HERE.client() as here:
+        (item,) = [one for one in await mailbox(HERE) if one.event.id == sent.id]
+        await here.reply(item, "accept", {})
+        stale = await here.prepare_reply(sent.case, "answer", data, told)
+        there.sealing = jwk.generate_encryption()
+        enrolled(hub, there)
+        with pytest.raises(Refused) as refused:
+            await here.resend(stale)
+        assert refused.value.resealable
+        if by == "reply":
+            await here.reply(item, "answer", data, told)
+        else:
+            await here.reply_in(sent.case, "answer", data, told)
+        with pytest.raises(Refused) as refused:  # what is refused for another reason is refused once
+            await here.reply(item, "accept", {})
+        assert not refused.value.resealable
+    _, answer = [one for one in await mailbox(there) if one.event.subject == sent.case]
+    async with there.client() as client:
+        assert client.unseal(answer) == told

@@ -12,10 +12,12 @@ import structlog
 from aiohttp import web
 
 from adapters.desk.desk import Desk
+from adapters.desk.drafts import DraftChanged
 from adapters.desk.forms import Words
 from adapters.desk.officers import Officer
 from adapters.desk.pages import cases, doors, drafts, joining, opening, packages, people, settings, today
 from adapters.desk.pages.frame import LARGEST_FORM, Handler, Visit, render
+from adapters.desk.saying import said
 from adapters.desk.vault import VaultLocked
 
 logger = structlog.get_logger()
@@ -47,6 +49,8 @@ OUTSIDE: Final = (
     ("GET", "/language", doors.language),
 )
 KNOWN: Final = {
+    400: Words("读不懂这个请求", "This request can't be read"),
+    408: Words("等得太久", "It took too long"),
     403: Words("不允许：此事由负责人办理", "Not allowed: a head does this"),
     404: Words("没有这一页", "No such page"),
     413: Words("内容过大", "Too large"),
@@ -128,6 +132,8 @@ def _guard(desk: Desk, names: frozenset[str]) -> Any:
             response = await handler(request)
         except web.HTTPRedirection as elsewhere:
             response = web.Response(status=elsewhere.status, headers={"Location": elsewhere.headers["Location"]})
+        except DraftChanged as fault:
+            response = render(desk, request, "message.html", said(fault), 409, _who(desk, request), back=request.path)
         except web.HTTPException as refusal:
             title = KNOWN.get(refusal.status, Words("不能处理", "This can't be done"))
             response = render(desk, request, "message.html", title, refusal.status, _who(desk, request), back="/")
@@ -143,7 +149,10 @@ def _guard(desk: Desk, names: frozenset[str]) -> Any:
 
 def _require_own(request: web.Request, names: frozenset[str]) -> None:
     """Raises HTTPForbidden for a form of another site, and for a name that somebody gave to this machine's address."""
-    host = request.url.host or ""
+    try:
+        host = request.url.host or ""
+    except ValueError:
+        raise web.HTTPBadRequest from None
     if not (host in names or host == "localhost" or _in_digits(host)):
         raise web.HTTPForbidden
     if (

@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 
 from adapters.client import Refused, Undecided
+from adapters.client.attachments import plain_name
 from adapters.desk import asking, letter, word
 from adapters.desk.drafts import UNSENT, Draft
 from adapters.desk.forms import Words
@@ -117,7 +118,7 @@ async def attachment(visit: Visit) -> web.StreamResponse:
         text = framed("取不到这份附件", "The file can't be had", fault)
         return visit.page("message.html", Words("附件", "Attachment"), 502, problem=text, back=f"/cases/{case['id']}")
     response = web.StreamResponse(headers={
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(manifest.name)}",
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(plain_name(manifest.name))}",
         "Content-Type": "application/octet-stream", "Content-Length": str(manifest.size),
     })  # fmt: skip
     await response.prepare(visit.request)
@@ -129,12 +130,12 @@ async def attachment(visit: Visit) -> web.StreamResponse:
 
 async def receipt(visit: Visit) -> web.StreamResponse:
     """`GET /cases/{id}/receipts/{message}`: the receipt of a message, as the hub gave it."""
-    case, wanted = _case(visit), visit.request.match_info["message"]
-    found = next((one for one in visit.bureau.said(case["id"]) if one["id"] == wanted), None)
+    case, wanted = _case(visit), (visit.request.match_info["source"], visit.request.match_info["message"])
+    found = next((one for one in visit.bureau.said(case["id"]) if (one["source"], one["id"]) == wanted), None)
     if found is None or found["receipt"] is None:
         raise web.HTTPNotFound
     body = msgspec.json.format(msgspec.json.encode(found["receipt"]))
-    headers = {"Content-Disposition": f'attachment; filename="receipt-{wanted}.json"'}
+    headers = {"Content-Disposition": f'attachment; filename="receipt-{wanted[1]}.json"'}
     return web.Response(body=body, content_type="application/json", headers=headers)
 
 
@@ -174,7 +175,7 @@ def _said(visit: Visit, case: dict[str, Any]) -> list[dict[str, Any]]:
                 "accepted": local(message["accepted"]),
                 "signed_by": message.get("signed_by"),
                 "unopened": Words(*message["unopened"]) if message.get("unopened") else None,
-                "files": _files(message),
+                "files": [(plain_name(file.name), file) for file in _files(message)],
             }
         )
     return said
@@ -211,7 +212,7 @@ def _section(visit: Visit, message: dict[str, Any]) -> Section:
         moment=message["accepted"],
         open_lines=words(message["open"]),
         sealed_lines=words(message["inside"]),
-        attachments=tuple(file.name for file in message["files"]),
+        attachments=tuple(name for name, _ in message["files"]),
         receipt=receipt
         and Receipt(
             receipt["log"]["index"], receipt["log"]["entry"], receipt["digest"], receipt["message"], message["accepted"]
@@ -241,7 +242,7 @@ PAGES: Pages = (
     ("POST", "/cases/{id}/begin", begin),
     ("POST", "/cases/{id}/give", give),
     ("GET", "/cases/{id}/attachments/{digest}", attachment),
-    ("GET", "/cases/{id}/receipts/{message}", receipt),
+    ("GET", "/cases/{id}/receipts/{source}/{message}", receipt),
     ("GET", "/cases/{id}/letter", paper),
     ("GET", "/cases/{id}/letter.docx", docx),
 )

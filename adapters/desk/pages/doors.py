@@ -9,7 +9,7 @@ from aiohttp import BodyPartReader, web
 from adapters.desk.desk import BackupInvalid, Desk
 from adapters.desk.forms import Words
 from adapters.desk.officers import MOST_FAILURES, LoginRefused, OfficerInvalid
-from adapters.desk.pages.frame import LANGUAGE, Visit, elsewhere, framed, render
+from adapters.desk.pages.frame import LANGUAGE, Visit, elsewhere, framed, render, texts_of
 
 PIECE = 1 << 18
 ACCOUNT = (
@@ -31,9 +31,11 @@ async def enter(desk: Desk, request: web.Request) -> web.StreamResponse:
         )
         return render(desk, request, "door.html", Words("尚未启用", "Not set up yet"), 200, None, text=text, **_door())
     if request.method == "POST":
-        sent = {name: str(value) for name, value in (await request.post()).items()}
+        sent = await texts_of(request)
         try:
-            return inside(desk, await desk.enter(sent.get("name", ""), sent.get("password", "")))
+            return inside(
+                desk, await desk.enter(sent.get("name", ""), sent.get("password", ""), request.remote or ""), request
+            )
         except LoginRefused:
             problem = Words(
                 f"账户或口令不对。连错 {MOST_FAILURES} 次须等一刻钟。",
@@ -51,18 +53,16 @@ async def first(desk: Desk, request: web.Request) -> web.StreamResponse:
     _require_first(desk, request)
     problem, sent = None, dict[str, str]()
     if request.method == "POST":
-        sent = {name: str(value) for name, value in (await request.post()).items()}
+        sent = await texts_of(request)
         name, password = sent.get("name", ""), sent.get("password", "")
         if password != sent.get("again"):
             problem = Words("两次输入的口令不同。", "The two passwords differ.")
         else:
             try:
-                officer = desk.officers.add(name, sent.get("full_name", ""), "head", password)
-                desk.officers.note(officer, ("启用办案台", "set up the desk"))
-                response = inside(desk, await desk.enter(name, password))
+                response = inside(desk, await desk.begin(name, sent.get("full_name", ""), password), request)
                 response.headers["Location"] = "/setup"
                 return response
-            except OfficerInvalid as invalid:
+            except (OfficerInvalid, BackupInvalid) as invalid:
                 problem = framed("没有建立", "Not made", invalid)
     return _first(desk, request, problem, sent)
 
@@ -104,10 +104,11 @@ async def language(_: Desk, request: web.Request) -> web.StreamResponse:
     return response
 
 
-def inside(desk: Desk, token: str) -> web.Response:
+def inside(desk: Desk, token: str, request: web.Request | None = None) -> web.Response:
     """On to the desk, with a session."""
     response = elsewhere("/")
-    response.set_cookie(desk.cookie, token, httponly=True, samesite="Strict")
+    secure = request is not None and request.secure
+    response.set_cookie(desk.cookie, token, httponly=True, samesite="Strict", secure=secure)
     return response
 
 

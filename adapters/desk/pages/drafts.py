@@ -1,5 +1,6 @@
 """A draft: filled in, checked, handed to a head, signed and sent; its files put in and taken out."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from adapters.desk.drafts import OPEN, Draft
 from adapters.desk.enclosures import EnclosureInvalid
 from adapters.desk.forms import Words
 from adapters.desk.pages.doors import pieces
-from adapters.desk.pages.frame import LARGEST_FORM, Pages, Visit, elsewhere, framed
+from adapters.desk.pages.frame import LARGEST_FORM, Pages, Visit, elsewhere, framed, limited, reading
 from keys.errors import Fault
 
 MISSING = Words("有几处需要改正，见各栏。", "A few things are to be put right; see the fields.")
@@ -25,10 +26,13 @@ async def show(visit: Visit) -> web.StreamResponse:
 async def change(visit: Visit) -> web.StreamResponse:
     """`POST /drafts/{id}`: what was filled in, with files, and what is to be done with it."""
     draft = _draft(visit)
+    if not _may(visit, draft):
+        raise web.HTTPForbidden
     if draft.state == "waiting" and not visit.officer.signs:
         return await _take_back(visit, draft)
     if draft.state not in OPEN:
         return _page(visit, draft)
+    before = _files(draft)
     sent, problem = await _taken(visit, draft)
     asking.fill(visit.bureau, draft, sent)
     if draft.state == "refused":
@@ -44,6 +48,10 @@ async def change(visit: Visit) -> web.StreamResponse:
     match next(iter(sent.get("do", ())), ""):
         case "discard":
             return _discard(visit, draft)
+        case "sign" if next(iter(sent.get("files", ())), "") != before:
+            return _page(
+                visit, draft, Words("附件刚刚有变，请再看一遍。", "The files changed a moment ago: look again.")
+            )
         case "sign" | "submit" | "preflight" as what:
             if asking.problems(visit.bureau, draft):
                 return _page(visit, draft, MISSING, checked=True)
@@ -56,6 +64,21 @@ async def change(visit: Visit) -> web.StreamResponse:
             return _page(visit, draft, notice=Words("已保存。", "Kept."))
         case _:
             return _page(visit, draft, focus=focus)
+
+
+def _may(visit: Visit, draft: Draft) -> bool:
+    """A head may change every draft; a clerk those of their own, and of the cases that they have."""
+    holder = visit.desk.officers.holder(draft.case, visit.today)
+    return (
+        visit.officer.signs
+        or draft.by == visit.officer.name
+        or (holder is not None and holder.name == visit.officer.name)
+    )
+
+
+def _files(draft: Draft) -> str:
+    """Which files are in a draft: a head signs for those that were on the page."""
+    return " ".join(file.attachment for file in draft.files)
 
 
 async def _take_back(visit: Visit, draft: Draft) -> web.Response:
@@ -81,29 +104,37 @@ async def _taken(visit: Visit, draft: Draft) -> tuple[dict[str, list[str]], Word
     """What was filled in, by name; files are sealed as they come in, and in the draft then."""
     sent: dict[str, list[str]] = {}
     problem = None
-    encloses = asking.encloses(visit.bureau, draft)
     if visit.request.content_type != "multipart/form-data":
-        given = await visit.request.post()
+        async with reading():
+            given = await visit.request.post()
+        visit.still()
         return {name: [str(value) for value in given.getall(name)] for name in given}, None
     size = 0
     try:
-        async for part in await visit.request.multipart():
-            if not isinstance(part, BodyPartReader) or part.name is None:
-                continue
-            if part.filename is None:
-                text = bytes(await part.read(decode=True))
-                size += len(text)
-                if size > LARGEST_FORM:
-                    raise web.HTTPRequestEntityTooLarge(LARGEST_FORM, size)
-                sent.setdefault(part.name, []).append(text.decode("utf-8", "replace"))
-            elif part.filename and encloses:
-                file = await visit.bureau.drafts.enclose(draft, part.filename, pieces(part))
-                visit.note(f"附上 {file.name}", f"attached {file.name}", draft.case)
+        async with reading():
+            async for part in await visit.request.multipart():
+                if not isinstance(part, BodyPartReader) or part.name is None:
+                    continue
+                if part.filename is None:
+                    text = await limited(part, LARGEST_FORM)
+                    size += len(text)
+                    if size > LARGEST_FORM:
+                        raise web.HTTPRequestEntityTooLarge(LARGEST_FORM, size)
+                    sent.setdefault(part.name, []).append(text.decode("utf-8", "replace"))
+                elif part.filename and asking.encloses(visit.bureau, draft):
+                    asking.fill(visit.bureau, draft, sent)  # what was typed is safe before a long file comes in
+                    file = await visit.bureau.drafts.enclose(draft, part.filename, _touching(visit, part))
+                    visit.note(f"附上 {file.name}", f"attached {file.name}", draft.case)
     except EnclosureInvalid as fault:
         problem = framed("没有附上", "It was not attached", fault)
-    except (ValueError, AssertionError) as error:
-        raise web.HTTPBadRequest from error
+    visit.still()
     return sent, problem
+
+
+async def _touching(visit: Visit, part: BodyPartReader) -> AsyncIterator[bytes]:
+    async for piece in pieces(part):
+        visit.touch()
+        yield piece
 
 
 async def _go_on(visit: Visit, draft: Draft, what: str) -> web.Response:
@@ -118,11 +149,17 @@ async def _go_on(visit: Visit, draft: Draft, what: str) -> web.Response:
         visit.did("送签", "handed over", draft)
         return _page(visit, draft, notice=Words("已送负责人签发。", "The head has it."))
     visit.require_head()
-    if draft.package is not None:
+    if draft.package is not None and _whole(visit, draft.package):
         return elsewhere(f"/packages/{draft.package}")
+    draft.package = None  # the others went out before
     visit.bureau.sign(visit.officer.name, draft)
     visit.did("签发", "signed", draft)
     return elsewhere(f"/drafts/{draft.id}")
+
+
+def _whole(visit: Visit, package: str) -> bool:
+    """Whether nothing of a package went out yet."""
+    return not any(one.package == package for one in visit.bureau.drafts.all("queued", "sent"))
 
 
 def _discard(visit: Visit, draft: Draft) -> web.Response:
@@ -181,6 +218,8 @@ def _page(
         problem=problem or draft.problem,
         focus=focus or ("?" if checked else ""),
         lines=lines,
+        may=_may(visit, draft),
+        seen=_files(draft),
         to=to,
         author=author.full_name if author is not None else draft.by,
         notice=notice,

@@ -1,12 +1,14 @@
 """What every page has around it: who looks, in which language, and how a page is rendered."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any, Final, Literal
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from adapters.desk import asking
@@ -21,6 +23,8 @@ from protocols import deadlines
 LANGUAGE = "xieban-desk-language"
 LARGEST_FORM: Final = 4 << 20
 """Bytes of a form; files that are streamed are not held to it."""
+LONGEST: Final = 3600.0
+"""Seconds that a form may take to come in, with its files."""
 NAVIGATION: Final = (
     ("/", Words("待办", "To do")),
     ("/cases", Words("案件", "Cases")),
@@ -109,7 +113,37 @@ class Visit:
 
     async def form(self) -> dict[str, str]:
         """The texts of the form that was sent."""
-        return {name: value for name, value in (await self.request.post()).items() if isinstance(value, str)}
+        texts = await texts_of(self.request)
+        self.still()
+        return texts
+
+    async def upload(self, most: int) -> tuple[dict[str, str], str, bytes | None]:
+        """The texts of a form with one file in it, its name and content: in memory alone, cut after `most` bytes."""
+        if self.request.content_type != "multipart/form-data":
+            return await self.form(), "", None
+        texts, name, content = dict[str, str](), "", None
+        async with reading():
+            async for part in await self.request.multipart():
+                if not isinstance(part, BodyPartReader) or part.name is None:
+                    continue
+                if part.filename is None:
+                    texts[part.name] = (await limited(part, LARGEST_FORM)).decode("utf-8", "replace")
+                elif part.filename:
+                    name, content = part.filename, await limited(part, most)
+        self.still()
+        return texts, name, content
+
+    def still(self) -> None:
+        """Raises HTTPSeeOther where the officer was logged out, or is somebody else by now, while the form came in."""
+        token = self.request.cookies.get(self.desk.cookie)
+        now = None if self.desk.vault.locked else self.desk.officers.of(token, touch=False)
+        if now is None or (now.name, now.role) != (self.officer.name, self.officer.role):
+            raise web.HTTPSeeOther("/enter")
+
+    def touch(self) -> None:
+        """The officer is at work, also while a long file comes in."""
+        if not self.desk.vault.locked:
+            self.desk.officers.of(self.request.cookies.get(self.desk.cookie))
 
     def page(self, template: str, title: Words, status: int = 200, **more: Any) -> web.Response:
         """A page."""
@@ -136,6 +170,32 @@ def render(
         contact=contact, problem=more.pop("problem", None), notice=more.pop("notice", None), **more,
     )  # fmt: skip
     return web.Response(text=body, content_type="text/html", status=status)
+
+
+@contextlib.asynccontextmanager
+async def reading() -> AsyncIterator[None]:
+    """Whatever is wrong with a body, or takes too long, is a bad request. Raises HTTPBadRequest, HTTPRequestTimeout."""
+    try:
+        async with asyncio.timeout(LONGEST):
+            yield
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    except (ValueError, LookupError, AssertionError, RuntimeError) as error:
+        raise web.HTTPBadRequest from error
+
+
+async def texts_of(request: web.Request) -> dict[str, str]:
+    """The texts of a form. Raises HTTPBadRequest for what is none."""
+    async with reading():
+        return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+
+
+async def limited(part: BodyPartReader, most: int) -> bytes:
+    """What a part of a form holds, and one byte more than `most` where it is longer."""
+    content = bytearray()
+    while len(content) <= most and (piece := await part.read_chunk(1 << 16)):
+        content += piece
+    return bytes(part.decode(bytes(content[: most + 1])))
 
 
 def language_of(request: web.Request) -> Literal["zh", "en"]:

@@ -107,12 +107,9 @@ async def make_keys(visit: Visit) -> web.StreamResponse:
 async def import_keys(visit: Visit) -> web.StreamResponse:
     """`POST /setup/import`: keys from a back-up, pasted or in a file, or from a key store on this machine."""
     visit.require_head()
-    sent = await visit.request.post()
-    upload = sent.get("file")
-    lines = str(sent.get("lines", ""))
-    if isinstance(upload, web.FileField):
-        lines += "\n" + upload.file.read(1 << 20).decode("ascii", "replace")
-    folder, passphrase = str(sent.get("folder", "")).strip(), str(sent.get("passphrase", ""))
+    sent, _, content = await visit.upload(1 << 20)
+    lines = sent.get("lines", "") + "\n" + (content or b"").decode("ascii", "replace")
+    folder, passphrase = sent.get("folder", "").strip(), sent.get("passphrase", "")
     try:
         ring = visit.desk.keyring
         count = ring.take_from(Path(folder).expanduser(), passphrase) if folder else ring.take(lines, passphrase)

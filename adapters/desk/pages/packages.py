@@ -41,11 +41,10 @@ async def template(visit: Visit) -> web.StreamResponse:
 
 async def take(visit: Visit) -> web.StreamResponse:
     """`POST /packages`: a filled-in workbook; with faults in it the marked copy is offered, else a preview."""
-    sent = await visit.request.post()
-    sheet, upload = _sheet(visit, str(sent.get("of", ""))), sent.get("file")
-    if not isinstance(upload, web.FileField):
+    sent, name, content = await visit.upload(2 << 20)
+    sheet = _sheet(visit, sent.get("of", ""))
+    if content is None:
         return _choosing(visit, Words("请选择填好的工作簿。", "Choose the workbook that was filled in."))
-    content = upload.file.read((2 << 20) + 1)
     try:
         rows = await asyncio.to_thread(workbook.read, sheet, content)
         kind = asking.kind_of(visit.bureau, sheet.protocol, sheet.version, sheet.message)
@@ -54,7 +53,7 @@ async def take(visit: Visit) -> web.StreamResponse:
         if not judged:
             return _choosing(visit, Words("工作簿里没有填写任何一行。", "No row of the workbook is filled in."))
         if sent.get("do") == "marked":
-            return _excel(await asyncio.to_thread(workbook.marked, sheet, content, judged), f"问题-{upload.filename}")
+            return _excel(await asyncio.to_thread(workbook.marked, sheet, content, judged), f"问题-{name}")
     except WorkbookInvalid as invalid:
         return _choosing(visit, invalid.words)
     if any(row.findings for row in judged):
@@ -72,7 +71,8 @@ async def show(visit: Visit) -> web.StreamResponse:
 
 async def decide(visit: Visit) -> web.StreamResponse:
     """`POST /packages/{id}`: handed to the head, signed, or thrown away: all of it."""
-    drafts, sent = _drafts(visit), await visit.form()
+    sent = await visit.form()
+    drafts = _drafts(visit)
     what = sent.get("do")
     if any(draft.state not in OPEN for draft in drafts):
         return _showing(visit, drafts)

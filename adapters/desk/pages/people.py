@@ -8,7 +8,7 @@ from aiohttp import web
 
 from adapters.desk.forms import Words
 from adapters.desk.officers import ROLES, Absence, OfficerInvalid
-from adapters.desk.pages.doors import ACCOUNT
+from adapters.desk.pages.doors import ACCOUNT, inside
 from adapters.desk.pages.frame import Pages, Visit, framed
 
 TITLE = Words("人员", "Officers")
@@ -38,10 +38,7 @@ async def dismiss(visit: Visit) -> web.StreamResponse:
     visit.require_head()
     name, taker = visit.request.match_info["name"], (await visit.form()).get("taker", "")
     try:
-        if taker == name:
-            raise OfficerInvalid("somebody else takes the cases")
-        visit.desk.officers.dismiss(name)
-        cases = visit.desk.officers.hand_over(name, taker)
+        cases = visit.desk.officers.dismiss(name, taker)
     except OfficerInvalid as invalid:
         return _page(visit, framed("没有注销", "Nothing was changed", invalid))
     for case in cases:
@@ -97,6 +94,8 @@ async def password(visit: Visit) -> web.StreamResponse:
     except OfficerInvalid as invalid:
         return _page(visit, framed("没有更改", "Not changed", invalid))
     visit.note(f"更改 {name} 的口令", f"changed the password of {name}")
+    if name == visit.officer.name:
+        return inside(visit.desk, visit.desk.officers.session(name))
     return _page(visit, notice=Words("口令已更改。", "The password was changed."))
 
 

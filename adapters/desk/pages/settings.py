@@ -98,11 +98,9 @@ async def below(visit: Visit) -> web.StreamResponse:
 async def vouch(visit: Visit) -> web.StreamResponse:
     """`POST /below/vouch`: this bureau's word on an application; what is handed to the hub's operator."""
     visit.require_head()
-    posted, own = await visit.request.post(), visit.desk.membership.bureau
-    sent = {name: value for name, value in posted.items() if isinstance(value, str)}
-    upload = posted.get("file")
-    if isinstance(upload, web.FileField):
-        sent["application"] = upload.file.read(1 << 16).decode("ascii", "replace")
+    own = visit.desk.membership.bureau
+    sent, _, content = await visit.upload(1 << 16)
+    sent |= {"application": content.decode("ascii", "replace")} if content else {}
     asked = next(iter(sent.get("application", "").split()), "")
     chain = sent.get("chain", "").split()[1:]
     signing = visit.desk.keyring.signing(visit.desk.vault.get("state", "listed") or ())

@@ -9,7 +9,7 @@ SELECT (SELECT count(*) FROM log_entry) AS entries, (SELECT count(*) FROM log_ti
     (SELECT count(*) FROM log_checkpoint) AS checkpoints;
 
 -- name: message_keys
-SELECT log_index, digest, signing_input FROM message_key
+SELECT source, id, log_index, digest, signing_input FROM message_key
 WHERE (source, id) IN (SELECT * FROM unnest($1::text[], $2::uuid[]));
 
 -- name: message_totals

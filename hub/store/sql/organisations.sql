@@ -1,5 +1,5 @@
 -- name: organisations
-SELECT id, name_zh, name_en, superior, roles, algorithms FROM organisation ORDER BY id;
+SELECT id, name_zh, name_en, superior, roles, algorithms, home FROM organisation ORDER BY id;
 
 -- name: organisation_keys
 SELECT organisation, kid, jwk, added, removed, compromised FROM organisation_key ORDER BY organisation, added, kid;

@@ -65,7 +65,8 @@ WHERE case_id = ANY($1::uuid[]) AND log_index < $2 ORDER BY case_id, log_index;
 
 -- name: case_pairs
 SELECT DISTINCT least(opener, responder) AS one, greatest(opener, responder) AS other FROM case_file
-WHERE protocol = ANY($1::text[]) AND opened < $3 AND (updated >= $2 OR due IS NOT NULL);
+WHERE protocol = ANY($1::text[]) AND opened < $3 AND (updated >= $2 OR due IS NOT NULL)
+    AND record NOT LIKE '%"home":"%';
 
 -- name: acknowledged_by
 SELECT wanted.recipient, wanted.position, mark.log_index
@@ -73,6 +74,7 @@ FROM unnest($1::text[], $2::bigint[]) AS wanted (recipient, position)
 JOIN LATERAL (
     SELECT log_index FROM mailbox_mark
     WHERE recipient = wanted.recipient AND kind = 'acknowledged' AND through >= wanted.position AND log_index < $3
+        AND first <= wanted.position
     ORDER BY through LIMIT 1
 ) AS mark ON true;
 

@@ -26,6 +26,7 @@ CROSS JOIN unnest(ARRAY['fetched', 'acknowledged']) AS kinds (kind)
 JOIN LATERAL (
     SELECT log_index, tree_size FROM mailbox_mark
     WHERE recipient = wanted.recipient AND kind = kinds.kind AND through >= wanted.position AND log_index < $3
+        AND first <= wanted.position
     ORDER BY through LIMIT 1
 ) AS mark ON true;
 

@@ -16,7 +16,7 @@ from tests.strategies import SIGNING_KEYS, bit_of, json_like, json_values, signi
 
 CITY, COUNTY, HUB = "411000-supervision", "411002-health", "410000-hub"
 LOST = SIGNING_KEYS[0].kid
-moments = st.datetimes(datetime(1990, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
+moments = st.datetimes(datetime(2000, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
 WORD = revocation.revoke(CITY, COUNTY, LOST, HUB, SIGNING_KEYS[-1], datetime(2026, 11, 24, tzinfo=UTC)).encode()
 
 

@@ -103,7 +103,7 @@ def test_the_document_has_the_parts_of_a_letter_in_their_order() -> None:
         "案号：01936f1e-7a2b",
         "关于某案\n办理情况的函",
         "深圳市宝安区卫生健康局：",
-        "本案为案件协查，现状态为“已答复”，期限为2026年12月28日。往来情况如下：",
+        "据枢纽所告，本案为案件协查，现状态为“已答复”，期限为2026年12月28日。往来情况如下：",
         "一、协查请求",
         "许昌市魏都区卫生健康委员会，2026年11月26日 09:30。",
         "（一）公开内容",
@@ -295,7 +295,7 @@ def test_headings_are_numbered_in_chinese(n: int, text: str) -> None:
 def test_an_empty_case_still_makes_a_letter() -> None:
     bare = replace(LETTER, sections=(), notes=(), due=None)
     assert words(opened(bare))[3:] == [
-        "本案为案件协查，现状态为“已答复”。尚无往来消息。", LETTER.authority, "2026年11月28日",
+        "据枢纽所告，本案为案件协查，现状态为“已答复”。尚无往来消息。", LETTER.authority, "2026年11月28日",
     ]  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """The people of a desk: who gets in, who does not, and how long; whose case it is, and who stands in."""
 
+import asyncio
+import sqlite3
 from datetime import date
 from pathlib import Path
 
@@ -27,10 +29,10 @@ def three(people: Officers) -> Officers:
     return people
 
 
-def test_a_head_signs_and_a_clerk_does_not(people: Officers) -> None:
+async def test_a_head_signs_and_a_clerk_does_not(people: Officers) -> None:
     clerk = people.add("li.na", "李娜", "clerk", PASSWORD)
     assert not clerk.signs and [one.signs for one in people.everybody()] == [False, True]
-    token = people.enter("zhou", PASSWORD)
+    token = await people.log_in("zhou", PASSWORD)
     found = people.of(token)
     assert found is not None and found.signs and found.full_name == "周明"
     people.leave(token)
@@ -56,20 +58,22 @@ def test_what_is_no_account_is_refused(people: Officers, name: str, full_name: s
     assert len(people.everybody()) == 1
 
 
-def test_who_guesses_is_shut_out_even_with_the_right_password(people: Officers) -> None:
-    for _ in range(officers.MOST_FAILURES):
-        with pytest.raises(LoginRefused):
-            people.enter("zhou", "wrong password")
+async def test_who_guesses_is_shut_out_even_with_the_right_password_and_many_at_once(people: Officers) -> None:
+    tries = [people.log_in("zhou", f"wrong password {n}", "10.0.0.9") for n in range(3 * officers.MOST_FAILURES)]
+    outcomes = await asyncio.gather(*tries, return_exceptions=True)
+    assert all(isinstance(one, LoginRefused) for one in outcomes)
     with pytest.raises(LoginRefused):
-        people.enter("zhou", PASSWORD)
+        await people.log_in("zhou", PASSWORD, "10.0.0.9")
     with pytest.raises(LoginRefused):
-        people.enter("nobody", PASSWORD)
+        await people.log_in("nobody", PASSWORD)
+    # The owner, at another machine, is not kept out by that.
+    assert people.of(await people.log_in("zhou", PASSWORD, "10.0.0.1")) is not None
 
 
-def test_who_does_nothing_is_logged_out(people: Officers, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_does_nothing_is_logged_out(people: Officers, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
     monkeypatch.setattr("adapters.desk.officers.time.monotonic", lambda: clock[0])
-    token = people.enter("zhou", PASSWORD)
+    token = await people.log_in("zhou", PASSWORD)
     clock[0] += officers.IDLE - 1
     assert people.of(token) is not None
     clock[0] += officers.IDLE - 1
@@ -78,29 +82,44 @@ def test_who_does_nothing_is_logged_out(people: Officers, monkeypatch: pytest.Mo
     assert not people.anybody() and people.of(token) is None
 
 
-def test_another_password_takes_the_place_of_the_last(people: Officers) -> None:
+async def test_another_password_takes_the_place_of_the_last_and_ends_what_was_open(people: Officers) -> None:
+    token = await people.log_in("zhou", PASSWORD)
     people.set_password("zhou", "a new password")
     assert people.fits("zhou", "a new password") and not people.fits("zhou", PASSWORD)
+    assert people.of(token) is None
     for name, password in (("zhou", "short"), ("nobody", PASSWORD)):
         with pytest.raises(OfficerInvalid):
             people.set_password(name, password)
 
 
-def test_who_left_has_no_account_and_stays_known_by_name(three: Officers) -> None:
-    token = three.enter("li.na", PASSWORD)
+async def test_who_left_has_no_account_and_stays_known_by_name(three: Officers) -> None:
+    token = await three.log_in("li.na", PASSWORD)
     three.give("case-1", "li.na")
-    three.dismiss("li.na")
-    assert three.hand_over("li.na", "chen") == ["case-1"]
+    for taker in ("li.na", "nobody"):
+        with pytest.raises(OfficerInvalid):
+            three.dismiss("li.na", taker)
+    assert three.of(token) is not None
+    assert three.dismiss("li.na", "chen") == ["case-1"]
     assert three.of(token) is None
     with pytest.raises(LoginRefused):
-        three.enter("li.na", PASSWORD)
+        await three.log_in("li.na", PASSWORD)
     known = three.one("li.na")
     assert known is not None and known.left and [one.name for one in three.present()] == ["chen", "zhou"]
     holder = three.holder("case-1", TODAY)
     assert holder is not None and holder.name == "chen"
-    for again in (lambda: three.dismiss("zhou"), lambda: three.add("li.na", "另一人", "clerk", PASSWORD)):
+    for again in (lambda: three.dismiss("zhou", "chen"), lambda: three.add("li.na", "另一人", "clerk", PASSWORD)):
         with pytest.raises(OfficerInvalid):
             again()
+
+
+def test_an_account_that_was_taken_away_opens_nothing_whatever_the_file_says(tmp_path: Path, three: Officers) -> None:
+    with sqlite3.connect(tmp_path / "desk.db") as database:
+        row = database.execute("SELECT name, body FROM lock WHERE name = 'li.na'").fetchone()
+        three.dismiss("li.na", "chen")
+        database.execute("INSERT INTO lock VALUES (?, ?)", row)
+    again = Officers(Vault(tmp_path / "desk.db"))
+    assert not again.fits("li.na", PASSWORD) and again._vault.locked
+    assert again.fits("chen", PASSWORD) and not again._vault.locked
 
 
 def test_a_stand_in_has_the_cases_of_who_is_away(three: Officers) -> None:

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from adapters.client.answers import Name
 from adapters.client.attachments import parts
 from adapters.desk import habits, joining
-from adapters.desk.desk import Desk
+from adapters.desk.desk import BackupInvalid, Desk
+from adapters.desk.drafts import DraftChanged, Drafts, sheet
 from adapters.desk.enclosures import EnclosureInvalid, Enclosures
 from adapters.desk.habits import Habits, HabitsInvalid, Mail
 from adapters.desk.joining import HubKnown, JoiningInvalid
 from adapters.desk.keyring import Keyring, KeysInvalid
-from adapters.desk.vault import Vault, VaultLocked
+from adapters.desk.vault import Vault, VaultFault, VaultLocked
 from keys import jwk
 from keys.keystore import KeyStore
 from protocols.loading import catalogue
@@ -128,6 +129,42 @@ async def test_an_empty_file_and_one_that_is_too_large_are_refused(
     assert list((tmp_path / "files").iterdir()) == []
 
 
+def test_a_draft_is_changed_by_who_read_it_last_alone(vault: Vault, tmp_path: Path) -> None:
+    drafts = Drafts(vault, Enclosures(tmp_path / "files"))
+    made = sheet("errand", "1.0", "request", "zhou", case=None, to="440306-health", opening=True)
+    drafts.keep(made)
+    mine, theirs = drafts.one(made.id), drafts.one(made.id)
+    assert mine is not None and theirs is not None
+    theirs.state = "queued"
+    drafts.keep(theirs)
+    mine.data["urgency"] = "urgent"
+    for change in (drafts.keep, drafts.discard, drafts.renumber):
+        with pytest.raises(DraftChanged):
+            change(mine)
+    kept = drafts.one(made.id)
+    assert kept is not None and kept.state == "queued" and kept.data == {}
+    kept.state = "sent"
+    drafts.keep(kept)
+    assert drafts.all("draft", "queued") == [] and [one.id for one in drafts.all("sent")] == [made.id]
+
+
+async def test_a_folder_has_one_desk_and_what_a_crash_left_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "desk"
+    (folder / "enclosures").mkdir(parents=True)
+    folder.chmod(0o777)
+    (folder / "backup-1.zip").write_bytes(b"half of it")
+    desk = Desk(folder, catalogue())
+    assert not (folder / "backup-1.zip").exists() and folder.stat().st_mode & 0o077 == 0
+    with pytest.raises(VaultFault, match="another desk"):
+        Desk(folder, catalogue())
+    await desk.begin("zhou", "周明", PASSWORD)
+    with pytest.raises(BackupInvalid):
+        await desk.begin("thief", "贼", PASSWORD)
+    assert [one.name for one in desk.officers.present()] == ["zhou"]
+    desk.close()
+    Desk(folder, catalogue()).close()
+
+
 # Joining --------------------------------------------------------------------------------------------------
 
 
@@ -168,7 +205,7 @@ def test_keys_of_a_lost_machine_are_published_no_more(vault: Vault) -> None:
     def listed(*retired: str) -> set[str]:
         return {key.kid for key in joining.published(ring, retired)}
 
-    everything = {key.kid for key in (*signing, *opening)}
+    everything = {key.kid for key in signing} | {key.kid for key in opening}
     assert listed() == listed("another") == everything
     assert listed(signing[1].kid) == {signing[2].kid, opening[2].kid}
     assert listed(opening[0].kid) == everything - {opening[0].kid}

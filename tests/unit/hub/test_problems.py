@@ -30,6 +30,7 @@ NEVER_OVER_HTTP = {
     "succession-invalid",
     "vouching-invalid",
     "migration-mismatch",
+    "neighbour-invalid",
     "port-in-use",
     "protocol-name-unfit",
     # Told on a page of the console, in its own words.

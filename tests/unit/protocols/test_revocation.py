@@ -106,3 +106,16 @@ def test_no_key_has_leaked_in_the_future() -> None:
     check(read(word(compromised_since=NOW))[1], HUB, NOW)
     with pytest.raises(RevocationInvalid, match="future"):
         check(read(word(compromised_since=NOW + timedelta(microseconds=1)))[1], HUB, NOW)
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "1999-12-31T23:59:59Z", "0001-01-01T00:00:00+08:00"])
+def test_a_leak_of_another_age_is_refused(moment: str) -> None:
+    since = datetime.fromisoformat("1999-12-31T00:00:00+00:00")
+    with pytest.raises(RevocationInvalid):
+        revocation.revoke("411000-health", "411002-health", "a" * 43, "410000-hub", jwk.generate_signing(),
+                          datetime.now(UTC), since)  # fmt: skip
+    claims = {"iss": "411000-health", "sub": "411002-health", "aud": "410000-hub", "iat": 1, "exp": 2, "kid": "a" * 43,
+              "compromised_since": moment}  # fmt: skip
+    token = jws.sign(json.dumps(claims).encode(), jwk.generate_signing(), typ=revocation.TYP)
+    with pytest.raises(RevocationInvalid):
+        revocation.read(token)
