@@ -147,8 +147,8 @@ class Sending:
         _, content = attached({}, draft.content or {}, draft.files)
         more = {"by": draft.by, "signed_by": draft.signed_by}
         self._receiving.keep(messages.read(sent.compact)[1], receipt, content or None, more)
+        await self._receiving.refresh(client, draft.case)  # who is told that it went out finds its case
         self._drafts.keep(draft)
         for file in draft.files:
             self._drafts.enclosures.drop(file)
         self._bureau.tell("sent")
-        await self._receiving.refresh(client, draft.case)

@@ -29,6 +29,8 @@ class Sftp(Folder):
         self._connection: asyncssh.SSHClientConnection | None = None
         self._client: asyncssh.SFTPClient | None = None
         self._alone = asyncio.Lock()
+        self._left: set[str] = set()
+        """What was being written when a connection ended; it is removed over the next one."""
 
     async def close(self) -> None:
         connection, self._connection, self._client = self._connection, None, None
@@ -74,11 +76,19 @@ class Sftp(Folder):
                     with contextlib.suppress(asyncssh.SFTPNoSuchFile):
                         await client.remove(target)
                     await client.rename(temporary, target)
-            except asyncssh.SFTPError as error:
-                if not isinstance(error, _LOST):
-                    with contextlib.suppress(asyncssh.SFTPError):
-                        await client.remove(temporary)
+            except BaseException as error:
+                self._left.add(temporary)
+                if isinstance(error, asyncssh.SFTPError) and not isinstance(error, _LOST):
+                    await self._tidy(client)
                 raise
+            await self._tidy(client)
+
+    async def _tidy(self, client: asyncssh.SFTPClient) -> None:
+        """Remove what an earlier connection left half written."""
+        for temporary in list(self._left):
+            with contextlib.suppress(asyncssh.SFTPNoSuchFile, asyncssh.SFTPFailure):
+                await client.remove(temporary)
+            self._left.discard(temporary)
 
     async def move(self, folder: str, name: str, into: str, new: str) -> None:
         async with self._file(name) as client:
