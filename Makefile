@@ -21,9 +21,9 @@ setup: .venv/installed ## 建立 .venv 并安装锁定的依赖 · create .venv 
 demo: setup ## 在内置数据库上演示主要功能 (ARGS="--exit") · show the main job on the embedded database
 	@.venv/bin/xieban demo $(ARGS)
 
-# Tests wait more than they work: two processes more than there are cores. What shares a hub of its own stays together.
+# Tests wait more than they work: two processes more than there are cores. A file, which shares a hub of its own, stays together.
 test: setup node java browser bus access-point ## 运行全部测试 (ARGS="-k …") · run all tests
-	@.venv/bin/python -m pytest -n $$(( $$(nproc) + 2 )) --maxprocesses 4 --dist loadgroup $(ARGS)
+	@.venv/bin/python -m pytest -n $$(( $$(nproc) + 2 )) --maxprocesses 4 --dist loadfile $(ARGS)
 
 bench: setup ## 测量受理、投递与督导台的速度 (ARGS="--scale 0.1") · measure intake, delivery and the console
 	@.venv/bin/python -m benchmarks $(ARGS)

@@ -19,13 +19,13 @@ from tests.acceptance.conforming.common import PASSPHRASE
 from tests.acceptance.pages import ROOT
 
 ORGANISATION = "411002-health"
-SHORT = ("happy-path", "duplicate-sends", "own-case", "sealed-content", "key-rotation")
+SHORT = ("happy-path", "duplicate-sends", "sealed-content", "key-rotation")
 """What an adapter could do wrong though the SDK below it does not; the rest with --conformance-long."""
 BESIDE = {
     "exchange": ("tampering",),
     "provincial": ("dying-hub",),
-    "bus": ("limits",),
-    "as4": ("slow-hub", "resent-year"),
+    "bus": ("own-case",),
+    "as4": ("resent-year",),
 }
 """What takes longer is the same for all of them by its nature, below the adapter: one of them plays it."""
 WHERE = {
