@@ -1,8 +1,6 @@
 """What was sent and received, in a SQLite file: bytes to send again, receipts, and ids that are known already."""
 
 import json
-import os
-import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from adapters.as4.packing import Sealed
-from adapters.running.configuration import AdapterConfigInvalid
+from adapters.running.database import opened
 
 State = Literal["waiting", "receipted", "failed"]
 """On its way; the partner has signed for it; the partner does not take it."""
@@ -45,16 +43,7 @@ class Ledger:
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         """Raises AdapterConfigInvalid where the folder can't be used."""
         self._clock = clock
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = folder / "as4.db"
-            if not file.exists():
-                os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
-            self._database = sqlite3.connect(file, isolation_level=None, check_same_thread=False, timeout=30)
-            for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", *_TABLES):
-                self._database.execute(statement)
-        except (OSError, sqlite3.DatabaseError) as error:
-            raise AdapterConfigInvalid(f"the store {folder} can't be used: {error}") from None
+        self._database = opened(folder, "as4.db", _TABLES)
 
     def close(self) -> None:
         """Close the file."""

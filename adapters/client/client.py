@@ -76,7 +76,7 @@ class Client:
         self._catalogue = catalogue or loading.catalogue()
         self._cases = Cases(self._connection)
         self._handover = Handover(self._inbox, self._signatories, self._catalogue, self._sealed_with)
-        self._composer = Composer(organisation, signing, self._catalogue, self._notary, self._directory, self._cases)
+        self._composer = Composer(organisation, self._catalogue, self._notary, self._directory, self._cases)
 
     @property
     def url(self) -> str:
@@ -270,7 +270,8 @@ class Client:
         After `expirytime` (aware), where its flow allows one, it is handed out no more. Raises
         EnvelopeInvalid, TypeUnknown, BadSeal, and with `check` DataInvalid for the sealed content.
         """
-        return await self._composer.draft(type, case, recipients, data, content, causationid, expirytime, check, id)
+        composed = self._composer.attributes(type, case, recipients, data, content, causationid, expirytime, check, id)
+        return messages.sign(await composed, self._signing)
 
     async def rehearse(
         self, type: str, case: str, recipients: Sequence[str], data: dict[str, Any], content: Any = None

@@ -10,9 +10,7 @@ from adapters.client.answers import CaseHead
 from adapters.client.cases import Cases
 from adapters.client.directory import Directory
 from adapters.client.faults import Refused
-from adapters.client.messages import Draft
 from adapters.client.notary import Notary
-from keys.jwk import SigningKey
 from protocols import envelope, sealing
 from protocols.departments import is_hub
 from protocols.loading import BASE, Catalogue
@@ -24,29 +22,10 @@ class Composer:
     """One organisation's pen."""
 
     organisation: str
-    signing: SigningKey
     catalogue: Catalogue
     notary: Notary
     directory: Directory
     cases: Cases
-
-    async def draft(
-        self,
-        type: str,
-        case: str,
-        recipients: Sequence[str],
-        data: dict[str, Any],
-        content: Any,
-        causationid: str | None,
-        expirytime: datetime | None,
-        check: bool,
-        id: str | None = None,
-    ) -> Draft:
-        """The signed message; see `Client.prepare`."""
-        return messages.sign(
-            await self.attributes(type, case, recipients, data, content, causationid, expirytime, check, id),
-            self.signing,
-        )
 
     async def attributes(
         self,
@@ -60,7 +39,7 @@ class Composer:
         check: bool,
         id: str | None = None,
     ) -> dict[str, Any]:
-        """The message's attributes, sealed and not signed yet."""
+        """The message's attributes, sealed and not signed yet; see `Client.prepare`."""
         dataschema, home = await self._place(type, case)
         if check and content is not None:
             messages.check_content(self.catalogue, type, dataschema, content)

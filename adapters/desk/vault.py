@@ -59,7 +59,7 @@ class Vault:
         if not file.exists():
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        elif not file.is_file() or file.read_bytes()[: len(_SQLITE)] not in (_SQLITE, b""):
+        elif not file.is_file() or _beginning(file) not in (_SQLITE, b""):
             raise VaultFault(f"{file} is no store of a desk")
         with _named(file):
             self._database = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
@@ -165,6 +165,11 @@ class Vault:
             self._database.execute("BEGIN IMMEDIATE")
             with self._database:
                 yield
+
+
+def _beginning(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(len(_SQLITE))
 
 
 def _bound(kind: str, id: str) -> bytes:

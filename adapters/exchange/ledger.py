@@ -5,7 +5,6 @@ offer was, so that the same bytes are known again and a file is moved once the h
 """
 
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from adapters.exchange import names
-from adapters.running.configuration import AdapterConfigInvalid
+from adapters.running.database import opened
 
 Kind = Literal["message", "workbook", "unfit"]
 """A message, a workbook of rows that were offered, or something that can't be offered."""
@@ -73,17 +72,7 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         """Raises AdapterConfigInvalid."""
         self._alone = threading.RLock()
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = folder / "exchange.db"
-            os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
-            self._database = sqlite3.connect(file, isolation_level=None, check_same_thread=False, timeout=30)
-            for setting in ("journal_mode = WAL", "synchronous = FULL"):
-                self._database.execute(f"PRAGMA {setting}")
-            for table in _TABLES:
-                self._database.execute(table)
-        except (OSError, sqlite3.DatabaseError) as error:
-            raise AdapterConfigInvalid(f"{folder} can't be used: {error}") from None
+        self._database = opened(folder, "exchange.db", _TABLES)
 
     def close(self) -> None:
         """Close the file."""

@@ -1,12 +1,13 @@
 """Whose number is which case: the platform's case numbers and our case ids, one to one, in a file of the adapter's."""
 
-import sqlite3
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
-from adapters.running.configuration import AdapterConfigInvalid
+from adapters.running.database import opened
 from keys.errors import Fault
 from protocols.envelope import new_id
+
+_TABLE: Final = "CREATE TABLE IF NOT EXISTS pair (number TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE) WITHOUT ROWID"
 
 
 class NumberTaken(Fault):
@@ -20,18 +21,7 @@ class CaseNumbers:
 
     def __init__(self, folder: Path) -> None:
         """Raises AdapterConfigInvalid where the folder can't be used."""
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = folder / "case-numbers.db"
-            file.touch(mode=0o600)
-            self._database = sqlite3.connect(file, isolation_level=None, check_same_thread=False, timeout=30)
-            for setting in ("journal_mode = WAL", "synchronous = FULL"):
-                self._database.execute(f"PRAGMA {setting}")
-            self._database.execute(
-                "CREATE TABLE IF NOT EXISTS pair (number TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE) WITHOUT ROWID"
-            )
-        except (OSError, sqlite3.DatabaseError) as error:
-            raise AdapterConfigInvalid(f"the case numbers in {folder} can't be used: {error}") from None
+        self._database = opened(folder, "case-numbers.db", [_TABLE])
 
     def close(self) -> None:
         """Close the file."""

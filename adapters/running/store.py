@@ -1,8 +1,6 @@
 """What an adapter did, in a SQLite file: cursors, offers with their signed bytes, back-off, when a side last spoke."""
 
 import json
-import os
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +11,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from adapters.running.configuration import AdapterConfigInvalid
+from adapters.running.database import opened
 from adapters.running.partner import Offer
 
 State = Literal["new", "signed", "taken", "refused", "settled"]
@@ -63,18 +61,7 @@ class Store:
         """Raises AdapterConfigInvalid where the folder can't be used."""
         self.folder = folder
         self._alone = threading.RLock()
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = folder / "adapter.db"
-            if not file.exists():
-                os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
-            self._database = sqlite3.connect(file, isolation_level=None, check_same_thread=False, timeout=30)
-            for setting in ("journal_mode = WAL", "synchronous = FULL"):
-                self._database.execute(f"PRAGMA {setting}")
-            for table in _TABLES:
-                self._database.execute(table)
-        except (OSError, sqlite3.DatabaseError) as error:
-            raise AdapterConfigInvalid(f"the store {folder} can't be used: {error}") from None
+        self._database = opened(folder, "adapter.db", _TABLES)
 
     def close(self) -> None:
         """Close the file."""

@@ -10,6 +10,7 @@ from adapters.desk import asking
 from adapters.desk.bureau import awaiting, words_of
 from adapters.desk.drafts import UNSENT, Draft, packages
 from adapters.desk.forms import Words
+from adapters.desk.officers import Officer
 from adapters.desk.pages.frame import STATES, Pages, Visit, language_of, local
 from adapters.workbook import table
 
@@ -31,17 +32,19 @@ async def to_do(visit: Visit) -> web.StreamResponse:
     late = [case for case in turn if case["due"] and case["due"]["date"] < today]
     now = [case for case in turn if case["due"] and case["due"]["date"] == today]
     rest = [case for case in turn if case not in late and case not in now]
-    arrived = bureau.arrived()
+    arrived, holders = bureau.arrived(), visit.desk.officers.holders(visit.today)
     unsent = bureau.drafts.all(*UNSENT)
     waiting = [one for one in unsent if one.state == "waiting"]
     drafts = [one for one in unsent if one.state != "waiting"]
     tables = [
-        (Words(f"已超期 {len(late)} 件", f"Overdue: {len(late)}"), COLUMNS, _rows(visit, late), "late"),
-        (Words(f"今日到期 {len(now)} 件", f"Due today: {len(now)}"), COLUMNS, _rows(visit, now), "now"),
+        (Words(f"已超期 {len(late)} 件", f"Overdue: {len(late)}"), COLUMNS, _rows(visit, holders, late), "late"),
+        (Words(f"今日到期 {len(now)} 件", f"Due today: {len(now)}"), COLUMNS, _rows(visit, holders, now), "now"),
         (Words(f"待签发 {len(waiting)} 件", f"Wait for the head: {len(waiting)}"), WRITTEN, _written(visit, waiting),
          "waiting"),
-        (Words(f"新到 {len(arrived)} 件", f"Came in: {len(arrived)}"), COLUMNS, _rows(visit, arrived), "arrived"),
-        (Words(f"等本机构办理 {len(rest)} 件", f"Ours to do: {len(rest)}"), COLUMNS, _rows(visit, rest), "rest"),
+        (Words(f"新到 {len(arrived)} 件", f"Came in: {len(arrived)}"), COLUMNS, _rows(visit, holders, arrived),
+         "arrived"),
+        (Words(f"等本机构办理 {len(rest)} 件", f"Ours to do: {len(rest)}"), COLUMNS, _rows(visit, holders, rest),
+         "rest"),
         (Words(f"草稿与待发 {len(drafts)} 件", f"Drafts and what is on its way: {len(drafts)}"), WRITTEN,
          _written(visit, drafts), "drafts"),
     ]  # fmt: skip
@@ -51,8 +54,11 @@ async def to_do(visit: Visit) -> web.StreamResponse:
 
 async def cases(visit: Visit) -> web.StreamResponse:
     """`GET /cases`: all, or those that are found."""
-    found, told = _asked(visit)
-    rows = [[*row, told.get(case["id"], "")] for row, case in zip(_rows(visit, found[:MOST]), found, strict=False)]
+    holders = visit.desk.officers.holders(visit.today)
+    found, told = _asked(visit, holders)
+    rows = [
+        [*row, told.get(case["id"], "")] for row, case in zip(_rows(visit, holders, found[:MOST]), found, strict=False)
+    ]
     columns = (*COLUMNS, Words("找到", "Found")) if told else COLUMNS
     more = len(found) - MOST
     notice = Words(f"另有 {more} 件，见导出。", f"{more} more are in the export.") if more > 0 else None
@@ -65,10 +71,10 @@ async def cases(visit: Visit) -> web.StreamResponse:
 
 async def export(visit: Visit) -> web.StreamResponse:
     """`GET /cases.xlsx`: the same, as a workbook."""
-    found, _ = _asked(visit)
+    holders = visit.desk.officers.holders(visit.today)
+    found, _ = _asked(visit, holders)
     columns = (*COLUMNS[:2], Words("案号", "Number"), Words("发起方", "Opened by"), Words("协办方", "Asked"),
                *COLUMNS[2:3], *COLUMNS[4:], Words("最近变动", "Last changed"))  # fmt: skip
-    holders = visit.desk.officers.holders(visit.today)
     rows = [
         [
             visit.say(visit.protocol_of(case["protocol"], case["version"])), visit.bureau.matter(case["id"]),
@@ -84,7 +90,7 @@ async def export(visit: Visit) -> web.StreamResponse:
     return web.Response(body=body, content_type=media, headers=headers)
 
 
-def _asked(visit: Visit) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def _asked(visit: Visit, holders: Mapping[str, Officer]) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """The cases that the query means, and where the words that were looked for stand."""
     wanted, mine = visit.request.query.get("q", "")[:100], visit.request.query.get("mine") == "1"
     if wanted.strip():
@@ -93,7 +99,6 @@ def _asked(visit: Visit) -> tuple[list[dict[str, Any]], dict[str, str]]:
     else:
         found, told = visit.bureau.cases(), {}
     if mine:
-        holders = visit.desk.officers.holders(visit.today)
         found = [one for one in found if one["id"] in holders and holders[one["id"]].name == visit.officer.name]
     return found, told
 
@@ -127,8 +132,7 @@ def _spoken(visit: Visit, message: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{title.en}: {value.en}"
 
 
-def _rows(visit: Visit, cases: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
-    holders = visit.desk.officers.holders(visit.today)
+def _rows(visit: Visit, holders: Mapping[str, Officer], cases: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
     return [_row(visit, case, holders[case["id"]].full_name if case["id"] in holders else "—") for case in cases]
 
 
