@@ -4,7 +4,9 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+import msgspec
 import structlog
 from asyncpg import Record
 
@@ -19,13 +21,16 @@ from hub.store.queries import SQL
 from keys import jws
 from keys.errors import Fault
 from protocols import entries, envelope, flow
+from protocols.between_hubs import There
 from protocols.envelope import Event
+from protocols.flow import Case
 from protocols.loading import Catalogue
 from protocols.message_checks import UNDELIVERED
 
 logger = structlog.get_logger()
 EVERY = 1.0
 PAGE = 200
+_decoder = msgspec.json.Decoder(Case)
 _PASSING: tuple[type[Exception], ...] = (Fault, *CONNECTION_LOST)
 
 
@@ -40,6 +45,8 @@ class Expire(Job):
     notice: Event
     token: bytes
     catalogue: Catalogue
+    there: There | None = None
+    """The word of another hub, where the mailbox is there."""
 
     @property
     def recipients(self) -> Sequence[str]:
@@ -67,7 +74,9 @@ class Expire(Job):
         ledger.expired.append((self.recipient, self.position))
         if self.position <= ledger.counter(self.recipient).fetched:
             return Taken(max(ledger.size - 1, 0), None, False)
-        expired = ledger.append(entries.Expired(self.recipient, self.position, self.message_id, self.sender, ledger.at))
+        expired = ledger.append(
+            entries.Expired(self.recipient, self.position, self.message_id, self.sender, ledger.at, self.there)
+        )
         ledger.marks.append(MarkRow(self.recipient, "expired", self.position, self.position, expired))
         if case.home is not None:
             return Taken(expired, None, True)  # its home alone says more in it
@@ -82,10 +91,10 @@ async def sweep(pool: Pool, sequencer: Sequencer, identity: Identity, catalogue:
     async with pool.acquire() as connection:
         rows = await connection.fetch(SQL["mailbox_expiring"], PAGE)
         ids = list({row["case_id"] for row in rows})
-        cases = {row["case_id"]: row for row in await connection.fetch(SQL["case_protocols"], ids)}
+        found = (_decoder.decode(row["record"]) for row in await connection.fetch(SQL["cases"], ids))
+        cases = {case.id: case for case in found}
     for row in rows:
-        case = cases[row["case_id"]]
-        await sequencer.submit(_job(row, identity, catalogue, case["protocol"], case["version"]))
+        await sequencer.submit(job(row, identity, catalogue, cases[str(row["case_id"])]))
     return len(rows)
 
 
@@ -103,19 +112,21 @@ async def sweep_for_ever(pool: Pool, sequencer: Sequencer, identity: Identity, c
             await asyncio.sleep(EVERY)
 
 
-def _job(row: Record, identity: Identity, catalogue: Catalogue, name: str, version: str) -> Expire:
+def job(row: Record, identity: Identity, catalogue: Catalogue, case: Case, there: There | None = None) -> Expire:
+    """What is entered of a position of a mailbox, in `case`; `there` where another hub says so."""
     recipient, position, sender, message = row["recipient"], row["position"], row["source"], str(row["id"])
+    name, moment = case.protocol, row["expires"] if there is None else datetime.fromisoformat(there.at)
     notice = envelope.compose(
-        id=derived_id(row["expires"], identity.hub, recipient, position),
+        id=derived_id(moment, identity.hub, recipient, position),
         source=identity.hub,
         type=f"{name}.{UNDELIVERED}",
-        dataschema=catalogue.protocols[name, version].messages[UNDELIVERED].schema.id,
+        dataschema=catalogue.protocols[name, case.version].messages[UNDELIVERED].schema.id,
         subject=str(row["case_id"]),
         recipients=[sender],
         hub=identity.hub,
-        time=row["expires"],
+        time=moment,
         data={"message": message, "recipient": recipient, "position": position, "reason": "expired"},
         causationid=message,
     )
     token = jws.sign(envelope.encode(notice), identity.key, typ=envelope.TYP, cty=envelope.CTY)
-    return Expire(recipient, position, sender, message, envelope.event(notice), token, catalogue)
+    return Expire(recipient, position, sender, message, envelope.event(notice), token, catalogue, there)

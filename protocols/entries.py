@@ -58,14 +58,18 @@ class Acknowledged(msgspec.Struct, frozen=True, tag_field="kind", tag="acknowled
     jws: str
 
 
-class Expired(msgspec.Struct, frozen=True, tag_field="kind", tag="expired"):
-    """The message at this position was not fetched before its `expirytime` and is handed out no more."""
+class Expired(msgspec.Struct, frozen=True, tag_field="kind", tag="expired", omit_defaults=True):
+    """The message at this position was not fetched before its `expirytime` and is handed out no more.
+
+    `there` is the entry of the recipient's hub, where that is another.
+    """
 
     recipient: str
     position: int
     id: str
     source: str
     at: str
+    there: There | None = None
 
 
 class Viewed(msgspec.Struct, frozen=True, tag_field="kind", tag="viewed"):

@@ -98,7 +98,7 @@ async def learn(request: web.Request) -> web.Response:
     told = learning.parse(body)
     with hub.sequencer.room():
         async with hub.pool.acquire() as connection:
-            return json(await learning.learn(connection, hub.identity, request.match_info["id"], told))
+            return json(await learning.learn(connection, hub.identity, hub.catalogue, request.match_info["id"], told))
 
 
 async def _require_beside(request: web.Request) -> None:

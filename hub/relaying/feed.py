@@ -13,7 +13,7 @@ from hub.store.queries import SQL
 from protocols import entries
 from protocols.between_hubs import Relayed
 from protocols.departments import is_hub
-from protocols.entries import Acknowledged, DueChanged, Entry, Fetched, KeyAdded, KeyCompromised, KeyRemoved
+from protocols.entries import Acknowledged, DueChanged, Entry, Expired, Fetched, KeyAdded, KeyCompromised, KeyRemoved
 from protocols.receipt import LogProof
 
 SCANNED = 2_000
@@ -70,6 +70,8 @@ async def _touched(connection: Connection, directory: Directory, read: Mapping[i
                 found[index] = [case]
             case Fetched() | Acknowledged() if directory.home(entry.recipient) is None:
                 marks.append((index, entry.recipient, entry.from_, entry.through))
+            case Expired(recipient=recipient, position=position, there=None):
+                marks.append((index, recipient, position, position))
             case _:
                 pass
     if marks:

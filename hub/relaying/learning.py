@@ -14,7 +14,7 @@ from hub.errors import RequestMalformed
 from hub.identity import Identity
 from hub.intake.ledger import Ledger
 from hub.organisations import load
-from hub.relaying import marking
+from hub.relaying import marking, undelivered
 from hub.relaying.admitting import cursors
 from hub.relaying.faults import OrganisationElsewhere, RelayInvalid
 from hub.relaying.reading import hub_keys
@@ -27,7 +27,8 @@ from keys.errors import Fault
 from keys.jwk import VerifyingKey, parse_public
 from protocols import receipt
 from protocols.between_hubs import Relayed, There
-from protocols.entries import Accepted, DueChanged, KeyAdded, KeyCompromised, KeyRemoved
+from protocols.entries import Accepted, DueChanged, Expired, KeyAdded, KeyCompromised, KeyRemoved
+from protocols.loading import Catalogue
 from protocols.receipt import LogProof, Proven
 from protocols.refusals import ReceiptInvalid
 from protocols.vouching import Name
@@ -74,7 +75,7 @@ def parse(body: bytes) -> Told:
     return told
 
 
-async def learn(connection: Connection, identity: Identity, hub: str, told: Told) -> Learned:
+async def learn(connection: Connection, identity: Identity, catalogue: Catalogue, hub: str, told: Told) -> Learned:
     """Enter what is news in it, in one transaction, all or nothing. Raises what does not hold."""
     now = await connection.fetchval("SELECT clock_timestamp()")
     proven = prove(told.entries, identity, hub, hub_keys(await load(connection), hub, now))
@@ -82,14 +83,14 @@ async def learn(connection: Connection, identity: Identity, hub: str, told: Told
         ledger = await entering.opened(connection)
         hub_keys(ledger.directory, hub, ledger.now)  # it may have ended meanwhile
         taken, learned, scanned = await cursors(connection, hub)
-        student = Student(connection, ledger, hub, told.organisations)
+        student = Student(connection, ledger, identity, catalogue, hub, told.organisations)
         for one in proven:
             if one.index > learned:
                 await student.take(one)
                 learned = one.index
         scanned = max(scanned, told.scanned, learned + 1)
         await connection.execute(SQL["move_learned"], hub, learned, scanned)
-        await student.finish(identity)
+        await student.finish()
     return Learned(hub, taken, learned, scanned)
 
 
@@ -109,8 +110,17 @@ def prove(given: Sequence[LogProof], identity: Identity, hub: str, keys: Sequenc
 class Student:
     """Takes a neighbour's entries one after another into the open ledger."""
 
-    def __init__(self, connection: Connection, ledger: Ledger, hub: str, described: dict[str, Described]) -> None:
-        self._connection, self._ledger, self._hub, self._described = connection, ledger, hub, described
+    def __init__(
+        self,
+        connection: Connection,
+        ledger: Ledger,
+        identity: Identity,
+        catalogue: Catalogue,
+        hub: str,
+        described: dict[str, Described],
+    ) -> None:
+        self._connection, self._ledger, self._identity, self._catalogue = connection, ledger, identity, catalogue
+        self._hub, self._described = hub, described
         self._new: set[str] = set()
         self._proofs: list[tuple[str, int, str]] = []
         self._keys_changed = False
@@ -126,6 +136,8 @@ class Student:
                 await marking.place(self._connection, self._ledger, self._hub, entry)
             case DueChanged() as entry:
                 await marking.due_changed(self._connection, self._ledger, entry, there)
+            case Expired() as entry:
+                await undelivered.expired(self._connection, self._ledger, self._identity, self._catalogue, entry, there)
             case entry:
                 await marking.mark(self._connection, self._ledger, entry, there)
         if len(self._ledger.leaves) > before:
@@ -172,11 +184,11 @@ class Student:
         await self._connection.execute(SQL["set_homes"], [name], self._hub)
         await self._connection.execute(SQL["add_counters"], [name])
 
-    async def finish(self, identity: Identity) -> None:
+    async def finish(self) -> None:
         """Write what was entered."""
         if self._proofs:
             await self._connection.execute(SQL["add_proofs_there"], *columns(self._proofs))
         if self._keys_changed:
-            await entering.finish(self._connection, identity, self._ledger)
+            await entering.finish(self._connection, self._identity, self._ledger)
         else:
-            await entering.store_alone(self._connection, identity, self._ledger)
+            await entering.store_alone(self._connection, self._identity, self._ledger)

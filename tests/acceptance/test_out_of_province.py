@@ -5,19 +5,19 @@ import contextlib
 import json
 import urllib.request
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
 
-from adapters.client import DeliveryInvalid, Refused
+from adapters.client import DeliveryInvalid, Refused, messages
 from hub.identity import hub_key
 from keys import jwk, jws, jwt
 from protocols import envelope, receipt
 from protocols.between_hubs import Marked, Relayed
-from protocols.entries import Accepted, Acknowledged, KeyAdded
+from protocols.entries import Accepted, Acknowledged, Expired, KeyAdded
 from tests.acceptance.between import Answer, only, proxy
 from tests.acceptance.bureaus import Bureau, content, example, mailbox, opened, said, view
 from tests.acceptance.lying import Liar, code, handed, posted, size
@@ -159,6 +159,34 @@ async def test_what_the_home_does_not_take_comes_back_with_its_reason(world: Wor
         await said(b, sent.case, CASE, "accept")
         await eventually(state(a, sent.case, "in-progress"))
     assert (world.henan.audited(), world.guangdong.audited()) == ("", "")
+
+
+async def test_what_expires_unread_at_another_hub_is_told_to_its_sender_by_the_home(world: World) -> None:
+    a, b = world.a, world.b
+    stations = station(world.henan, world.guangdong), station(world.guangdong, world.henan)
+    async with carrying(*stations):
+        sent = await opened(a, CASE, "request", [b.id])
+        await eventually(lambda: _has(b, sent.case))
+        attributes = envelope.compose(
+            source=a.id, type=f"{CASE}.remind", subject=sent.case, recipients=[b.id], hub=world.henan.id,
+            dataschema=f"https://xieban.example/v1/protocols/{CASE}/1.0/remind", time=datetime.now(UTC),
+            data={"about": "accept"}, expirytime=datetime.now(UTC) + timedelta(seconds=4),
+        )  # fmt: skip
+        async with a.client() as client:
+            reminder = await client.resend(messages.sign(attributes, a.signing).compact)
+
+        async def told() -> Any:
+            found = [one.event for one in await mailbox(a) if one.event.subject == sent.case]
+            return [one for one in found if one.type == f"{CASE}.undelivered"]
+
+        (notice,) = await eventually(told)
+        assert (notice.source, notice.causationid) == (world.henan.id, reminder.id)
+        assert notice.data["reason"] == "expired" and notice.data["recipient"] == b.id
+        async with a.client() as client:
+            ends = [one.entry for one in await client.events(a.id, reminder.id)]
+        (expired,) = [one for one in ends if isinstance(one, Expired)]
+        assert expired.there is not None and expired.there.hub == world.guangdong.id
+    assert [one.audited() for one in (world.henan, world.guangdong)] == ["", ""]
 
 
 async def _has(bureau: Bureau, case: str) -> Any:

@@ -65,6 +65,10 @@ ON CONFLICT DO NOTHING;
 -- name: positions_there
 SELECT position FROM position_there WHERE recipient = $1 AND there BETWEEN $2 AND $3 ORDER BY position;
 
+-- name: mailbox_place
+SELECT recipient, position, case_id, log_index, source, id, accepted, expired FROM mailbox
+WHERE recipient = $1 AND position = $2;
+
 -- name: marked
 SELECT through FROM mailbox_mark WHERE recipient = $1 AND kind = $2 AND through = ANY($3::bigint[]);
 
