@@ -161,34 +161,6 @@ async def test_what_the_home_does_not_take_comes_back_with_its_reason(world: Wor
     assert (world.henan.audited(), world.guangdong.audited()) == ("", "")
 
 
-async def test_what_expires_unread_at_another_hub_is_told_to_its_sender_by_the_home(world: World) -> None:
-    a, b = world.a, world.b
-    stations = station(world.henan, world.guangdong), station(world.guangdong, world.henan)
-    async with carrying(*stations):
-        sent = await opened(a, CASE, "request", [b.id])
-        await eventually(lambda: _has(b, sent.case))
-        attributes = envelope.compose(
-            source=a.id, type=f"{CASE}.remind", subject=sent.case, recipients=[b.id], hub=world.henan.id,
-            dataschema=f"https://xieban.example/v1/protocols/{CASE}/1.0/remind", time=datetime.now(UTC),
-            data={"about": "accept"}, expirytime=datetime.now(UTC) + timedelta(seconds=4),
-        )  # fmt: skip
-        async with a.client() as client:
-            reminder = await client.resend(messages.sign(attributes, a.signing).compact)
-
-        async def told() -> Any:
-            found = [one.event for one in await mailbox(a) if one.event.subject == sent.case]
-            return [one for one in found if one.type == f"{CASE}.undelivered"]
-
-        (notice,) = await eventually(told)
-        assert (notice.source, notice.causationid) == (world.henan.id, reminder.id)
-        assert notice.data["reason"] == "expired" and notice.data["recipient"] == b.id
-        async with a.client() as client:
-            ends = [one.entry for one in await client.events(a.id, reminder.id)]
-        (expired,) = [one for one in ends if isinstance(one, Expired)]
-        assert expired.there is not None and expired.there.hub == world.guangdong.id
-    assert [one.audited() for one in (world.henan, world.guangdong)] == ["", ""]
-
-
 async def _has(bureau: Bureau, case: str) -> Any:
     return (await view(bureau, case))["id"] == case
 
@@ -229,6 +201,34 @@ async def test_the_middle_hub_is_away_keys_change_meanwhile_and_all_is_caught_up
     for one in world.all:
         assert one.audited() == ""
         one.run("recompute")  # a case counts at its home, once
+
+
+async def test_what_expires_unread_at_another_hub_is_told_to_its_sender_by_the_home(world: World) -> None:
+    a, b = world.a, world.b
+    stations = station(world.henan, world.guangdong), station(world.guangdong, world.henan)
+    async with carrying(*stations):
+        sent = await opened(a, CASE, "request", [b.id])
+        await eventually(lambda: _has(b, sent.case))
+        attributes = envelope.compose(
+            source=a.id, type=f"{CASE}.remind", subject=sent.case, recipients=[b.id], hub=world.henan.id,
+            dataschema=f"https://xieban.example/v1/protocols/{CASE}/1.0/remind", time=datetime.now(UTC),
+            data={"about": "accept"}, expirytime=datetime.now(UTC) + timedelta(seconds=4),
+        )  # fmt: skip
+        async with a.client() as client:
+            reminder = await client.resend(messages.sign(attributes, a.signing).compact)
+
+        async def told() -> Any:
+            found = [one.event for one in await mailbox(a) if one.event.subject == sent.case]
+            return [one for one in found if one.type == f"{CASE}.undelivered"]
+
+        (notice,) = await eventually(told)
+        assert (notice.source, notice.causationid) == (world.henan.id, reminder.id)
+        assert notice.data["reason"] == "expired" and notice.data["recipient"] == b.id
+        async with a.client() as client:
+            ends = [one.entry for one in await client.events(a.id, reminder.id)]
+        (expired,) = [one for one in ends if isinstance(one, Expired)]
+        assert expired.there is not None and expired.there.hub == world.guangdong.id
+    assert [one.audited() for one in (world.henan, world.guangdong)] == ["", ""]
 
 
 # A hub that lies ------------------------------------------------------------------------------------------
@@ -500,3 +500,17 @@ async def test_a_neighbour_speaks_for_whom_the_anchor_lets_it_and_as_long(world:
 
     await eventually(expired)
     assert henan.audited() == ""
+
+
+async def test_a_hub_can_not_say_that_what_does_not_expire_has_expired(world: World) -> None:
+    """The last test on this world: after it the lie stands at a place of the log that true entries never reach."""
+    henan, guangdong, b = world.henan, world.guangdong, world.b
+    (item, *_) = [one for one in await mailbox(b) if one.event.hub == henan.id]
+    liar = Liar(guangdong, leaves=[b"{}"] * 5000)
+    lie = liar.proof(
+        Expired(b.id, item.position, item.event.id, item.event.source, envelope.rfc3339(datetime.now(UTC)))
+    )
+    before = size(henan)
+    body = json.dumps({"entries": [msgspec.to_builtins(lie)], "scanned": 0}).encode()
+    status, _ = posted(henan, f"/v1/hubs/{guangdong.id}/entries", body, token=own_token(henan))
+    assert (status, size(henan)) == (200, before) and henan.audited() == ""
