@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.client import Client, Draft, Item, Patience, Sent, messages
+from adapters.client import Client, Draft, Item, Patience, messages
 from keys import jwk
 from keys.errors import Fault
 from keys.jwk import DecryptionKey, EncryptionKey, SigningKey
-from protocols import entries, envelope, receipt, sealing
+from protocols import envelope, sealing
 from protocols.loading import BASE
 
 PATIENT = Patience(within=math.inf, first=0.1, longest=0.5)
@@ -35,8 +35,6 @@ class Opened:
     id: str
     reference: str
     opener: str
-    position: int
-    """Where the request lies in the mailbox of the system under test."""
 
 
 @dataclass
@@ -137,10 +135,3 @@ def sealed(
 ) -> dict[str, Any]:
     """The members of a sealed part, its plaintext padded to a multiple of `kib` KiB."""
     return sealing.seal(source, id, case, content, keys, padding=kib * sealing.BLOCK)
-
-
-def position(sent: Sent, recipient: str) -> int:
-    """Where a message lies in the mailbox of `recipient`, by its receipt."""
-    entry = entries.decode(receipt.leaf(sent.receipt.log))
-    assert isinstance(entry, entries.Accepted)
-    return entry.recipients[recipient]

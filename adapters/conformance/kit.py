@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from adapters.conformance.across import Neighbours
 from adapters.conformance.counterpart import Counterpart
 from adapters.conformance.proxy import Call, Proxy
 from adapters.conformance.report import Check, Outcome, Report, Result, Seen
@@ -49,6 +49,8 @@ class Settings:
     patience: float = PATIENCE
     host: str = "127.0.0.1"
     port: int = 0
+    across: bool = False
+    """Whether who it works with is at another hub, of another province."""
     scenarios: Sequence[Scenario] = field(default=SCENARIOS)
 
     def record(self) -> dict[str, Any]:
@@ -76,9 +78,9 @@ def company(partner: str, url: str) -> list[Counterpart]:
 
 
 @contextlib.asynccontextmanager
-async def hub_for(folder: Path) -> AsyncIterator[Hub]:
-    """A throw-away hub. Raises NotRunning."""
-    hub = Hub(folder)
+async def hub_for(folder: Path, across: str | None = None) -> AsyncIterator[Hub | Neighbours]:
+    """A throw-away hub; or two that are neighbours, with `across` alone at one of them. Raises NotRunning."""
+    hub = Hub(folder) if across is None else Neighbours(folder, across)
     try:
         await hub.prepare()
         yield hub
@@ -89,7 +91,7 @@ async def hub_for(folder: Path) -> AsyncIterator[Hub]:
 async def run(settings: Settings, subject: Subject, progress: Progress = lambda ended, begins: None) -> Report:
     """The whole run, on a hub of its own. Raises NotRunning, Fault."""
     record = settings.record()
-    async with hub_for(settings.folder / "run") as hub:
+    async with hub_for(settings.folder / "run", settings.partner if settings.across else None) as hub:
         parties = company(settings.partner, hub.url)
         await hub.enrol([record, *(one.record() for one in parties)])
         return await conducted(settings, subject, hub, parties, progress)
@@ -98,14 +100,14 @@ async def run(settings: Settings, subject: Subject, progress: Progress = lambda 
 async def conducted(
     settings: Settings,
     subject: Subject,
-    hub: Hub,
+    hub: Hub | Neighbours,
     parties: Sequence[Counterpart],
     progress: Progress = lambda ended, begins: None,
 ) -> Report:
     """The scenarios on a hub that runs and knows everybody."""
     began = datetime.now(UTC)
     here, there, *_ = parties
-    async with Proxy(hub.url, settings.host, settings.port) as proxy, here.working(), there.working():
+    async with Proxy(hub.tested_url, settings.host, settings.port) as proxy, here.working(), there.working():
         stage = Stage(
             hub=hub,
             proxy=proxy,
@@ -132,13 +134,14 @@ async def conducted(
 async def _places(stage: Stage, folder: Path) -> dict[str, str]:
     """What the placeholders of commands stand for; the hub's keys are written beside the report."""
     file = folder / "hub.jwks"
-    keys = [dict(key.jwk) for key in stage.here.client.hub_keys]
-    file.write_text(json.dumps({"keys": keys}), "utf-8")
+    jwks = f"{stage.hub.tested_url}/.well-known/jwks.json"
+    async with aiohttp.ClientSession() as session, session.get(jwks) as answer:
+        file.write_text(await answer.text(), "utf-8")
     where = {"hub": stage.proxy.url, "hub_jwks": str(file)}
     return where | {"organisation": stage.partner, "counterpart": stage.here.id}
 
 
-async def _hub_version(hub: Hub) -> str:
+async def _hub_version(hub: Hub | Neighbours) -> str:
     async with aiohttp.ClientSession() as session, session.get(f"{hub.url}/v1/hub") as answer:
         return str((await answer.json()).get("version", ""))
 

@@ -52,7 +52,7 @@ class Call:
     @property
     def sends(self) -> bool:
         """Whether it sends messages."""
-        return self.method == "POST" and self.path in ("/v1/messages", "/v1/messages/batch")
+        return self.method == "POST" and self.path in ("/v1/messages", "/v1/messages/batch", "/v1/relay")
 
     @property
     def acknowledges(self) -> bool:

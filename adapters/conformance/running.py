@@ -20,7 +20,7 @@ START_WITHIN = 90.0
 STOP_WITHIN = 40.0
 FROM = "XIEBAN_CONFORMANCE_FROM"
 """Set to 0 where the system under test is started to read its mailbox from the beginning."""
-_XIEBAN = (sys.executable, "-m", "hub.commands")
+XIEBAN = (sys.executable, "-m", "hub.commands")
 
 
 class NotRunning(Fault):
@@ -30,26 +30,32 @@ class NotRunning(Fault):
 
 
 class Hub:
-    """A real hub in a folder of its own, with one more version of a protocol than anybody knows."""
+    """A real hub in a folder of its own, with one more version of a protocol than anybody knows.
 
-    def __init__(self, folder: Path) -> None:
+    `url` is where the kit's own organisations are, `tested_url` where the system under test is. `said` are further
+    lines of its configuration.
+    """
+
+    def __init__(self, folder: Path, said: str = "") -> None:
         self.folder, self.data, self.config = folder, folder / "hub", folder / "config.toml"
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = self.tested_url = f"http://127.0.0.1:{self.port}"
+        self._said = said
         self._process: asyncio.subprocess.Process | None = None
 
     async def prepare(self) -> None:
         """Lay out its folder and start it. Raises NotRunning."""
         self.data.mkdir(parents=True)
         offered(self.folder / "catalogue")
-        self.config.write_text(f"[protocols]\nfolder = {json.dumps(str(self.folder / 'catalogue'))}\n", "utf-8")
+        protocols = f"[protocols]\nfolder = {json.dumps(str(self.folder / 'catalogue'))}\n"
+        self.config.write_text(self._said + protocols, "utf-8")
         await self.start()
 
     async def start(self) -> None:
         """Start it and wait until it is ready. Raises NotRunning with what it said instead."""
         with open(self.data / "hub.log", "ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *_XIEBAN,
+                *XIEBAN,
                 *("serve", "--data", str(self.data), "--port", str(self.port), "--config", str(self.config)),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -79,16 +85,21 @@ class Hub:
 
     async def enrol(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Import organisations; a key that a record no longer lists is revoked. Raises NotRunning."""
+        await self.administer("organisations", "import", "-", given=json.dumps(list(records)))
+
+    async def administer(self, *words: str, given: str = "") -> str:
+        """What a command of the operator prints; `given` is its standard input. Raises NotRunning."""
         process = await asyncio.create_subprocess_exec(
-            *_XIEBAN,
-            *("organisations", "import", "-", "--data", str(self.data), "--config", str(self.config)),
+            *XIEBAN,
+            *(*words, "--data", str(self.data), "--config", str(self.config)),
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        _, errors = await process.communicate(json.dumps(list(records)).encode())
+        said, errors = await process.communicate(given.encode())
         if process.returncode != 0:
-            raise NotRunning(f"organisations import: {errors.decode(errors='replace')[-300:].strip()}")
+            raise NotRunning(f"{' '.join(words[:2])}: {errors.decode(errors='replace')[-300:].strip()}")
+        return said.decode()
 
 
 class Subject(Protocol):

@@ -11,6 +11,7 @@ import msgspec
 
 from adapters.client import Draft, Item, Sent, messages
 from adapters.conformance import counterpart, faults
+from adapters.conformance.across import Neighbours
 from adapters.conformance.counterpart import REQUEST, Counterpart, Opened
 from adapters.conformance.proxy import Call, Proxy
 from adapters.conformance.running import Hub, Subject
@@ -58,7 +59,7 @@ class Sending:
 class Stage:
     """Everything that a scenario needs; `patience` are the seconds that the system under test has for each step."""
 
-    hub: Hub
+    hub: Hub | Neighbours
     proxy: Proxy
     subject: Subject
     partner: str
@@ -70,6 +71,8 @@ class Stage:
     quick: bool
     checks: list[Check] = field(default_factory=list)
     _read: dict[int, dict[int, tuple[Event, bytes]]] = field(default_factory=dict, repr=False)
+    _positions: dict[str, int] = field(default_factory=dict, repr=False)
+    _paged: set[int] = field(default_factory=set, repr=False)
 
     # Judging ------------------------------------------------------------------------------------------
 
@@ -125,7 +128,7 @@ class Stage:
         return opened
 
     def _opened(self, reference: str, sent: Sent, by: Counterpart) -> Opened:
-        return Opened(sent.case, sent.id, reference, by.id, counterpart.position(sent, self.partner))
+        return Opened(sent.case, sent.id, reference, by.id)
 
     def drafted_update(self, case: Opened) -> Draft:
         """A further message in a case, which needs no answer."""
@@ -197,8 +200,21 @@ class Stage:
 
     async def acknowledged(self, *cases: Opened, within: float | None = None) -> None:
         """Expect the requests of these cases to be signed for. Raises Unmet."""
-        last = max(one.position for one in cases)
-        await self.until(lambda: self.signed_through() >= last, "请求均已签收", "the requests are signed for", within)
+        ids = [one.id for one in cases]
+        await self.until(lambda: self.signed_for(*ids), "请求均已签收", "the requests are signed for", within)
+
+    def signed_for(self, *ids: str) -> bool:
+        """Whether these messages were signed for by the system under test."""
+        places = [self.position(one) for one in ids]
+        return None not in places and self.signed_through() >= max(place or 0 for place in places)
+
+    def position(self, message: str) -> int | None:
+        """Where a message lies in the mailbox of the system under test; None before a page with it was asked for."""
+        for call in self.proxy.calls:
+            if call.polls and call.answer and id(call) not in self._paged:
+                self._paged.add(id(call))
+                self._positions |= _positions(call.answer)
+        return self._positions.get(message)
 
     def signed_through(self, calls: Iterable[Call] | None = None, *, tried: bool = False) -> int:
         """The last position that was signed for; with `tried` also where the hub did not take it."""
@@ -238,6 +254,17 @@ class Stage:
     def calls_since(self, begun: float) -> list[Call]:
         """The requests that began after a moment of the loop's clock."""
         return [call for call in self.proxy.calls if call.begun >= begun]
+
+
+def _positions(page: bytes) -> dict[str, int]:
+    """By message, the positions on a page of the mailbox."""
+    items = _object(page).get("items")
+    found = {}
+    for item in items if isinstance(items, list) else []:
+        if message := item.get("message"):
+            with contextlib.suppress(Fault):
+                found[messages.read(message.encode())[1].id] = item["position"]
+    return found
 
 
 def _through(token: bytes) -> int:

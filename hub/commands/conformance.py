@@ -67,6 +67,9 @@ def run(
         float, typer.Option("--patience", metavar="SECONDS", min=1.0, help="每步等多久。 How long each step may take.")
     ] = kit.PATIENCE,
     host: Annotated[str, typer.Option("--host", help="代理的地址。 Where the proxy listens.")] = "127.0.0.1",
+    across: Annotated[
+        bool, typer.Option("--across", help="对端机构在外省枢纽。 Who it works with is at another province's hub.")
+    ] = False,
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="代理的端口，0 为任意。 Its port; 0 takes any.")
     ] = 0,
@@ -96,7 +99,7 @@ def run(
         remark(f"请把被测系统指向 · point the system at: http://{host}:{port}")
     with tempfile.TemporaryDirectory(prefix="conformance-", ignore_cleanup_errors=True) as folder:
         settings = kit.Settings(
-            partner, files.object_in(str(jwks)), Path(folder), quick, patience, host, port, scenarios
+            partner, files.object_in(str(jwks)), Path(folder), quick, patience, host, port, across, scenarios
         )
         found = asyncio.run(kit.run(settings, subject, _progress(len(scenarios))))
     reports.write(found, out)

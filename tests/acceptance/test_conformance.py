@@ -14,6 +14,7 @@ import pytest
 
 from adapters.conformance import SCENARIOS, Commands, NotRunning, Outcome, Report, Settings
 from adapters.conformance import report as reports
+from adapters.conformance.across import Neighbours
 from adapters.conformance.counterpart import Counterpart
 from adapters.conformance.kit import conducted, hub_for
 from adapters.conformance.running import Hub
@@ -71,7 +72,7 @@ def settings(run: Run, folder: Path) -> Settings:
     return Settings(run.partner.id, run.partner.jwks(), folder, quick=True, patience=PATIENCE, scenarios=tuple(played))
 
 
-async def together(hub: Hub, runs: list[Run]) -> list[Report]:
+async def together(hub: Hub | Neighbours, runs: list[Run]) -> list[Report]:
     """Several runs on one hub: what one waits for, another uses."""
     crowd = [Counterpart(f"{320500 + number}-health", hub.url) for number in range(30)]
     parties = {run.number: run.parties(hub.url) for run in runs}

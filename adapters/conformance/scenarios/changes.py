@@ -35,7 +35,7 @@ async def schema_upgrade(stage: Stage) -> None:
             after = await stage.case()
         await stage.answered(before, after)
     stage.expect(
-        stage.signed_through() >= unknown.position,
+        stage.signed_for(unknown.id),
         "不认识的版本已签收，没有挡住后面的消息",
         "the unknown version is signed for, and blocks nothing behind it",
     )
@@ -84,7 +84,7 @@ async def resent_year(stage: Stage) -> None:
             within=stage.patience * 2,
         )
         await stage.until(
-            lambda: any((call.after or 0) >= newest.position for call in stage.calls_since(begun)),
+            lambda: any((call.after or 0) >= (stage.position(newest.id) or 0) for call in stage.calls_since(begun)),
             "读到了收件箱末尾",
             "it reads up to the end of the mailbox",
             within=stage.patience * 4,

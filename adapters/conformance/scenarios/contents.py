@@ -102,10 +102,15 @@ async def tampering(stage: Stage) -> None:
         # Nothing is awaited between the two rules: no untouched page slips through.
         with stage.proxy.under(faults.altered(polls, change)):
             before = len(stage.proxy.calls)
+            await stage.until(
+                lambda case=case: stage.position(case.id) is not None,  # type: ignore[misc]
+                "被改动的消息已交付",
+                "what was altered is handed out",
+            )
             await asyncio.sleep(WATCHED)
             told = stage.proxy.calls[before:]
             stage.expect(
-                stage.signed_through(told, tried=True) < case.position,
+                stage.signed_through(told, tried=True) < (stage.position(case.id) or 0),
                 "被改动的消息没有签收",
                 "what was altered is not signed for",
             )

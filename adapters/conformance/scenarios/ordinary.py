@@ -2,7 +2,7 @@
 
 import asyncio
 
-from adapters.conformance import counterpart, faults
+from adapters.conformance import faults
 from adapters.conformance.counterpart import Opened
 from adapters.conformance.faults import Times
 from adapters.conformance.proxy import Call
@@ -15,9 +15,9 @@ async def happy_path(stage: Stage) -> None:
     await stage.answered(case)
     stage.once(case)
     close = stage.here.drafted("close", case.case, [stage.partner], {"result": "satisfied"})
-    closed = counterpart.position(await stage.here.client.resend(close), stage.partner)
+    closed = (await stage.here.client.resend(close)).id
     await stage.until(
-        lambda: stage.signed_through() >= closed,
+        lambda: stage.signed_for(closed),
         "办结消息也已签收",
         "the message that closes the case is signed for too",
     )
@@ -107,8 +107,7 @@ async def own_case(stage: Stage) -> None:
         data = {} if message == "accept" else {"outcome": "no-record"}
         told = {"narrative": "无相关记录。 No record."} if message == "answer" else None
         sent = await stage.here.client.reply(item, message, data, told)
-    last = counterpart.position(sent, stage.partner)
-    await stage.until(lambda: stage.signed_through() >= last, "答复已签收", "the answer is signed for")
+    await stage.until(lambda: stage.signed_for(sent.id), "答复已签收", "the answer is signed for")
 
 
 def _requested(stage: Stage, case: str) -> bool:
