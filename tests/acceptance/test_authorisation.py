@@ -300,14 +300,15 @@ def test_without_a_token_or_with_a_bad_one_there_is_nothing(world: World, name: 
     good, other = opener.token(), stranger.token()
     assert good is not None and other is not None
     claims = {"iss": opener.organisation, "sub": opener.organisation, "aud": HUB, "iat": int(now.timestamp())}
+    soon = int(now.timestamp()) + 60
     bad = [
         None,
         "Bearer",
         "Bearer x",
         "Basic eDp5",
         f"Bearer {good.rpartition('.')[0]}.{other.rpartition('.')[2]}",
-        f"Bearer {jwt.issue(claims | {'exp': int(now.timestamp()) + 3600, 'jti': '1'}, opener.key)}",
-        f"Bearer {jwt.issue(claims | {'sub': stranger.organisation, 'exp': claims['iat'] + 60, 'jti': '1'}, opener.key)}",
+        f"Bearer {jwt.issue(claims | {'exp': soon + 3600, 'jti': '1'}, opener.key)}",
+        f"Bearer {jwt.issue(claims | {'sub': stranger.organisation, 'exp': soon, 'jti': '1'}, opener.key)}",
         f"Bearer {jws.sign(json.dumps(claims).encode(), opener.key, typ=envelope.TYP).decode()}",
     ]
     for authorization in bad:
@@ -347,5 +348,6 @@ async def test_a_preflight_says_every_problem_at_once_and_stores_nothing(world: 
         "/problems/time-out-of-range",
     }
     async with world.bureaus["opener"].client() as client:
-        with pytest.raises(Refused, match="404|not"):
+        with pytest.raises(Refused) as refused:
             await client.case(event["subject"])
+    assert refused.value.reason == "not-found"
