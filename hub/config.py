@@ -85,6 +85,25 @@ class ConsoleSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origin: Annotated[str, msgspec.Meta(pattern=r"^(https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)?$")] = ""
 
 
+_Rate = Annotated[float, msgspec.Meta(ge=0)]
+_Many = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class LimitsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one organisation may ask of one worker: messages and calls a second in the long run, with so many at once,
+    and polls that wait; 0 is without a limit. `idle` and `body` are seconds: how long a connection may be without a
+    whole request head, and how long the body of a request may take.
+    """
+
+    messages: _Rate = 500.0
+    messages_burst: _Many = 10_000
+    calls: _Rate = 200.0
+    calls_burst: _Many = 5_000
+    waiting: _Many = 200
+    idle: Annotated[float, msgspec.Meta(ge=1)] = 75.0
+    body: Annotated[float, msgspec.Meta(ge=1)] = 60.0
+
+
 _Days = Annotated[int, msgspec.Meta(ge=0, le=60)]
 
 
@@ -112,6 +131,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attachments: AttachmentsSection = AttachmentsSection()
     console: ConsoleSection = ConsoleSection()
     schedule: ScheduleSection = ScheduleSection()
+    limits: LimitsSection = LimitsSection()
     adapters: dict[str, dict[str, Any]] = {}
     """Of the adapters, which read their sections themselves; a hub passes over them."""
 

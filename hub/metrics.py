@@ -31,6 +31,7 @@ BATCH_SECONDS: Final = Histogram("xieban_batch_seconds", "From lock to commit an
 BATCH_ENTRIES: Final = Histogram(
     "xieban_batch_entries", "Log entries a commit", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 )
+LIMITED: Final = Counter("xieban_limited", "Refusals by the limit of one organisation, by what of", ["kind"])
 QUEUE: Final = Gauge("xieban_queue_jobs", "Jobs that wait for a batch", multiprocess_mode="livesum")
 POLLS: Final = Gauge("xieban_polls_waiting", "Long polls that wait", multiprocess_mode="livesum")
 LOG_SIZE: Final = Gauge("xieban_log_size", "Entries in the log, as last seen", multiprocess_mode="max")

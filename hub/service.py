@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ from hub.intake.decode import Incoming, decode
 from hub.intake.prove import Outcome
 from hub.intake.validate import collect, validate
 from hub.intake.verify import verify
+from hub.limits import Limits
 from hub.mailbox import Waiters
 from hub.notices import Notices
 from hub.organisations import Directory, Organisation
@@ -79,9 +80,11 @@ class Hub:
         catalogue: Catalogue,
         attachments: Attachments,
         witnesses: Sequence[Witness] = (),
+        limits: Limits | None = None,
     ) -> None:
         self.identity, self.name, self.pool, self.catalogue = identity, name, pool, catalogue
         self.witnesses, self.attachments = witnesses, attachments
+        self.limits = limits or Limits()
         self.sequencer = Sequencer(pool, identity)
         self.waiters = Waiters()
         self.sequencer.on_commit = lambda ledger: self.waiters.wake(
@@ -104,22 +107,28 @@ class Hub:
         Known bytes get their first receipt whatever else is wrong with them now, so a refusal is only
         final after the look-up; a message that passes is looked up in its batch.
         """
-        with self.sequencer.room(min(len(tokens), WINDOW)):
+        first = _decoded(tokens[0]) if tokens else None
+        # Who claims to have sent it is believed so far: a forger's claim holds room only until it is found out.
+        claimed = first.key[0] if isinstance(first, Incoming) and first.key is not None else ""
+        with self.sequencer.room(min(len(tokens), WINDOW), claimed):
             directory = await self.directory()
             results: list[tuple[Receipt, bool] | Fault] = []
             entered: deque[tuple[Incoming | None, asyncio.Future[Outcome] | Fault]] = deque()
             for number, token in enumerate(tokens, 1):
                 if len(entered) == WINDOW:
                     results += [await self._settled(*entered.popleft(), directory) for _ in range(WINDOW // 2)]
-                entered.append(self._enter(token, directory))
+                incoming = first if number == 1 and first is not None else _decoded(token)
+                entered.append(self._enter(incoming, directory))
                 if number % BREATH == 0:
                     await asyncio.sleep(0)
             return results + [await self._settled(*one, directory) for one in entered]
 
-    def _enter(self, token: bytes, directory: Directory) -> tuple[Incoming | None, asyncio.Future[Outcome] | Fault]:
-        incoming = None
+    def _enter(
+        self, incoming: Incoming | Fault, directory: Directory
+    ) -> tuple[Incoming | None, asyncio.Future[Outcome] | Fault]:
+        if isinstance(incoming, Fault):
+            return None, incoming
         try:
-            incoming = decode(token)
             return incoming, self.sequencer.submit(self._candidate(incoming, directory))
         except Fault as refusal:
             return incoming, refusal
@@ -148,6 +157,7 @@ class Hub:
     def _candidate(self, incoming: Incoming, directory: Directory) -> Candidate:
         now = datetime.now(UTC)
         verify(incoming, directory, now)
+        self.limits.message(incoming.attributes["source"])
         event, protocol = validate(incoming.attributes, self.catalogue, directory, self.identity.hub, now)
         return Candidate(incoming, event, protocol, directory.epoch)
 
@@ -217,7 +227,7 @@ class Hub:
                 await self.sequencer.submit(mailbox.Fetch(recipient, after))
         until = asyncio.get_running_loop().time() + wait
         # Who listens before looking misses nothing that comes in between.
-        with self.waiters.listening(recipient, after) if wait else contextlib.nullcontext() as news:
+        with self._waiting(recipient, after) if wait else contextlib.nullcontext() as news:
             while True:
                 async with self.pool.acquire() as connection:
                     page = await mailbox.page(connection, self.identity.origin, recipient, after, limit)
@@ -228,6 +238,11 @@ class Hub:
                     async with asyncio.timeout(left):
                         await news.wait()
                 news.clear()
+
+    @contextlib.contextmanager
+    def _waiting(self, recipient: str, after: int) -> Iterator[asyncio.Event]:
+        with self.limits.poll(recipient), self.waiters.listening(recipient, after) as news:
+            yield news
 
     async def _proven(self, connection: Connection, recipient: str, page: mailbox.Page) -> mailbox.Page:
         end = await mailbox.sign_end(connection, self.identity, recipient, datetime.now(UTC))
@@ -360,6 +375,7 @@ class Hub:
         now = datetime.now(UTC)
         who = signatory(await self.directory(), organisation, jwt.peek_kid(token), MAILBOX, now)
         jwt.verify(token, issuer=issuer, audience=self.identity.hub, keys=who.ring, now=now, allowed=who.algorithms)
+        self.limits.call(issuer)
         if organisation.home is not None:
             self._require_neighbour(organisation, now)
         if organisation.successor is not None:
@@ -385,6 +401,14 @@ class Hub:
             async with self.pool.acquire() as connection:
                 await receipts.require_part(connection, entry, row["case_id"], own)
         return row
+
+
+def _decoded(token: bytes) -> Incoming | Fault:
+    """The message taken apart, or what is wrong with its bytes."""
+    try:
+        return decode(token)
+    except Fault as refusal:
+        return refusal
 
 
 def given(outcome: Outcome) -> tuple[Receipt, bool]:

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from hub import config as configuration
 from hub import journal, succession
+from hub import limits as bounds
 from hub.api.app import application
 from hub.attachments.keeping import Attachments, Limits
 from hub.attachments.store import opened
@@ -63,7 +64,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
     limits = Limits(config.attachments.largest, config.attachments.unnamed, config.attachments.days)
     name = {"zh": config.hub.name_zh, "en": config.hub.name_en}
     attachments = Attachments(pool, opened(config.attachments.store, data), data / "attachments" / "incoming", limits)
-    hub = Hub(identity, name, pool, config.catalogue(), attachments, config.witnesses())
+    hub = Hub(identity, name, pool, config.catalogue(), attachments, config.witnesses(), bounds.Limits(config.limits))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -73,7 +74,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
     served = application(hub)
     served.add_subapp("/console", console(config.console.origin))
     served.add_subapp(verifying.PATH, verification(config.console.origin))
-    runner = web.AppRunner(served, access_log=None, shutdown_timeout=5)
+    runner = web.AppRunner(served, access_log=None, shutdown_timeout=5, keepalive_timeout=config.limits.idle)
     async with asyncio.TaskGroup() as tasks:
         writer = tasks.create_task(hub.sequencer.run())
         means = Means(pool, Lead(), hub.sequencer, identity, hub.catalogue, config)

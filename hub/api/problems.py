@@ -9,7 +9,8 @@ import structlog
 from aiohttp import web
 
 from hub import errors, metrics
-from hub.api.calls import STREAMED, Answer, Call, json
+from hub.api.calls import HUB, STREAMED, Answer, Call, json
+from hub.api.watching import Watch
 from hub.errors import (
     CATALOGUE,
     Entry,
@@ -45,7 +46,7 @@ def described(fault: Fault, language: str) -> Problem:
 def answer(fault: Fault, language: str) -> web.Response:
     """The response of a fault."""
     body = described(fault, language)
-    headers = {"Retry-After": RETRY_AFTER} if body.retryable else {}
+    headers = {"Retry-After": str(getattr(fault, "retry_after", RETRY_AFTER))} if body.retryable else {}
     if body.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return web.Response(
@@ -62,7 +63,15 @@ async def middleware(
 ) -> web.StreamResponse:
     """Answer every fault of a call as a problem, and time the call."""
     started = time.perf_counter()
-    response = await _answered(request, handler)
+    watch = None
+    if request.can_read_body:
+        streamed = request.match_info.handler in request.app[STREAMED]
+        watch = Watch(request, request.app[HUB].limits.body, streamed)
+    try:
+        response = await _answered(request, handler)
+    finally:
+        if watch is not None:
+            watch.end()
     resource = request.match_info.route.resource
     route = "unknown" if resource is None else resource.canonical
     timed = metrics.call(request.method if resource else "any", route, response.status)

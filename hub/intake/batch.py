@@ -7,7 +7,7 @@ batches, in whatever process, can wait for each other, and the tree can't fork
 
 import asyncio
 import contextlib
-from collections import deque
+from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
@@ -20,6 +20,7 @@ from hub.errors import Internal, Overloaded, Unavailable
 from hub.identity import Identity
 from hub.intake.ledger import Counter, Job, Ledger, Relay
 from hub.intake.prove import Outcome, prove
+from hub.intake.queueing import FairQueue
 from hub.intake.store import store
 from hub.organisations import Directory
 from hub.store import CONNECTION_LOST, Connection, Pool
@@ -42,6 +43,9 @@ FEWEST = 256
 MOST = 5_000
 """And never more than so many, that memory has a bound."""
 
+ALPHA = 2.0
+"""How much of the room that is left one sender may have (Choudhury and Hahne, dynamic thresholds): alone two thirds."""
+
 Waiting = tuple[Job, asyncio.Future[Outcome]]
 
 
@@ -50,38 +54,49 @@ class Sequencer:
 
     def __init__(self, pool: Pool, identity: Identity, *, batch: int = 256) -> None:
         self._pool, self._identity = pool, identity
-        self._waiting: deque[Waiting] = deque()
+        self._waiting = FairQueue[Waiting]()
         self._filled, self._idle = asyncio.Event(), asyncio.Event()
         self._idle.set()
         self._batch = batch
-        self._inside = 0
+        self._inside, self._of = 0, Tally[str]()
         self._pace = HOPED
         self._edge: Edge | None = None
         self._directory: Directory | None = None
         self.on_commit: Callable[[Ledger], None] = lambda ledger: None
 
     @contextlib.contextmanager
-    def room(self, jobs: int = 1) -> Iterator[None]:
+    def room(self, jobs: int = 1, who: str = "") -> Iterator[None]:
         """Be let in with `jobs` until the end of the block; raises Overloaded where PATIENCE is used up already.
 
         What is let in is not refused for want of room later: a batch of messages is judged whole or not at all.
+        Of the room, `who` gets no more than ALPHA times what is left: whoever floods leaves room for the others.
         """
         self.require_room()
+        if who and self._of[who] >= ALPHA * (self._most - self._inside):
+            raise Overloaded(f"{who} has so much on its way that no room would be left for others")
         self._inside += jobs
+        self._of[who] += jobs
         try:
             yield
         finally:
             self._inside -= jobs
+            self._of[who] -= jobs
+            if not self._of[who]:
+                del self._of[who]
 
     def require_room(self) -> None:
         """Raise Overloaded where nothing more is let in now."""
-        if self._inside >= min(max(FEWEST, PATIENCE * self._pace), MOST):
+        if self._inside >= self._most:
             raise Overloaded()
+
+    @property
+    def _most(self) -> float:
+        return min(max(FEWEST, PATIENCE * self._pace), MOST)
 
     def submit(self, job: Job) -> asyncio.Future[Outcome]:
         """Have `job` entered; done after commit, with its refusal, Unavailable or Internal."""
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append((job, future))
+        self._waiting.add(job.message[0] if job.message is not None else "", (job, future))
         if len(self._waiting) == 1:
             self._filled.set()
             self._idle.clear()
@@ -96,7 +111,7 @@ class Sequencer:
                 self._filled.clear()
                 await self._filled.wait()
                 began = clock()
-            batch = [self._waiting.popleft() for _ in range(min(self._batch, len(self._waiting)))]
+            batch = self._waiting.take(self._batch)
             metrics.QUEUE.set(len(self._waiting))
             await self._settle(batch)
             # How fast it goes is told by batches that follow each other: what is verified meanwhile is in it.

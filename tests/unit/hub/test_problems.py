@@ -71,4 +71,4 @@ def test_each_problem_has_words_in_both_languages_and_a_fitting_status() -> None
         assert entry.zh and entry.en, code
         assert entry.zh != entry.en
         assert 400 <= entry.status < 600
-        assert entry.retryable == (entry.status >= 500), code
+        assert entry.retryable == (entry.status == 429 or entry.status >= 500), code
