@@ -51,7 +51,7 @@ async def take(catalogue: Catalogue, connection: Connection, identity: Identity,
             new = True
         else:
             new = False
-    outcome: Outcome = await stored(connection, identity.origin, placed)
+    outcome: Outcome = await stored(connection, placed)
     return DelegationTaken(said.id, said.organisation, isinstance(said, Ending), new, outcome.proof)
 
 

@@ -17,7 +17,8 @@ async def opened(connection: Connection) -> Ledger:
     """An empty ledger over the world as it stands; the log's lock is held until the transaction ends."""
     head = await connection.fetchrow(SQL["lock_head"])
     assert head is not None
-    return Ledger(now=head["now"], size=head["size"], directory=await load(connection))
+    directory, origin, base = await load(connection), head["origin"], head["epoch_base"]
+    return Ledger(now=head["now"], size=head["size"], directory=directory, origin=origin, epoch_base=base)
 
 
 async def store_alone(connection: Connection, identity: Identity, ledger: Ledger) -> None:

@@ -59,7 +59,7 @@ class Holders(msgspec.Struct, frozen=True):
     holdings: Sequence[Holding]
 
 
-async def holdings(connection: Connection, catalogue: Catalogue, origin: str, id: str, today: date) -> list[Holding]:
+async def holdings(connection: Connection, catalogue: Catalogue, id: str, today: date) -> list[Holding]:
     """Every stretch of the case, in order."""
     placed: list[Placed] = []
     stretches: list[Stretch] = []
@@ -85,7 +85,7 @@ async def holdings(connection: Connection, catalogue: Catalogue, origin: str, id
         if played is not None and (before is None or _station(catalogue, before) != _station(catalogue, played)):
             placed.append(at.place)
             stretches.append(Stretch(played, at.event, deadlines.local_date(at.moment)))
-    proven = await log.prove(connection, origin, placed)
+    proven = await log.prove(connection, placed)
     found = []
     for n, (stretch, proof) in enumerate(zip(stretches, proven, strict=True)):
         through = stretches[n + 1].first if n + 1 < len(stretches) else None

@@ -21,10 +21,9 @@ PASSPHRASE = "XIEBAN_HUB_PASSPHRASE"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The hub's id, its log's origin, and the key that signs its checkpoints."""
+    """The hub's id and the key that signs its checkpoints. The origin that it signs under is the log's to say."""
 
     hub: str
-    origin: str
     key: SigningKey
 
 
@@ -55,12 +54,17 @@ def _passphrase_file(data: Path) -> str:
     return path.read_text().strip()
 
 
+def new_origin(hub: str) -> str:
+    """An origin that no log has had."""
+    return f"xieban.example/{hub}/{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(4)}"
+
+
 async def establish(connection: Connection, hub: str, key: SigningKey) -> Identity:
     """The identity as the database has it; a new log gets its origin and its first checkpoint.
 
     Raises ConfigInvalid where the database is another hub's, or its checkpoints are signed with another key.
     """
-    origin = f"xieban.example/{hub}/{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(4)}"
+    origin = new_origin(hub)
     note = checkpoint.sign_checkpoint(Checkpoint(origin, 0, merkle.EMPTY_ROOT), key)
     await connection.execute(SQL["create_head"], hub, origin, merkle.EMPTY_ROOT, note)
     head = await connection.fetchrow(SQL["head"])
@@ -68,7 +72,7 @@ async def establish(connection: Connection, hub: str, key: SigningKey) -> Identi
     if head["hub"] != hub:
         raise ConfigInvalid(f"the database is that of {head['hub']}; config.toml says {hub}")
     _check_key(head["note"], head["origin"], key)
-    return Identity(head["hub"], head["origin"], key)
+    return Identity(head["hub"], key)
 
 
 def _check_key(note: str, origin: str, key: SigningKey) -> None:

@@ -7,7 +7,9 @@ from typing import NamedTuple
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys import merkle
+from keys.checkpoint import note_origin
 from keys.tiles import TILE_WIDTH, Edge, inner_node, partial_widths, tile_of_node
+from protocols.lineage import Earlier
 from protocols.receipt import LogProof, log_proof
 
 Node = tuple[int, int]
@@ -43,8 +45,8 @@ async def load_edge(connection: Connection, size: int) -> Edge:
     return Edge.load(size, partial)
 
 
-async def prove(connection: Connection, origin: str, places: Sequence[Placed]) -> list[Proven]:
-    """Each entry with its proof under its own tree size, from entries, tiles and checkpoints as stored."""
+async def prove(connection: Connection, places: Sequence[Placed]) -> list[Proven]:
+    """Each entry with its proof under its own tree size and the origin of then, from what is stored."""
     by_size: dict[int, list[int]] = {}
     for place in places:
         by_size.setdefault(place.tree_size, []).append(place.index)
@@ -57,8 +59,18 @@ async def prove(connection: Connection, origin: str, places: Sequence[Placed]) -
     for size, plan in plans.items():
         for index, path in zip(by_size[size], plan.proofs(nodes), strict=True):
             leaf = leaves[index]
-            found[index, size] = Proven(leaf, log_proof(origin, index, leaf, path, notes[size]))
+            found[index, size] = Proven(leaf, log_proof(note_origin(notes[size]), index, leaf, path, notes[size]))
     return [found[place.index, place.tree_size] for place in places]
+
+
+async def lineage(connection: Connection) -> tuple[str, list[Earlier]]:
+    """The log's origin, and those before it, the oldest first, each with the proof of the entry that ended it."""
+    head = await connection.fetchrow(SQL["head"])
+    assert head is not None
+    rows = await connection.fetch(SQL["origins"])
+    proven = await prove(connection, [Placed(row["since"], head["size"]) for row in rows[1:]])
+    earlier = [Earlier(row["origin"], one.proof) for row, one in zip(rows, proven, strict=False)]
+    return head["origin"], earlier
 
 
 async def read_nodes(connection: Connection, wanted: Iterable[Node]) -> dict[Node, bytes]:

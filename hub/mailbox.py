@@ -22,7 +22,7 @@ from hub.store.queries import SQL
 from keys import jws, strict_json
 from keys.errors import Fault
 from keys.jws import Compact
-from protocols import entries, envelope, mailbox_end, receipt
+from protocols import entries, envelope, epochs, mailbox_end, receipt
 from protocols.delegation import MAILBOX
 from protocols.receipt import Receipt
 
@@ -151,7 +151,7 @@ def verify_acknowledgement(compact: Compact, said: Acknowledgement, directory: D
     jws.verify(compact, who.ring.verifying(compact.header.kid, now, who.algorithms), who.algorithms)
 
 
-async def page(connection: Connection, origin: str, recipient: str, after: int, limit: int) -> Page:
+async def page(connection: Connection, recipient: str, after: int, limit: int) -> Page:
     """One page of the mailbox after the cursor; what it holds counts as handed out from now on."""
     counter = await connection.fetchrow(SQL["mailbox_counter"], recipient)
     last, handed = (counter["last"], counter["handed"]) if counter else (0, 0)
@@ -160,7 +160,7 @@ async def page(connection: Connection, origin: str, recipient: str, after: int, 
     keys = [row["case_id"] for row in live], [row["log_index"] for row in live], [r["accepted"] for r in live]
     bodies = {row["log_index"]: row["jws"] for row in await connection.fetch(SQL["messages"], *keys)}
     places = [log.Placed(row["log_index"], row["tree_size"]) for row in live]
-    proven = await log.prove(connection, origin, places) if places else []
+    proven = await log.prove(connection, places) if places else []
     found = {place.index: (entries.decode(one.leaf), one.proof) for place, one in zip(places, proven, strict=True)}
     cases = {row["log_index"]: str(row["case_id"]) for row in live}
     others = await receipts.earlier(
@@ -182,7 +182,16 @@ async def page(connection: Connection, origin: str, recipient: str, after: int, 
     if items and following > handed:
         await connection.execute(SQL["hand_out"], recipient, following)
     oldest = await connection.fetchval(SQL["mailbox_oldest"], recipient, following)
-    return Page(items, following, max(last - following, 0), envelope.rfc3339(oldest) if oldest else None)
+    behind = await _behind(connection, recipient, following, last)
+    return Page(items, following, behind, envelope.rfc3339(oldest) if oldest else None)
+
+
+async def _behind(connection: Connection, recipient: str, following: int, last: int) -> int:
+    """How many positions there are after the cursor; between two epochs there are numbers that none has."""
+    if epochs.epoch(following) < epochs.epoch(last):
+        found: int = await connection.fetchval(SQL["positions_after"], recipient, following)
+        return found
+    return max(last - following, 0)
 
 
 async def sign_end(connection: Connection, identity: Identity, recipient: str, now: datetime) -> str:

@@ -15,8 +15,8 @@ import asyncpg
 import structlog
 
 from hub import config as configuration
-from hub import journal, metrics
-from hub.identity import establish, hub_key
+from hub import journal, metrics, published
+from hub.identity import Identity, establish, hub_key
 from hub.store import CONNECTION_LOST, embedded, partitions
 from hub.store.migrate import migrate
 from hub.store.queries import SQL
@@ -53,7 +53,8 @@ async def supervise(
         dsn, keep = config.database.url, None
         if dsn is None:
             dsn, keep = embedded.dsn(data), await held.enter_async_context(embedded.kept(data))
-        await prepare(data, dsn, config)
+        identity = await prepare(data, dsn, config)
+        published.gather(data, [identity.key.public])
         _empty(data / METRICS)
         async with asyncio.TaskGroup() as tasks:
             modules = ["hub.worker"] * workers + ["hub.supervision"]
@@ -75,8 +76,11 @@ def _empty(folder: Path) -> None:
     folder.mkdir()
 
 
-async def prepare(data: Path, dsn: str, config: configuration.Config) -> None:
-    """Migrate the database and give a new hub its identity. Raises DatabaseUnavailable, MigrationMismatch."""
+async def prepare(data: Path, dsn: str, config: configuration.Config) -> Identity:
+    """Migrate the database and give a new hub its identity, which is returned.
+
+    Raises DatabaseUnavailable, MigrationMismatch, LogNotCurrent.
+    """
     # Unlocking the key takes a while: done first, so that no connection lies idle meanwhile.
     key = await asyncio.to_thread(hub_key, data)
     try:
@@ -85,9 +89,11 @@ async def prepare(data: Path, dsn: str, config: configuration.Config) -> None:
         raise embedded.DatabaseUnavailable(f"the database does not let us in: {error}") from error
     try:
         await migrate(connection)
-        await establish(connection, config.hub.id, key)
+        identity = await establish(connection, config.hub.id, key)
+        await published.require_current(connection, published.kept(data, [key.public]))
         await partitions.prepare(connection)
         await _offer(connection, config)
+        return identity
     finally:
         await connection.close()
 

@@ -85,7 +85,7 @@ async def take(connection: Connection, identity: Identity, token: bytes) -> Revo
             _require_above(said, ledger.directory)
             await _enter(connection, identity, ledger, said.organisation, key, said.compromised_since, statement)
         placed = await _placed(connection, said.organisation, said.kid)
-    proven = await log.prove(connection, identity.origin, [place for place in placed if place is not None])
+    proven = await log.prove(connection, [place for place in placed if place is not None])
     proofs = [one.proof for one in proven]
     leaked = proofs[1] if placed.compromised is not None else None
     return Revoked(said.organisation, said.kid, bool(ledger.leaves), proofs[0], leaked)

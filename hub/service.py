@@ -28,6 +28,7 @@ from hub.limits import Limits
 from hub.mailbox import Waiters
 from hub.notices import Notices
 from hub.organisations import Directory, Organisation
+from hub.published import Published
 from hub.relaying import receipts
 from hub.signatories import signatory
 from hub.store import Connection, Pool, glimpse
@@ -79,13 +80,14 @@ class Hub:
         pool: Pool,
         catalogue: Catalogue,
         attachments: Attachments,
+        published: Published,
         witnesses: Sequence[Witness] = (),
         limits: Limits | None = None,
     ) -> None:
         self.identity, self.name, self.pool, self.catalogue = identity, name, pool, catalogue
-        self.witnesses, self.attachments = witnesses, attachments
+        self.witnesses, self.attachments, self.published = witnesses, attachments, published
         self.limits = limits or Limits()
-        self.sequencer = Sequencer(pool, identity)
+        self.sequencer = Sequencer(pool, identity, published=published)
         self.waiters = Waiters()
         self.sequencer.on_commit = lambda ledger: self.waiters.wake(
             [row.recipient for row in (*ledger.mailbox, *ledger.passing.mailbox)]
@@ -167,7 +169,7 @@ class Hub:
             return refusal
         try:
             async with self.pool.acquire() as connection:
-                return await known.first(connection, self.identity.origin, incoming) or refusal
+                return await known.first(connection, incoming) or refusal
         except IdReused as reused:
             return reused
 
@@ -230,7 +232,7 @@ class Hub:
         with self._waiting(recipient, after) if wait else contextlib.nullcontext() as news:
             while True:
                 async with self.pool.acquire() as connection:
-                    page = await mailbox.page(connection, self.identity.origin, recipient, after, limit)
+                    page = await mailbox.page(connection, recipient, after, limit)
                     left = until - asyncio.get_running_loop().time()
                     if news is None or page.items or left <= 0 or self.waiters.closed:
                         return await self._proven(connection, recipient, page) if proof else page
@@ -300,7 +302,7 @@ class Hub:
             looked = await self.sequencer.submit(cases.Look(caller.id, id, purpose))
         async with self.pool.acquire() as connection:
             today = deadlines.local_date(datetime.now(UTC))
-            found = await holdings(connection, self.catalogue, self.identity.origin, id, today)
+            found = await holdings(connection, self.catalogue, id, today)
             (row,) = await connection.fetch(SQL["case_protocols"], [id])
         shown = found if day is None else on(found, day)
         return Holders(id, row["protocol"], row["version"], purpose, looked.proof.index, shown)
@@ -310,7 +312,7 @@ class Hub:
         sight = await self._sight(caller)
         async with self.pool.acquire() as connection:
             await cases.require_sight(connection, sight, id)
-            return await case_clock(connection, self.catalogue, self.identity.origin, id, datetime.now(UTC))
+            return await case_clock(connection, self.catalogue, id, datetime.now(UTC))
 
     async def figures(self, caller: Organisation, asked: Asked, by: By) -> Figures:
         """What the cases come to that count for `caller`."""

@@ -15,7 +15,7 @@ import uvloop
 from aiohttp import web
 
 from hub import config as configuration
-from hub import journal, succession
+from hub import journal, published, succession
 from hub import limits as bounds
 from hub.api.app import application
 from hub.attachments.keeping import Attachments, Limits
@@ -25,6 +25,7 @@ from hub.console import verifying
 from hub.console.app import console, verification
 from hub.expiry import sweep_for_ever
 from hub.identity import Identity, establish, hub_key
+from hub.published import Published
 from hub.scheduler.jobs import Means
 from hub.scheduler.leading import Lead
 from hub.scheduler.running import Scheduler
@@ -60,11 +61,13 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
     pool = await open_pool(dsn)
     async with pool.acquire() as connection:
         identity: Identity = await establish(connection, config.hub.id, hub_key(data))
+        await published.require_current(connection, published.kept(data, [identity.key.public]))
         await publish(connection, identity)
     limits = Limits(config.attachments.largest, config.attachments.unnamed, config.attachments.days)
     name = {"zh": config.hub.name_zh, "en": config.hub.name_en}
     attachments = Attachments(pool, opened(config.attachments.store, data), data / "attachments" / "incoming", limits)
-    hub = Hub(identity, name, pool, config.catalogue(), attachments, config.witnesses(), bounds.Limits(config.limits))
+    keeping, within = Published(data), bounds.Limits(config.limits)
+    hub = Hub(identity, name, pool, config.catalogue(), attachments, keeping, config.witnesses(), within)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -87,6 +90,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
             tasks.create_task(_carry_out_successions(pool, identity, hub.catalogue)),
             tasks.create_task(_keep_partitions(pool)),
             tasks.create_task(publish_for_ever(pool, identity)),
+            tasks.create_task(keeping.keep_for_ever(pool)),
             tasks.create_task(attachments.collect_for_ever()),
             scheduling,
         ]

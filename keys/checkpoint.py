@@ -48,6 +48,11 @@ def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> str:
     return f"{text}\n{_DASH}{checkpoint.origin} {b64encode(signature).decode('ascii')}\n"
 
 
+def note_origin(note: str) -> str:
+    """The origin that a signed note names, in its first line; nothing is verified."""
+    return note.partition("\n")[0]
+
+
 def vkey(origin: str, key: VerifyingKey) -> str:
     """The verifier key as other tools take it: name+hash+key (C2SP signed-note, "Verifier keys")."""
     check_key_name(origin)

@@ -205,6 +205,21 @@ class DueChanged(msgspec.Struct, frozen=True, tag_field="kind", tag="due-changed
     there: There | None = None
 
 
+class Continued(msgspec.Struct, frozen=True, tag_field="kind", tag="continued"):
+    """The log goes on under the origin `origin`, for the database was set back to an earlier state, or may have been.
+
+    It is the first entry that no checkpoint of an earlier origin covers. `was` is the old origin's signed checkpoint
+    over all entries before this one; `published` the last one known to have been handed out, where that is known: what
+    it covers beyond `was` is lost. Positions in mailboxes go on in `epoch` (`protocols.epochs`).
+    """
+
+    origin: str
+    epoch: int
+    was: str
+    published: str | None
+    at: str
+
+
 Entry = (
     Accepted
     | Fetched
@@ -221,6 +236,7 @@ Entry = (
     | CalendarPublished
     | Outage
     | DueChanged
+    | Continued
     | NeighbourAdmitted
     | NeighbourEnded
     | Relayed

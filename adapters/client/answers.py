@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from adapters.client.faults import AnswerInvalid
+from protocols.lineage import Earlier
 from protocols.receipt import LogProof
 from protocols.turnaround import Spent, Stage
 
@@ -14,9 +15,10 @@ _T = TypeVar("_T")
 
 
 class HubLog(msgspec.Struct, frozen=True):
-    """The hub's transparency log."""
+    """The hub's transparency log, and the origins that it had before."""
 
     origin: str
+    earlier: list[Earlier] = []
 
 
 class HubDocument(msgspec.Struct, frozen=True):

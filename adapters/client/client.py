@@ -34,7 +34,7 @@ from protocols.attachments import ATTACHMENTS, Manifest
 from protocols.between_hubs import Relayed
 from protocols.entries import Accepted, CalendarPublished, DueChanged, Outage, Succeeded
 from protocols.loading import BASE, Catalogue
-from protocols.receipt import Proven
+from protocols.receipt import Proven, Receipt
 from protocols.scorecard import Asked, By, Contribution, Contributions, Figures
 
 
@@ -92,6 +92,14 @@ class Client:
     def log_origin(self) -> str:
         """The origin of the hub's log."""
         return self._notary.origin
+
+    async def lost(self, given: Receipt) -> bool:
+        """Whether what was accepted then is in the hub's log no more, for the hub was set back; `resend` its bytes.
+
+        Raises ReceiptInvalid where the receipt was never this hub's, LineageInvalid, Refused, Undecided.
+        """
+        await self._notary.introduce()
+        return self._notary.lost(given.log)
 
     @property
     def hub_keys(self) -> list[VerifyingKey]:

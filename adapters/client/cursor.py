@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from adapters.client.faults import CursorInvalid
+from protocols import epochs
 
 
 class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -16,14 +17,55 @@ class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     position: int
 
 
+REMEMBERED = 50_000
+"""So many messages are remembered at least."""
+
+
 class Cursor:
     """A file with the last position that was dealt with; written whole or not at all, even if the power fails.
 
-    It belongs to one mailbox, for good: positions of another one would skip its messages.
+    It belongs to one mailbox, for good: positions of another one would skip its messages. Beside it `PATH.seen` lists what
+    was dealt with: of a hub that was set back, what senders send again comes at new positions, and is passed over.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self.seen = self.path.with_name(f"{self.path.name}.seen")
+        self._lines = 0
+        self._earlier: dict[int, frozenset[str]] = {}
+
+    def remember(self, position: int, source: str, id: str) -> None:
+        """Keep that the message at a position was dealt with. Raises CursorInvalid."""
+        try:
+            if self._lines == 0 or self._lines > 2 * REMEMBERED:
+                kept = self._listed()[-REMEMBERED:]
+                self.seen.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+                self._lines = len(kept)
+            with open(self.seen, "a", encoding="utf-8") as file:
+                file.write(f"{position} {source} {id}\n")
+        except OSError as error:
+            raise CursorInvalid(f"{self.seen} can't be written: {error.strerror}") from error
+        self._lines += 1
+
+    def had(self, position: int, source: str, id: str) -> bool:
+        """Whether the message was dealt with in an earlier mailbox epoch than that of `position`. Raises CursorInvalid."""
+        epoch = epochs.epoch(position)
+        if epoch == 0:
+            return False
+        if epoch not in self._earlier:
+            lines = (line.partition(" ") for line in self._listed())
+            self._earlier = {
+                epoch: frozenset(key for at, _, key in lines if at.isdigit() and epochs.epoch(int(at)) < epoch)
+            }
+        return f"{source} {id}" in self._earlier[epoch]
+
+    def _listed(self) -> list[str]:
+        try:
+            return self.seen.read_text("utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError) as error:
+            raise CursorInvalid(f"{self.seen} can't be read: {error}") from error
 
     def load(self, hub: str, organisation: str) -> int:
         """The position to go on after, 0 where there is no file yet. Raises CursorInvalid."""

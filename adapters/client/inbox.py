@@ -22,7 +22,7 @@ from adapters.client.signatories import Signatories
 from keys import jws
 from keys.errors import Fault
 from keys.jwk import SigningKey
-from protocols import entries, envelope, receipt
+from protocols import entries, envelope, epochs, receipt
 from protocols.departments import is_hub
 from protocols.mailbox_end import MailboxEnd
 
@@ -69,7 +69,7 @@ class Inbox:
         call = Call("GET", "/v1/mailbox", query, wait=wait, at_most=MAX_ITEM * limit)
         page = answers.read(await self.connection.call(call, patience), MailboxPage)
         positions = [item.position for item in page.items]
-        if positions != list(range(after + 1, after + 1 + len(positions))):
+        if not epochs.in_order(positions, after):
             raise DeliveryInvalid(
                 f"the positions after {after} are out of order or have a gap", positions=positions[:9]
             )
@@ -78,6 +78,8 @@ class Inbox:
             raise DeliveryInvalid("the page's cursor does not fit its items", next=page.next)
         mailbox = of or self.organisation
         items = [await self._verified(item, mailbox) for item in page.items if not item.expired]
+        if positions and epochs.epoch(positions[-1]) > self.notary.lineage.epoch:
+            raise DeliveryInvalid("the hub leaves out positions as if it had been set back", positions=positions[-1:])
         expired = tuple(item.position for item in page.items if item.expired)
         end = await self._end(page, mailbox) if prove_end else None
         return Page(items, page.next, page.behind, expired, end)
@@ -166,14 +168,17 @@ class Inbox:
             if page.next < position:
                 raise CursorInvalid(f"the mailbox ends at {page.next}, before the cursor, {position}: another hub?")
             for item in page.items:
-                yield item
-                position = self._done(cursor, item.position)
+                if cursor is None or not cursor.had(item.position, item.event.source, item.event.id):
+                    yield item
+                position = self._done(cursor, item.position, item)
             if page.next > position:
                 position = self._done(cursor, page.next)
             if not (page.items or page.expired):
                 await asyncio.sleep(max(0.0, min(IDLE, wait) - (clock() - asked)))
 
-    def _done(self, cursor: Cursor | None, position: int) -> int:
+    def _done(self, cursor: Cursor | None, position: int, item: Item | None = None) -> int:
+        if cursor is not None and item is not None:
+            cursor.remember(position, item.event.source, item.event.id)
         if cursor is not None:
             cursor.save(self.notary.hub, self.organisation, position)
         return position

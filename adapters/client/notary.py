@@ -8,10 +8,11 @@ from adapters.client.connection import Call, Connection
 from adapters.client.directory import understood
 from adapters.client.faults import AnswerInvalid, DeliveryInvalid
 from keys.jwk import VerifyingKey
-from protocols import entries, mailbox_end, receipt
+from protocols import entries, lineage, mailbox_end, receipt
 from protocols.between_hubs import Relayed, Returned
 from protocols.entries import Accepted, Carried
 from protocols.envelope import Event
+from protocols.lineage import Lineage, LineageInvalid
 from protocols.mailbox_end import MailboxEnd, MailboxEndInvalid
 from protocols.receipt import LogProof, Proven, Receipt
 from protocols.refusals import ReceiptInvalid
@@ -26,15 +27,26 @@ class Notary:
         self._connection, self._pinned = connection, pinned is not None
         self.keys: list[VerifyingKey] = list(pinned or ())
         self.hub = ""
-        self.origin = ""
+        self.lineage = Lineage("")
+
+    @property
+    def origin(self) -> str:
+        """The log's origin, as of when the hub was last asked."""
+        return self.lineage.origin
 
     async def introduce(self) -> None:
-        """Ask the hub who it is. Raises Refused, Undecided, AnswerInvalid."""
+        """Ask the hub who it is; again, for its log may have gone on under another origin meanwhile.
+
+        Raises Refused, Undecided, AnswerInvalid; LineageInvalid where it does not prove that it is the log known before.
+        """
         content = await self._connection.call(Call("GET", "/v1/hub", token=False))
         document = answers.read(content, answers.HubDocument)
         if not self._pinned:
             self.keys = await self._published()
-        self.hub, self.origin = document.id, document.log.origin
+        shown = lineage.verify(document.log.origin, document.log.earlier, self.keys)
+        if self.origin and not shown.knows(self.origin):
+            raise LineageInvalid(f"the hub shows the log {shown.origin}, which does not go on from {self.origin}")
+        self.hub, self.lineage = document.id, shown
 
     async def receipt(
         self, document: dict[str, Any] | bytes, compact: bytes, event: Event, *, for_hub: bool = False
@@ -47,7 +59,7 @@ class Notary:
         at_home: tuple[type[Carried], ...] = (Accepted, Returned) if for_hub else (Accepted,)
         kinds = at_home if event.hub == self.hub else (Relayed, Returned)
         proven = await self._proven(
-            lambda: receipt.verify(given, self.keys, compact=compact, origin=self.origin, kinds=kinds)
+            lambda: self._standing(receipt.verify(given, self.keys, compact=compact, kinds=kinds))
         )
         assert isinstance(proven.entry, Carried)
         check(proven.entry, event)
@@ -55,7 +67,7 @@ class Notary:
 
     async def entry(self, log: LogProof) -> Proven:
         """Any entry, once it is proven to be in the log. Raises ReceiptInvalid."""
-        return await self._proven(lambda: receipt.verify_log(log, self.keys, origin=self.origin))
+        return await self._proven(lambda: self._standing(receipt.verify_log(log, self.keys)))
 
     async def event(self, logged: answers.LoggedEvent) -> Proven:
         """An entry as handed out beside its proof, once both say the same. Raises ReceiptInvalid, DeliveryInvalid."""
@@ -66,19 +78,41 @@ class Notary:
 
     async def mailbox_end(self, token: str) -> MailboxEnd:
         """The hub's word where a mailbox ends, once it is proven to be this hub's. Raises MailboxEndInvalid."""
-        return await self._proven(lambda: mailbox_end.verify(token, self.keys, origin=self.origin))
+
+        def prove() -> MailboxEnd:
+            end = mailbox_end.verify(token, self.keys)
+            if not self.lineage.signed(end.checkpoint):
+                raise MailboxEndInvalid("the word is by another log")
+            return end
+
+        return await self._proven(prove)
+
+    def lost(self, log: LogProof) -> bool:
+        """Whether an entry of this log is in it no more. Raises ReceiptInvalid where it never was."""
+        proven = receipt.verify_log(log, self.keys)
+        if not self.lineage.knows(proven.checkpoint.origin):
+            raise ReceiptInvalid("the receipt is of another log")
+        return not self.lineage.stands(proven)
+
+    def _standing(self, proven: Proven) -> Proven:
+        if not self.lineage.knows(proven.checkpoint.origin):
+            raise ReceiptInvalid("the receipt is of another log")
+        if not self.lineage.stands(proven):
+            raise ReceiptInvalid("the log went on without this entry: it was lost when the hub was set back")
+        return proven
 
     async def _proven(self, prove: Callable[[], _T]) -> _T:
-        """A hub may have a new key by now: one that is not pinned is asked for once before the proof is refused."""
+        """A hub may have a new key by now, which is not asked for where it is pinned, or another origin.
+
+        It is asked once before the proof is refused.
+        """
         try:
             return prove()
         except (ReceiptInvalid, MailboxEndInvalid):
-            if self._pinned:
+            before = self.lineage, {key.kid for key in self.keys}
+            await self.introduce()
+            if before == (self.lineage, {key.kid for key in self.keys}):
                 raise
-            published = await self._published()
-            if {key.kid for key in published} == {key.kid for key in self.keys}:
-                raise
-        self.keys = published
         return prove()
 
     async def _published(self) -> list[VerifyingKey]:

@@ -14,14 +14,19 @@ from hub.organisations import Organisation as Known
 from hub.store.queries import SQL
 from keys.jwk import public_jwks
 from protocols import entries, envelope
+from protocols.lineage import Earlier
 
 JWKS = "application/jwk-set+json"
 
 
-class Log(msgspec.Struct, frozen=True):
-    """The hub's transparency log: its origin, which is also the name of its checkpoints' key."""
+class Log(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The hub's transparency log: its origin, which is also the name of its checkpoints' key.
+
+    `earlier` are the origins that it had before, the oldest first, each with the proof of the entry that ended it.
+    """
 
     origin: str
+    earlier: list[Earlier] = []
 
 
 class HubDocument(msgspec.Struct, frozen=True):
@@ -61,7 +66,9 @@ async def hub_document(request: web.Request) -> web.Response:
     """`GET /v1/hub`."""
     hub = request.app[HUB]
     now = envelope.rfc3339(datetime.now(UTC))
-    return json(HubDocument(hub.identity.hub, hub.name, Log(hub.identity.origin), now, __version__))
+    async with hub.pool.acquire() as connection:
+        origin, earlier = await log.lineage(connection)
+    return json(HubDocument(hub.identity.hub, hub.name, Log(origin, earlier), now, __version__))
 
 
 async def hub_keys(request: web.Request) -> web.Response:
@@ -99,7 +106,7 @@ async def key_events(request: web.Request) -> web.Response:
     async with hub.pool.acquire() as connection:
         rows = await connection.fetch(SQL["key_events"], found.id)
         places = [log.Placed(row["log_index"], row["tree_size"]) for row in rows]
-        proven = await log.prove(connection, hub.identity.origin, places) if places else []
+        proven = await log.prove(connection, places) if places else []
     return json(Events([Event(entries.as_object(one.leaf), one.proof) for one in proven]))
 
 

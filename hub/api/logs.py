@@ -20,6 +20,7 @@ async def checkpoint(request: web.Request) -> web.Response:
     async with request.app[HUB].pool.acquire() as connection:
         head = await connection.fetchrow(SQL["head"])
     assert head is not None
+    request.app[HUB].published.note(head["origin"], head["size"], head["note"])
     return web.Response(text=head["note"], content_type=TEXT, headers={"Cache-Control": "no-store"})
 
 
@@ -30,7 +31,7 @@ async def add_cosignatures(request: web.Request) -> web.Response:
     hub = request.app[HUB]
     try:
         seen, found = cosignature.verify(note.decode("utf-8"), hub.witnesses)
-        checkpoint_.verify_checkpoint(note, [hub.identity.key.public], hub.identity.origin)
+        checkpoint_.verify_checkpoint(note, [hub.identity.key.public])
     except UnicodeDecodeError:
         raise RequestMalformed("a note is UTF-8") from None
     except BadCheckpoint as fault:

@@ -102,7 +102,7 @@ async def read_receipt(request: web.Request) -> web.Response:
     hub, row = request.app[HUB], await _row(request)
     async with hub.pool.acquire() as connection:
         place = (await receipts.places(connection, row))[-1]
-        (proven,) = await log.prove(connection, hub.identity.origin, [place])
+        (proven,) = await log.prove(connection, [place])
     return json(receipt.build(_carried(proven.leaf), proven.proof))
 
 
@@ -111,7 +111,7 @@ async def read_receipts(request: web.Request) -> web.Response:
     hub, row = request.app[HUB], await _row(request)
     async with hub.pool.acquire() as connection:
         places = await receipts.places(connection, row)
-        proven = await log.prove(connection, hub.identity.origin, places)
+        proven = await log.prove(connection, places)
         others = await receipts.earlier(connection, [(str(row["case_id"]), place.index) for place in places])
     own = [receipt.build(_carried(one.leaf), one.proof) for one in proven]
     return json(Receipts([one for place in places for one in others.get(place.index, [])], own))
@@ -122,12 +122,12 @@ async def read_events(request: web.Request) -> web.Response:
     hub, row = request.app[HUB], await _row(request)
     async with hub.pool.acquire() as connection:
         places = await receipts.places(connection, row)
-        (taken,) = await log.prove(connection, hub.identity.origin, places[-1:])
+        (taken,) = await log.prove(connection, places[-1:])
         for recipient, position in getattr(_carried(taken.leaf), "recipients", {}).items():
             for mark in await connection.fetch(SQL["marks"], recipient, position):
                 places.append(log.Placed(mark["log_index"], mark["tree_size"]))
         places = sorted(set(places), key=lambda place: place.index)
-        proven = await log.prove(connection, hub.identity.origin, places)
+        proven = await log.prove(connection, places)
     return json(Events([Event(entries.as_object(leaf), proof) for leaf, proof in proven]))
 
 

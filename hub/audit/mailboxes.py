@@ -12,9 +12,9 @@ from hub.store import Connection
 from hub.store.queries import SQL
 from keys import jws
 from keys.errors import Fault
-from protocols import envelope
+from protocols import envelope, epochs
 from protocols.between_hubs import Marked
-from protocols.entries import Acknowledged, Carried, Expired, Fetched
+from protocols.entries import Acknowledged, Carried, Continued, Expired, Fetched
 
 
 @dataclass(slots=True)
@@ -32,12 +32,16 @@ class Mailboxes:
         self._counters: dict[str, _Counter] = {}
         self._expired: set[tuple[str, int]] = set()
         self._marks = 0
+        self._given = 0
+        self._base = 0
 
     async def page(self, connection: Connection, page: Page) -> list[str]:
         """The positions, ranges and acknowledgements of a stretch."""
         found: list[str] = []
         for index, entry in page.entries.items():
-            if isinstance(entry, Carried):
+            if isinstance(entry, Continued):
+                self._begin_epoch(entry)
+            elif isinstance(entry, Carried):
                 found += self._positions(index, entry)
             elif isinstance(entry, Marked):
                 found += self._marked(index, entry)
@@ -50,10 +54,22 @@ class Mailboxes:
                 found += await self._acknowledged(connection, page, index, entry)
         return found + await self._rows(connection, page)
 
+    def _begin_epoch(self, entry: Continued) -> None:
+        """Positions go on in the new epoch; what was dealt with to the end of the old one is so to that of its numbers."""
+        self._base = epochs.base(entry.epoch)
+        for counter in self._counters.values():
+            counter.fetched = self._base if counter.fetched == counter.last else counter.fetched
+            counter.acknowledged = self._base if counter.acknowledged == counter.last else counter.acknowledged
+            counter.last = self._base
+
+    def _counter(self, name: str) -> _Counter:
+        return self._counters.setdefault(name, _Counter(self._base, self._base, self._base))
+
     def _positions(self, index: int, entry: Carried) -> list[str]:
         found = []
         for recipient, position in positions_in(entry).items():
-            counter = self._counters.setdefault(recipient, _Counter())
+            counter = self._counter(recipient)
+            self._given += 1
             if position != counter.last + 1:
                 found.append(f"entry {index}: position {position} of {recipient} follows {counter.last}")
             counter.last = position
@@ -61,7 +77,7 @@ class Mailboxes:
 
     def _range(self, index: int, entry: Fetched | Acknowledged) -> list[str]:
         self._marks += 1
-        counter = self._counters.setdefault(entry.recipient, _Counter())
+        counter = self._counter(entry.recipient)
         kind = "fetched" if isinstance(entry, Fetched) else "acknowledged"
         before, limit = getattr(counter, kind), counter.last if kind == "fetched" else counter.fetched
         setattr(counter, kind, entry.through)
@@ -72,7 +88,7 @@ class Mailboxes:
     def _marked(self, index: int, entry: Marked) -> list[str]:
         """What another hub says that its organisation fetched; that it signed for it, it says itself."""
         self._marks += len(entry.positions)
-        last = self._counters.setdefault(entry.recipient, _Counter()).last
+        last = self._counter(entry.recipient).last
         if not entry.positions or not all(1 <= position <= last for position in entry.positions):
             return [f"entry {index}: marks positions of {entry.recipient} that were not given out"]
         if entry.mark != "acknowledged":
@@ -115,8 +131,8 @@ class Mailboxes:
         """Counters, marks and tombstones are those of the log, and no position is stored beyond it."""
         found = []
         for row in await connection.fetch(SQL["all_counters"]):
-            counter = self._counters.pop(row["recipient"], _Counter())
             stored = _Counter(row["last"], row["fetched"], row["acknowledged"])
+            counter = self._counters.pop(row["recipient"], None) or _Counter(self._base, self._base, self._base)
             if stored != counter or not counter.fetched <= row["handed"] <= counter.last:
                 found.append(f"the mailbox counter of {row['recipient']} differs from the log")
         found += [f"the mailbox counter of {name} is gone" for name in self._counters]
@@ -128,8 +144,8 @@ class Mailboxes:
         found += [f"position {at} of {name} has expired and is not marked so" for name, at in sorted(self._expired)]
         totals = await connection.fetchrow(SQL["mailbox_totals"])
         assert totals is not None
-        if totals["positions"] != totals["given"]:
-            found.append(f"{totals['positions']} mailbox rows where {totals['given']} positions were given out")
+        if totals["positions"] != self._given:
+            found.append(f"{totals['positions']} mailbox rows where {self._given} positions were given out")
         if totals["marks"] != self._marks:
             found.append(f"{totals['marks']} mailbox marks where the log has {self._marks}")
         return found

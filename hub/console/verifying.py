@@ -53,9 +53,10 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A message that was taken, and how many entries the log has by now."""
+    """A message that was taken, the log's origin, and how many entries it has by now."""
 
     accepted: Accepted
+    origin: str
     size: int
 
 
@@ -89,7 +90,7 @@ async def _as_file(request: web.Request, asked: Asked | Unreadable | None) -> we
     if logged is None:
         raise NotFound()
     async with hub.pool.acquire() as connection:
-        (proven,) = await log.prove(connection, hub.identity.origin, [log.Placed(asked.index, logged.size)])
+        (proven,) = await log.prove(connection, [log.Placed(asked.index, logged.size)])
     response = json(receipt.build(logged.accepted, proven.proof))
     response.headers["Content-Disposition"] = f'attachment; filename="receipt-{asked.index}.json"'
     return response
@@ -144,7 +145,9 @@ async def _look_up(hub: Hub, asked: Asked) -> Logged | None:
         rows = await connection.fetch(SQL["entries"], [asked.index])
         if not rows or merkle.leaf_hash(rows[0]["leaf"]) != merkle.leaf_hash(asked.leaf):
             return None
-        return Logged(asked.entry, await connection.fetchval(SQL["size"]))
+        head = await connection.fetchrow(SQL["head"])
+        assert head is not None
+        return Logged(asked.entry, head["origin"], head["size"])
 
 
 def _facts(accepted: Accepted, directory: Directory, catalogue: Catalogue) -> list[Fact]:
@@ -168,7 +171,7 @@ def _place(hub: Hub, asked: Asked, logged: Logged) -> list[Fact]:
     """Where the entry stands."""
     return [
         (T("枢纽", "Hub"), T(f"{hub.name['zh']}（{hub.identity.hub}）", f"{hub.name['en']} ({hub.identity.hub})")),
-        (T("日志", "Log"), hub.identity.origin),
+        (T("日志", "Log"), logged.origin),
         (T("条目序号", "Index of the entry"), str(asked.index)),
         (T("当前检查点的条目数", "Entries under the present checkpoint"), str(logged.size)),
     ]

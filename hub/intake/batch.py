@@ -23,6 +23,7 @@ from hub.intake.prove import Outcome, prove
 from hub.intake.queueing import FairQueue
 from hub.intake.store import store
 from hub.organisations import Directory
+from hub.published import LogNotCurrent, Published
 from hub.store import CONNECTION_LOST, Connection, Pool
 from hub.store.queries import SQL
 from keys.errors import Fault
@@ -52,8 +53,11 @@ Waiting = tuple[Job, asyncio.Future[Outcome]]
 class Sequencer:
     """One process's writer: collects jobs for a moment and commits them together."""
 
-    def __init__(self, pool: Pool, identity: Identity, *, batch: int = 256) -> None:
-        self._pool, self._identity = pool, identity
+    def __init__(
+        self, pool: Pool, identity: Identity, *, batch: int = 256, published: Published | None = None
+    ) -> None:
+        """`published` keeps what is handed out; a command, which hands out nothing, has none."""
+        self._pool, self._identity, self._published = pool, identity, published
         self._waiting = FairQueue[Waiting]()
         self._filled, self._idle = asyncio.Event(), asyncio.Event()
         self._idle.set()
@@ -152,6 +156,9 @@ class Sequencer:
             try:
                 with metrics.BATCH_SECONDS.time():
                     return await self._commit(jobs)
+            except LogNotCurrent as fault:
+                logger.critical("log-not-current", detail=fault.detail)
+                return [Unavailable() for _ in jobs]
             except CONNECTION_LOST as error:
                 self._edge = None
                 logger.warning("batch-retried", error=type(error).__name__, jobs=len(jobs))
@@ -165,6 +172,8 @@ class Sequencer:
             async with connection.transaction():
                 head = await connection.fetchrow(SQL["lock_head"])
                 assert head is not None
+                if self._published is not None:
+                    self._published.require_current(head["origin"], head["size"])
                 ledger = await self._open(connection, head, jobs)
                 taken = [job.take(ledger) for job in jobs]
                 edge, note = self._edge, head["note"]
@@ -172,15 +181,23 @@ class Sequencer:
                     edge, note = await store(connection, ledger, self._identity, edge)
             if ledger.leaves:
                 self._edge = edge
+                if self._published is not None:
+                    self._published.note(ledger.origin, ledger.size + len(ledger.leaves), note)
                 metrics.batch(ledger, edge)
                 self.on_commit(ledger)
-            return await prove(connection, self._identity.origin, ledger, edge, note, taken)
+            return await prove(connection, ledger, edge, note, taken)
 
     async def _open(self, connection: Connection, head: asyncpg.Record, jobs: Sequence[Job]) -> Ledger:
         """The ledger with everything read that the jobs are judged by."""
         if self._directory is None or self._directory.epoch != head["key_epoch"]:
             self._directory = await organisations.load(connection)
-        ledger = Ledger(now=head["now"], size=head["size"], directory=self._directory)
+        ledger = Ledger(
+            now=head["now"],
+            size=head["size"],
+            directory=self._directory,
+            origin=head["origin"],
+            epoch_base=head["epoch_base"],
+        )
         messages = list({job.message for job in jobs if job.message is not None})
         if messages:
             columns = [source for source, _ in messages], [id for _, id in messages]

@@ -8,7 +8,7 @@ from hub.store import Connection
 from hub.store.queries import SQL
 
 
-async def first(connection: Connection, origin: str, incoming: Incoming) -> Outcome | None:
+async def first(connection: Connection, incoming: Incoming) -> Outcome | None:
     """The outcome these bytes had when they first came, None for unknown ones.
 
     Raises IdReused where their source has used their id for another signing input. A message that passes
@@ -22,4 +22,4 @@ async def first(connection: Connection, origin: str, incoming: Incoming) -> Outc
         return None
     if row["signing_input"] != incoming.signing_digest:
         raise IdReused()
-    return await stored(connection, origin, log.Placed(row["log_index"], row["tree_size"]))
+    return await stored(connection, log.Placed(row["log_index"], row["tree_size"]))

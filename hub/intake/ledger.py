@@ -182,6 +182,10 @@ class Ledger:
     now: datetime
     size: int
     directory: Directory
+    origin: str
+    """Under which the log signs from here on."""
+    epoch_base: int = 0
+    """The position before the first that a new mailbox gives out (`protocols.epochs`)."""
     known: dict[tuple[str, str], tuple[bytes, int, int | None]] = field(default_factory=dict)
     cases: dict[str, Case] = field(default_factory=dict)
     counters: dict[str, Counter] = field(default_factory=dict)
@@ -217,7 +221,11 @@ class Ledger:
 
     def counter(self, recipient: str) -> Counter:
         """The recipient's counter."""
-        return self.counters.setdefault(recipient, Counter())
+        return self.counters.setdefault(recipient, self._unopened())
+
+    def _unopened(self) -> Counter:
+        base = self.epoch_base
+        return Counter(base, base, base, base)
 
     def next_position(self, recipient: str) -> int:
         """Give out the recipient's next position."""

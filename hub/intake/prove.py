@@ -7,6 +7,7 @@ from hub import log
 from hub.intake.ledger import Ledger, Taken
 from hub.store import Connection
 from keys import merkle
+from keys.checkpoint import note_origin
 from keys.errors import Fault
 from keys.tiles import Edge
 from protocols import entries
@@ -23,7 +24,7 @@ class Outcome:
 
 
 async def prove(
-    connection: Connection, origin: str, ledger: Ledger, edge: Edge | None, note: str, taken: Sequence[Taken | Fault]
+    connection: Connection, ledger: Ledger, edge: Edge | None, note: str, taken: Sequence[Taken | Fault]
 ) -> list[Outcome | Fault]:
     """The outcome of each job of a batch, in order; refusals stay what they are."""
     fresh = [one.index for one in taken if isinstance(one, Taken) and one.index >= ledger.size]
@@ -34,17 +35,17 @@ async def prove(
             outcomes.append(result)
         elif result.index in paths:
             at = result.index - ledger.size
-            proof = log_proof(origin, result.index, ledger.leaves[at], paths[result.index], note)
+            proof = log_proof(note_origin(note), result.index, ledger.leaves[at], paths[result.index], note)
             outcomes.append(Outcome(ledger.entered[at], proof, result.new))
         else:
             place = log.Placed(result.index, result.tree_size or ledger.size)
-            outcomes.append(await stored(connection, origin, place))
+            outcomes.append(await stored(connection, place))
     return outcomes
 
 
-async def stored(connection: Connection, origin: str, place: log.Placed) -> Outcome:
+async def stored(connection: Connection, place: log.Placed) -> Outcome:
     """The outcome of what was entered before, from the log as stored."""
-    (proven,) = await log.prove(connection, origin, [place])
+    (proven,) = await log.prove(connection, [place])
     return Outcome(entries.decode(proven.leaf), proven.proof, False)
 
 

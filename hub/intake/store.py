@@ -33,7 +33,7 @@ async def store(
     grown.forget()
     tiles = grown.append([merkle.leaf_hash(leaf) for leaf in ledger.leaves])
     size, root = grown.size, grown.root()
-    note = checkpoint.sign_checkpoint(Checkpoint(identity.origin, size, root), identity.key)
+    note = checkpoint.sign_checkpoint(Checkpoint(ledger.origin, size, root), identity.key)
     await _messages(connection, ledger, size)
     await store_passing(connection, ledger, size)
     await _cases(connection, ledger, size)

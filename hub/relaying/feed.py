@@ -47,7 +47,7 @@ async def feed(
     wanted = [i for i, entry in read.items() if _on_keys(entry, directory) or not shared.isdisjoint(touched.get(i, ()))]
     through = wanted[limit] if len(wanted) > limit else after + len(read)
     places = [log.Placed(index, size) for index in wanted[:limit]]
-    proven = await log.prove(connection, identity.origin, places) if places else []
+    proven = await log.prove(connection, places) if places else []
     return Feed([Concern(entries.as_object(one.leaf), one.proof) for one in proven], through, size)
 
 

@@ -63,4 +63,4 @@ async def _carried(hub: Hub, incoming: Incoming) -> Outcome | None:
         last = next((r for r in reversed(rows) if r["way"] != "up"), None)
         if last is None:
             return None
-        return await stored(connection, hub.identity.origin, log.Placed(last["log_index"], last["tree_size"]))
+        return await stored(connection, log.Placed(last["log_index"], last["tree_size"]))

@@ -44,7 +44,7 @@ class CaseClock(msgspec.Struct, frozen=True):
     events: Sequence[Boundary]
 
 
-async def case_clock(connection: Connection, catalogue: Catalogue, origin: str, id: str, at: datetime) -> CaseClock:
+async def case_clock(connection: Connection, catalogue: Catalogue, id: str, at: datetime) -> CaseClock:
     """The clock of a case. Raises NotFound."""
     size = await connection.fetchval(SQL["size"])
     read = (await logged(connection, [id], size))[id]
@@ -58,7 +58,7 @@ async def case_clock(connection: Connection, catalogue: Catalogue, origin: str, 
         for row in await connection.fetch(SQL["arrangements"])
         if row["log_index"] < size
     ]
-    proven = await log.prove(connection, origin, sorted(places, key=lambda place: place.index))
+    proven = await log.prove(connection, sorted(places, key=lambda place: place.index))
     theirs = await _there(connection, [entries.decode(one.leaf) for one in proven])
     events = [Boundary(entries.as_object(o.leaf), o.proof, there) for o, there in zip(proven, theirs, strict=True)]
     flow = played.flow

@@ -232,7 +232,8 @@ async def _forge(connection: Connection, key: SigningKey) -> None:
         data=protocol.messages["withdraw"].schema.document["examples"][0],
     )
     token = jws.sign(envelope.encode(event), key, typ=envelope.TYP, cty=envelope.CTY)
-    ledger = Ledger(now=head["now"], size=head["size"], directory=await load(connection), cases={case.id: case})
+    directory, origin = await load(connection), head["origin"]
+    ledger = Ledger(now=head["now"], size=head["size"], directory=directory, origin=origin, cases={case.id: case})
     counter = await connection.fetchrow("SELECT * FROM mailbox_counter WHERE recipient = '440306-health'")
     assert counter is not None
     ledger.counters["440306-health"] = Counter(*list(counter)[1:])
@@ -240,7 +241,7 @@ async def _forge(connection: Connection, key: SigningKey) -> None:
     assert isinstance(outcome, Transition)
     digest = hashlib.sha256(token.rpartition(b".")[0]).digest()
     enter(ledger, envelope.event(event), token, digest, outcome.case, outcome.before, outcome.due)
-    identity = Identity("410000-hub", await connection.fetchval("SELECT origin FROM log_head"), key)
+    identity = Identity("410000-hub", key)
     await store(connection, ledger, identity)
 
 
@@ -289,7 +290,7 @@ async def _revoke(
     connection: Connection, key: SigningKey, make: Callable[[datetime], str | None], marked: bool
 ) -> None:
     """A key revoked by a hub that judges nothing: whatever statement it was given, or made up."""
-    identity = Identity(HUB, await connection.fetchval("SELECT origin FROM log_head"), key)
+    identity = Identity(HUB, key)
     records = [Outsider(CITY, "").record() | {"jwks": jwk.public_jwks([ITS.public])}]
     records += [Outsider(BUREAU, "", superior=CITY).record() | {"jwks": jwk.public_jwks([LOST.public])}]
     await enrolment.enrol(connection, identity, enrolment.parse(json.dumps(records).encode()))

@@ -27,8 +27,7 @@ SELECT mailbox.recipient, position, position <= counter.fetched AS fetched
 FROM mailbox JOIN mailbox_counter AS counter USING (recipient) WHERE expired;
 
 -- name: mailbox_totals
-SELECT (SELECT count(*) FROM mailbox) AS positions, (SELECT coalesce(sum(last), 0) FROM mailbox_counter) AS given,
-    (SELECT count(*) FROM mailbox_mark) AS marks;
+SELECT (SELECT count(*) FROM mailbox) AS positions, (SELECT count(*) FROM mailbox_mark) AS marks;
 
 -- name: steps
 SELECT log_index, source, id, type, due FROM case_step

@@ -4,9 +4,14 @@ WHERE NOT final AND due >= $2 AND due < $3 AND (opener = ANY($1::text[]) OR resp
 ORDER BY due, case_id LIMIT $4;
 
 -- name: unfetched
-SELECT counter.recipient, counter.last - counter.fetched AS waiting, box.accepted AS since
+SELECT counter.recipient, (
+    SELECT count(*) FROM mailbox WHERE recipient = counter.recipient AND position > counter.fetched
+) AS waiting, box.accepted AS since
 FROM mailbox_counter AS counter
-JOIN mailbox AS box ON box.recipient = counter.recipient AND box.position = counter.fetched + 1
+CROSS JOIN LATERAL (
+    SELECT accepted FROM mailbox WHERE recipient = counter.recipient AND position > counter.fetched
+    ORDER BY position LIMIT 1
+) AS box
 WHERE counter.recipient = ANY($1::text[]) AND counter.last > counter.fetched ORDER BY box.accepted LIMIT $2;
 
 -- name: console_cases

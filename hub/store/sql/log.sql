@@ -1,8 +1,9 @@
 -- name: head
-SELECT hub, origin, size, root, note, at, key_epoch FROM log_head;
+SELECT hub, origin, size, root, note, at, key_epoch, epoch_base FROM log_head;
 
 -- name: lock_head
-SELECT size, root, note, at, key_epoch, greatest(clock_timestamp(), at) AS now FROM log_head FOR UPDATE;
+SELECT origin, size, root, note, at, key_epoch, epoch_base, greatest(clock_timestamp(), at) AS now
+FROM log_head FOR UPDATE;
 
 -- name: hub
 SELECT hub FROM log_head;
@@ -14,8 +15,23 @@ SELECT size FROM log_head;
 SELECT key_epoch FROM log_head;
 
 -- name: create_head
-INSERT INTO log_head (hub, origin, size, root, note, at) VALUES ($1, $2, 0, $3, $4, clock_timestamp())
-ON CONFLICT DO NOTHING;
+WITH head AS (
+    INSERT INTO log_head (hub, origin, size, root, note, at) VALUES ($1, $2, 0, $3, $4, clock_timestamp())
+    ON CONFLICT DO NOTHING RETURNING origin
+)
+INSERT INTO log_origin (epoch, origin, since) SELECT 0, origin, 0 FROM head;
+
+-- name: origins
+SELECT origin, since FROM log_origin ORDER BY epoch;
+
+-- name: continue_log
+WITH begun AS (INSERT INTO log_origin (epoch, origin, since) SELECT $2, $1, size FROM log_head)
+UPDATE log_head SET origin = $1, epoch_base = $3;
+
+-- name: begin_epoch
+UPDATE mailbox_counter SET last = $1, handed = CASE handed WHEN last THEN $1 ELSE handed END,
+    fetched = CASE fetched WHEN last THEN $1 ELSE fetched END,
+    acknowledged = CASE acknowledged WHEN last THEN $1 ELSE acknowledged END;
 
 -- name: bump_key_epoch
 UPDATE log_head SET key_epoch = key_epoch + 1;

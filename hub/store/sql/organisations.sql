@@ -13,7 +13,9 @@ ON CONFLICT (id) DO UPDATE SET name_zh = excluded.name_zh, name_en = excluded.na
     superior = excluded.superior, roles = excluded.roles, algorithms = excluded.algorithms;
 
 -- name: add_counters
-INSERT INTO mailbox_counter (recipient) SELECT * FROM unnest($1::text[]) ON CONFLICT DO NOTHING;
+INSERT INTO mailbox_counter (recipient, last, handed, fetched, acknowledged)
+SELECT new.recipient, epoch_base, epoch_base, epoch_base, epoch_base
+FROM unnest($1::text[]) AS new (recipient), log_head ON CONFLICT DO NOTHING;
 
 -- name: add_keys
 INSERT INTO organisation_key (organisation, kid, jwk, added)

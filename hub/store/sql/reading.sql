@@ -6,6 +6,9 @@ SELECT position, case_id, log_index, tree_size, source, id, accepted,
     expired OR coalesce(expires <= clock_timestamp(), false) AS expired
 FROM mailbox WHERE recipient = $1 AND position > $2 ORDER BY position LIMIT $3;
 
+-- name: positions_after
+SELECT count(*) FROM mailbox WHERE recipient = $1 AND position > $2;
+
 -- name: mailbox_digest
 SELECT digest FROM mailbox WHERE recipient = $1 AND position = $2;
 

@@ -28,7 +28,7 @@ NOW = datetime(2026, 6, 1, 4, tzinfo=UTC)
 HOME, HERE = "440000-hub", "410000-hub"
 HUB, SENDER, OWN = (jwk.generate_signing() for _ in range(3))
 LIMITS = Neighbour(HOME, "https://hub.gd.example", ("44",), ("health",), NOW + timedelta(days=1), None)
-IDENTITY = Identity(HERE, f"xieban.example/{HERE}/20260101-1", OWN)
+IDENTITY = Identity(HERE, OWN)
 ORIGIN = f"xieban.example/{HOME}/20260101-2"
 
 
