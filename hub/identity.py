@@ -17,6 +17,7 @@ from keys.jwk import SigningKey, generate_signing
 from keys.keystore import KeyStore
 
 PASSPHRASE = "XIEBAN_HUB_PASSPHRASE"
+PASSPHRASE_FILE = "passphrase"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def hub_key(data: Path) -> SigningKey:
 
 
 def _passphrase_file(data: Path) -> str:
-    path = data / "passphrase"
+    path = data / PASSPHRASE_FILE
     if not path.exists():
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "w") as file:

@@ -16,11 +16,13 @@ import structlog
 
 from hub import config as configuration
 from hub import journal, metrics, published
+from hub.backup import RestoreUnfinished
 from hub.identity import Identity, establish, hub_key
 from hub.store import CONNECTION_LOST, embedded, partitions
 from hub.store.migrate import migrate
 from hub.store.queries import SQL
 from keys.errors import Fault
+from keys.jwk import SigningKey
 from protocols.refusals import CatalogueInvalid
 
 logger = structlog.get_logger()
@@ -29,12 +31,22 @@ _NO_ENTRY: tuple[type[Exception], ...] = (asyncpg.PostgresError, *CONNECTION_LOS
 PORT_WITHIN = 5.0
 """Seconds to wait for the port: the workers of a hub that was killed leave it a moment later."""
 METRICS = "metrics"
+MOVED = "moved"
+"""A file in the data directory of a hub that goes on elsewhere."""
+UNFINISHED = "restore-unfinished"
+"""A file in the data directory while a backup is restored into it."""
 
 
 class PortInUse(Fault):
     """Another program listens on this port; choose another --port."""
 
     code: ClassVar[str] = "port-in-use"
+
+
+class HubMoved(Fault):
+    """This hub's final backup was made: it must not run here any more, or its log would fork."""
+
+    code: ClassVar[str] = "hub-moved"
 
 
 async def supervise(
@@ -79,23 +91,44 @@ def _empty(folder: Path) -> None:
 async def prepare(data: Path, dsn: str, config: configuration.Config) -> Identity:
     """Migrate the database and give a new hub its identity, which is returned.
 
-    Raises DatabaseUnavailable, MigrationMismatch, LogNotCurrent.
+    Raises DatabaseUnavailable, MigrationMismatch, LogNotCurrent; RestoreUnfinished where a restore did not come to its
+    end; HubMoved.
     """
+    if (data / UNFINISHED).exists():
+        raise RestoreUnfinished(f"{data} holds part of a backup, or one that did not pass its audit")
     # Unlocking the key takes a while: done first, so that no connection lies idle meanwhile.
     key = await asyncio.to_thread(hub_key, data)
+    async with connected(dsn) as connection:
+        identity = await settle(data, connection, config, key)
+        await published.require_current(connection, published.kept(data, [key.public]))
+        return identity
+
+
+@contextlib.asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection. Raises DatabaseUnavailable."""
     try:
         connection = await asyncpg.connect(dsn, timeout=10)
     except _NO_ENTRY as error:
         raise embedded.DatabaseUnavailable(f"the database does not let us in: {error}") from error
     try:
-        await migrate(connection)
-        identity = await establish(connection, config.hub.id, key)
-        await published.require_current(connection, published.kept(data, [key.public]))
-        await partitions.prepare(connection)
-        await _offer(connection, config)
-        return identity
+        yield connection
     finally:
         await connection.close()
+
+
+async def settle(data: Path, connection: asyncpg.Connection, config: configuration.Config, key: SigningKey) -> Identity:
+    """The database migrated, and given its identity; whether it is the newest there was is not asked.
+
+    Raises MigrationMismatch, ConfigInvalid, CatalogueInvalid, HubMoved.
+    """
+    if (data / MOVED).exists():
+        raise HubMoved(f"it goes on elsewhere; {data / MOVED} may go only if that backup is never restored")
+    await migrate(connection)
+    identity = await establish(connection, config.hub.id, key)
+    await partitions.prepare(connection)
+    await _offer(connection, config)
+    return identity
 
 
 async def _offer(connection: asyncpg.Connection, config: configuration.Config) -> None:
@@ -171,10 +204,16 @@ async def _reserved(host: str, port: int) -> socket.socket:
 async def attached(data: Path, config: configuration.Config) -> AsyncIterator[str]:
     """A DSN of the migrated database, beside a running hub or without one."""
     journal.configure()
+    async with database(data, config) as dsn:
+        await prepare(data, dsn, config)
+        yield dsn
+
+
+@contextlib.asynccontextmanager
+async def database(data: Path, config: configuration.Config) -> AsyncIterator[str]:
+    """A DSN of the database as it is, beside a running hub or without one."""
     if config.database.url:
-        await prepare(data, config.database.url, config)
         yield config.database.url
         return
     async with embedded.attached(data) as dsn:
-        await prepare(data, dsn, config)
         yield dsn

@@ -1,8 +1,8 @@
 """The last checkpoint that left this machine, kept beside the database: what it covers, the database must still have.
 
-Each process writes a file of its own, after the commit and before the receipts leave, so that no lock is needed; every second
-it goes through to the disk. The file outlives a process that is killed and a database that is set back; only together with a
-loss of power can a second of it be missing (docs/decisions/0037-backup.md).
+Each process writes a file of its own, after the commit and before the receipts leave, so that no lock is needed; every
+second it goes through to the disk. The file outlives a process that is killed and a database that is set back; only
+together with a loss of power can a second of it be missing (docs/decisions/0037-backup.md).
 """
 
 import asyncio
@@ -109,7 +109,7 @@ async def require_current(connection: Connection, published: Sequence[Kept]) -> 
     """Raise LogNotCurrent unless the database's log has every checkpoint that was published, or names it as lost."""
     if (missing := await lost(connection, published)) is not None:
         raise LogNotCurrent(
-            f"the log of the database lacks the checkpoint of {missing.checkpoint.size} entries that was published under"
+            f"the database's log lacks the checkpoint of {missing.checkpoint.size} entries that was published under"
             f" {missing.checkpoint.origin}; if no newer database can be had: xieban restore --not-current",
             published=missing.note,
         )

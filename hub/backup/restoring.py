@@ -1,0 +1,155 @@
+"""Restoring a backup into an empty place: held against its manifest before anything is written, audited after.
+
+The log goes on under a new origin (`hub.continuing`), for nobody can know what was published after the backup; but
+for the planned move of a hub, from a backup that was its last.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pyrage.x25519 import Identity as Opening
+
+from hub import audit, continuing, processes
+from hub.attachments.store import Store, opened
+from hub.audit import Report
+from hub.backup import BackupInvalid, RestoreRefused
+from hub.backup.archive import ATTACHMENTS, DATABASE, KEYS, Member, reading, verify
+from hub.backup.manifest import Manifest
+from hub.config import Config
+from hub.identity import PASSPHRASE, PASSPHRASE_FILE, Identity, hub_key
+from hub.store import Connection
+from hub.store.dumping import Restoring
+from hub.store.queries import SQL
+from keys import checkpoint
+from keys.jwk import VerifyingKey
+from protocols.entries import Continued
+
+UNFINISHED: Final = processes.UNFINISHED
+Step = Callable[[Connection, Identity], Awaitable[None]]
+"""What is done to the restored database before its audit: erasures that came after the backup are done again here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is restored, and where to. `published` is the last checkpoint known to have been handed out.
+
+    `moved`: nothing was published after the backup, for the hub was stopped before it was made and stays so.
+    """
+
+    file: Path
+    identities: Sequence[Opening]
+    keys: Sequence[VerifyingKey]
+    data: Path
+    config: Config
+    published: str | None = None
+    moved: bool = False
+    steps: Sequence[Step] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What stands now: from which backup, under which origin if a new one, and what the audit found."""
+
+    manifest: Manifest
+    continued: Continued | None
+    report: Report
+
+
+async def restore(plan: Plan) -> Restored:
+    """Put the hub back. Raises RestoreRefused, BackupInvalid before anything is changed, then DumpFailed and others."""
+    _require_empty(plan.data)
+    said = await asyncio.to_thread(verify, plan.file, plan.identities, plan.keys)
+    if said.hub != plan.config.hub.id:
+        raise RestoreRefused(f"it is a backup of {said.hub}; the configuration says {plan.config.hub.id}")
+    if plan.moved and not said.final:
+        raise RestoreRefused("its hub could go on: only a backup made with --final keeps the origin")
+    plan.data.mkdir(mode=0o755, parents=True, exist_ok=True)
+    (plan.data / UNFINISHED).touch()
+    async with processes.database(plan.data, plan.config) as dsn:
+        await _require_no_tables(dsn)
+        await _fill(plan, dsn)
+        async with processes.connected(dsn) as connection:
+            identity = await processes.settle(plan.data, connection, plan.config, hub_key(plan.data))
+            continued = await _settle(plan, connection, identity)
+            report = await audit.audit(connection, identity.key.public, plan.config.catalogue())
+    if not report.findings:
+        (plan.data / UNFINISHED).unlink()
+    return Restored(said, continued, report)
+
+
+async def _settle(plan: Plan, connection: Connection, identity: Identity) -> Continued | None:
+    await connection.execute(SQL["forget_unnamed"])
+    await _require_attachments(connection, opened(plan.config.attachments.store, plan.data))
+    if plan.published is not None:
+        checkpoint.verify_checkpoint(plan.published, [identity.key.public])
+    continued = None if plan.moved else await continuing.go_on(connection, identity, plan.published)
+    for step in plan.steps:
+        await step(connection, identity)
+    return continued
+
+
+async def _fill(plan: Plan, dsn: str) -> None:
+    """Keys, then the database, then attachments, as the backup has them."""
+    restoring = None
+    kept = plan.data / "attachments" / "kept"
+    with reading(plan.file, plan.identities, plan.keys) as reader:
+        try:
+            for member in reader:
+                if member.name.startswith(DATABASE):
+                    if restoring is None:
+                        await asyncio.to_thread(hub_key, plan.data)  # the passphrase must fit before all else
+                        restoring = await Restoring.begin(dsn)
+                    await restoring.write(member.parts)
+                elif member.name.startswith(KEYS):
+                    _put(member, plan.data / "keys" / member.name.removeprefix(KEYS), 0o700)
+                elif member.name.startswith(ATTACHMENTS):
+                    place = member.name.removeprefix(ATTACHMENTS)
+                    _put(member, kept / place[:2] / place, 0o700)
+            if restoring is None:
+                raise BackupInvalid("it holds no database")
+            await restoring.finish()
+        finally:
+            if restoring is not None:
+                await restoring.abandon()
+
+
+def _put(member: Member, place: Path, mode: int) -> None:
+    place.parent.mkdir(mode=mode, parents=True, exist_ok=True)
+    listing = 0o644 if place.name == "jwks.json" else 0o600
+    with open(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, listing), "wb") as file:
+        for part in member.parts:
+            file.write(part)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _require_empty(data: Path) -> None:
+    """Raise RestoreRefused unless nothing is there but, perhaps, the passphrase of the hub's keys."""
+    there = {file.name for file in data.iterdir()} - {PASSPHRASE_FILE} if data.is_dir() else set()
+    if there:
+        raise RestoreRefused(f"{data} is not empty: it holds {sorted(there)[0]}")
+    if not os.environ.get(PASSPHRASE) and not (data / PASSPHRASE_FILE).is_file():
+        raise RestoreRefused(
+            f"the passphrase of the hub's keys is in no backup: put it into {data / PASSPHRASE_FILE} (0600)"
+            " or the variable XIEBAN_HUB_PASSPHRASE first"
+        )
+
+
+async def _require_no_tables(dsn: str) -> None:
+    async with processes.connected(dsn) as connection:
+        tables = await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+    if tables:
+        raise RestoreRefused(f"the database is not empty: it has {tables} tables")
+
+
+async def _require_attachments(connection: Connection, store: Store) -> None:
+    """Raise BackupInvalid where a file that messages name lies nowhere."""
+    for row in await connection.fetch(SQL["attachments_kept"]):
+        if await store.size(row["place"]) != row["size"]:
+            raise BackupInvalid(
+                f"attachment {row['digest'].hex()} is neither in it nor in the store that config.toml names"
+            )

@@ -1,0 +1,182 @@
+"""`xieban backup`: a hub's backup made, looked through, expired; and the key pair that it is encrypted to."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from pyrage.x25519 import Recipient
+
+from hub import processes
+from hub.attachments.store import opened
+from hub.backup import archive, keeping, making, sealing
+from hub.backup.making import Made, Source
+from hub.commands import files
+from hub.commands.beside import existing
+from hub.commands.faults import UsageFault
+from hub.commands.help_text import examples
+from hub.commands.options import Config, Json
+from hub.commands.output import as_json, remark, say
+from hub.config import Config as Settings
+from hub.identity import Identity, hub_key
+from hub.store import embedded
+from keys import checkpoint
+from keys.keystore import read_passphrase
+
+PASSPHRASE = "XIEBAN_BACKUP_PASSPHRASE"
+EVERY = 64 << 20
+"""Bytes between two words on how far it has come."""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    invoke_without_command=True,
+    help="备份枢纽：一致、在线、加密。 Back up a hub: consistent, beside the running hub, encrypted.",
+)
+Recipients = Annotated[
+    list[str] | None,
+    typer.Option("--recipient", metavar="AGE1…", help="备份公钥，可重复。 A public key to encrypt to; repeatable."),
+]
+Opening = Annotated[
+    Path, typer.Option("--key", metavar="FILE", help="备份私钥文件。 The private key, made by `backup key`.")
+]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        metavar="FILE",
+        help=f"备份私钥的口令文件（0600）；否则取 {PASSPHRASE}，或当场询问。 Its passphrase; else as said.",
+    ),
+]
+HubKey = Annotated[
+    Path | None,
+    typer.Option("--hub-key", metavar="FILE", help="枢纽公钥（JWKS）；不给则信备份自带的。 The hub's public keys."),
+]
+
+
+@app.callback(
+    epilog=examples(
+        "xieban backup key --out /safe/backup.key",
+        "xieban backup --data DIR --to /backups --recipient age1… --keep 30 --days 90",
+        "xieban backup verify /backups/410000-hub-20260601T020000000000Z.xieban-backup.age --key /safe/backup.key",
+    )
+)
+def backup(
+    context: typer.Context,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="枢纽的数据目录。 The hub's data directory.")
+    ] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="存放备份的目录。 Where backups go.")] = None,
+    recipient: Recipients = None,
+    keep: Annotated[int | None, typer.Option(min=1, help="只留最新的几份。 Keep the newest so many.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="只留几天内的。 Keep those of so many days.")] = None,
+    final: Annotated[
+        bool, typer.Option("--final", help="迁移前的最后一份，此后本处不能再启动。 The last one, before a move.")
+    ] = False,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """备份枢纽：数据库、密钥、附件；可在运行时执行。 Back up a hub: database, keys, attachments."""
+    if context.invoked_subcommand is not None:
+        return
+    if data is None or to is None or not recipient:
+        raise UsageFault("--data, --to and --recipient are needed to make a backup")
+    recipients = [sealing.recipient(one) for one in recipient]
+    settings = existing(data, config)
+    made = asyncio.run(_made(data.resolve(), to, settings, recipients, final))
+    gone = keeping.expire(to, made.manifest.hub, keep, days, datetime.now(UTC))
+    if json:
+        as_json({"file": str(made.file), "expired": [str(file) for file in gone], **msgspec.to_builtins(made.manifest)})
+        return
+    say(str(made.file))
+    remark(f"条目 entries {made.manifest.entries} · 附件 attachments {made.manifest.attachments}")
+    remark("备份不含枢纽密钥的口令，请另行保管。 The passphrase of the hub's keys is not in it: keep it apart.")
+    for file in gone:
+        remark(f"已过期 expired: {file.name}")
+
+
+async def _made(data: Path, to: Path, settings: Settings, recipients: list[Recipient], final: bool) -> Made:
+    with contextlib.ExitStack() as alone:
+        if final:
+            # Nobody may be at work on a hub that goes on elsewhere.
+            held = alone.enter_context(contextlib.ExitStack())
+            held.enter_context(embedded.locked(data))
+            if settings.database.url is None:
+                held.close()
+        async with processes.attached(data, settings) as dsn:
+            store = None if settings.attachments.store else opened(None, data)
+            source = Source(dsn, data, Identity(settings.hub.id, hub_key(data)), store, final)
+            moved = data / processes.MOVED
+            if final:
+                moved.touch(mode=0o600)
+            try:
+                return await making.make(source, recipients, to, _progress())
+            except BaseException:
+                if final:
+                    moved.unlink()
+                raise
+
+
+def _progress() -> making.Progress:
+    told = 0
+
+    def progress(done: int) -> None:
+        nonlocal told
+        if done - told >= EVERY:
+            told = done
+            remark(f"{done >> 20} MiB …")
+
+    return progress
+
+
+@app.command(epilog=examples("xieban backup verify FILE --key /safe/backup.key --hub-key hub.jwks"))
+def verify(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="备份文件。 The backup.")],
+    key: Opening,
+    hub_key: HubKey = None,
+    passphrase_file: PassphraseFile = None,
+    json: Json = False,
+) -> None:
+    """核对一份备份：能解密、完整、由枢纽签名。 Read a backup through: it opens, is whole, and signed by its hub."""
+    keys = files.verifying_keys(hub_key) if hub_key is not None else []
+    said = archive.verify(file, [sealing.identity(key, lambda: passphrase_of(passphrase_file))], keys)
+    if json:
+        as_json(said)
+        return
+    head = checkpoint.note_origin(said.checkpoint)
+    say(f"完好 · holds: {said.hub} {said.made}，日志 log {head}，条目 entries {said.entries}")
+    if not keys:
+        remark("枢纽公钥取自备份本身；另给 --hub-key 才能证明出自该枢纽。 Believed by the hub's keys in it itself.")
+
+
+@app.command("key", epilog=examples("xieban backup key --out /safe/backup.key"))
+def key_(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="私钥文件。 Where the private key goes.")],
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """新建备份密钥：私钥以口令加密存入文件，输出公钥。 Make a key pair; prints the public key.
+
+    私钥与口令存放在枢纽之外：备份只需公钥，恢复才需私钥。
+
+    Keep both away from the hub: backups need the public key alone.
+    """
+    if out.exists():
+        raise UsageFault(f"{out} is there already")
+    say(sealing.new_identity(out, passphrase_of(passphrase_file, new=True)))
+
+
+def passphrase_of(file: Path | None, *, new: bool = False) -> str:
+    """The passphrase of a backup key. Raises KeyStoreFault where there is none."""
+    given = os.environ.get(PASSPHRASE)
+    if file is None and given:
+        return given
+
+    def prompt() -> str:
+        text = "备份口令 · passphrase of the backup key"
+        return str(typer.prompt(text, hide_input=True, confirmation_prompt=new, err=True))
+
+    return read_passphrase(file, prompt if sys.stdin.isatty() else None)

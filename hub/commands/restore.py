@@ -1,0 +1,121 @@
+"""`xieban restore`: a hub put back from its backup; or told that its database is not the newest there was."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from hub import continuing, processes, published
+from hub.backup import sealing
+from hub.backup.restoring import Plan, Restored
+from hub.backup.restoring import restore as restore_
+from hub.commands import files
+from hub.commands.backup import HubKey, PassphraseFile, passphrase_of
+from hub.commands.beside import existing
+from hub.commands.faults import InputUnreadable, UsageFault
+from hub.commands.help_text import examples
+from hub.commands.options import Config, Data, Json
+from hub.commands.output import as_json, remark, say
+from hub.config import Config as Settings
+from hub.config import load
+from hub.identity import hub_key as own_key
+from protocols.entries import Continued
+
+EXAMPLES = examples(
+    "xieban restore BACKUP --data DIR --key /safe/backup.key",
+    "xieban restore BACKUP --data DIR --key /safe/backup.key --config config.toml",
+    "xieban restore --not-current --data DIR",
+)
+
+
+def restore(
+    data: Data,
+    file: Annotated[Path | None, typer.Argument(metavar="[BACKUP]", help="备份文件。 The backup.")] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="备份私钥文件。 The backup's private key.")
+    ] = None,
+    hub_key: HubKey = None,
+    last_checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--published",
+            metavar="FILE",
+            help="已知最后发布的检查点（见证方或原 published/ 中）。 The last checkpoint known to be published.",
+        ),
+    ] = None,
+    moved: Annotated[
+        bool, typer.Option("--moved", help="迁移：备份以 --final 制作。 A move: the backup was made with --final.")
+    ] = False,
+    not_current: Annotated[
+        bool,
+        typer.Option(
+            "--not-current",
+            help="数据库已由别的办法恢复到较早状态：日志换新名称继续。 The database was set back by other means.",
+        ),
+    ] = False,
+    passphrase_file: PassphraseFile = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """把备份恢复到空处并审计；日志换新名称继续。 Restore into an empty place, and audit; the log goes on anew.
+
+    备份之后受理的消息已丢失：日志不分叉，以新名称和新的收件箱编号段继续，发送机构据回执重发。
+
+    What was taken after the backup is lost: the log goes on under a new origin, so that it never forks, and mailboxes
+    in a new epoch; senders see by their receipts what to send again.
+    """
+    note = _note(last_checkpoint)
+    if not_current:
+        if file is not None or moved:
+            raise UsageFault("--not-current is for a database that is in its place already, without a backup")
+        continued = asyncio.run(_go_on(data.resolve(), existing(data, config), note))
+        as_json(continued) if json else _tell(continued)
+        return
+    if file is None or key is None:
+        raise UsageFault("a backup and its --key are needed; or --not-current")
+    opening = sealing.identity(key, lambda: passphrase_of(passphrase_file))
+    trusted = files.verifying_keys(hub_key) if hub_key is not None else []
+    plan = Plan(file, [opening], trusted, data.resolve(), load(config), note, moved)
+    done = asyncio.run(restore_(plan))
+    if json:
+        as_json({**msgspec.to_builtins(done), "holds": not done.report.findings})
+    else:
+        _tell_all(done)
+    if done.report.findings:
+        raise typer.Exit(1)
+
+
+async def _go_on(data: Path, settings: Settings, note: str | None) -> Continued:
+    """Begin a new origin on the database in its place, which may be older than what was published."""
+    async with processes.database(data, settings) as dsn, processes.connected(dsn) as connection:
+        identity = await processes.settle(data, connection, settings, own_key(data))
+        if note is None:
+            kept = published.kept(data, [identity.key.public])
+            missing = await published.lost(connection, kept)
+            note = missing.note if missing is not None else None
+        return await continuing.go_on(connection, identity, note)
+
+
+def _note(file: Path | None) -> str | None:
+    try:
+        return None if file is None else file.read_text("utf-8").rstrip("\n") + "\n"
+    except (OSError, UnicodeError) as error:
+        raise InputUnreadable(f"{file}: {error}") from None
+
+
+def _tell(continued: Continued) -> None:
+    say(f"日志改以新名称继续 · the log goes on as {continued.origin}")
+    remark(f"收件箱编号段 mailbox epoch {continued.epoch}；请告知见证方与各机构。 Tell witnesses and partners.")
+
+
+def _tell_all(done: Restored) -> None:
+    for finding in done.report.findings:
+        remark(f"✗ {finding}")
+    if done.continued is not None:
+        _tell(done.continued)
+    if done.report.findings:
+        say(f"{len(done.report.findings)} 处不符 · do not hold: this hub does not start")
+    else:
+        say(f"已恢复并审计 · restored and audited: 条目 entries {done.report.entries}，{done.manifest.made}")
