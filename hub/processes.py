@@ -203,7 +203,6 @@ async def _reserved(host: str, port: int) -> socket.socket:
 @contextlib.asynccontextmanager
 async def attached(data: Path, config: configuration.Config) -> AsyncIterator[str]:
     """A DSN of the migrated database, beside a running hub or without one."""
-    journal.configure()
     async with database(data, config) as dsn:
         await prepare(data, dsn, config)
         yield dsn
@@ -212,6 +211,7 @@ async def attached(data: Path, config: configuration.Config) -> AsyncIterator[st
 @contextlib.asynccontextmanager
 async def database(data: Path, config: configuration.Config) -> AsyncIterator[str]:
     """A DSN of the database as it is, beside a running hub or without one."""
+    journal.configure()
     if config.database.url:
         yield config.database.url
         return

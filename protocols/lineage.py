@@ -1,7 +1,7 @@
 """The origins that one log has had: a log whose database was set back goes on under a new one, and proves from where.
 
 Each change is an entry `continued`, which holds the old origin's last checkpoint that stands. The tree is one all
-along: what an earlier origin signed of more entries than that is lost, and nothing else is ever signed under that origin.
+along: what an earlier origin signed of more entries is lost, and nothing else is ever signed under that origin.
 """
 
 from collections.abc import Mapping, Sequence

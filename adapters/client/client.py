@@ -33,6 +33,7 @@ from protocols import delegation, envelope, loading, revocation, turnaround
 from protocols.attachments import ATTACHMENTS, Manifest
 from protocols.between_hubs import Relayed
 from protocols.entries import Accepted, CalendarPublished, DueChanged, Outage, Succeeded
+from protocols.lineage import Earlier
 from protocols.loading import BASE, Catalogue
 from protocols.receipt import Proven, Receipt
 from protocols.scorecard import Asked, By, Contribution, Contributions, Figures
@@ -92,6 +93,11 @@ class Client:
     def log_origin(self) -> str:
         """The origin of the hub's log."""
         return self._notary.origin
+
+    @property
+    def log_earlier(self) -> Sequence[Earlier]:
+        """The origins that it had before, each with the proof of where it ended."""
+        return self._notary.earlier
 
     async def lost(self, given: Receipt) -> bool:
         """Whether what was accepted then is in the hub's log no more, for the hub was set back; `resend` its bytes.

@@ -12,7 +12,7 @@ from protocols import entries, lineage, mailbox_end, receipt
 from protocols.between_hubs import Relayed, Returned
 from protocols.entries import Accepted, Carried
 from protocols.envelope import Event
-from protocols.lineage import Lineage, LineageInvalid
+from protocols.lineage import Earlier, Lineage, LineageInvalid
 from protocols.mailbox_end import MailboxEnd, MailboxEndInvalid
 from protocols.receipt import LogProof, Proven, Receipt
 from protocols.refusals import ReceiptInvalid
@@ -28,6 +28,7 @@ class Notary:
         self.keys: list[VerifyingKey] = list(pinned or ())
         self.hub = ""
         self.lineage = Lineage("")
+        self.earlier: Sequence[Earlier] = ()
 
     @property
     def origin(self) -> str:
@@ -46,7 +47,7 @@ class Notary:
         shown = lineage.verify(document.log.origin, document.log.earlier, self.keys)
         if self.origin and not shown.knows(self.origin):
             raise LineageInvalid(f"the hub shows the log {shown.origin}, which does not go on from {self.origin}")
-        self.hub, self.lineage = document.id, shown
+        self.hub, self.lineage, self.earlier = document.id, shown, document.log.earlier
 
     async def receipt(
         self, document: dict[str, Any] | bytes, compact: bytes, event: Event, *, for_hub: bool = False

@@ -12,7 +12,7 @@ from keys import jws
 from keys.algorithms import EVERY_ALGORITHM
 from keys.errors import Fault
 from keys.jwk import VerifyingKey, parse_public
-from protocols import delegation, envelope, flow, receipt, sealing
+from protocols import delegation, envelope, flow, lineage, receipt, sealing
 from protocols.arrangements import Arrangements
 from protocols.between_hubs import There
 from protocols.delegation import Delegation
@@ -31,6 +31,7 @@ from protocols.entries import (
 )
 from protocols.envelope import Event
 from protocols.flow import Case, Transition
+from protocols.lineage import Earlier
 from protocols.loading import Catalogue
 from protocols.receipt import LogProof, Proven
 
@@ -132,7 +133,7 @@ def _message(
     decoded = jws.decode(piece.compact, typ=envelope.TYP)
     event = envelope.event(envelope.read(decoded.payload))
     given = receipt.parse(dict(piece.receipt))
-    proven = receipt.verify(given, trusted, compact=piece.compact, origin=evidence.origin)
+    proven = _of_the_log(receipt.verify(given, trusted, compact=piece.compact), evidence, trusted)
     entry = proven.entry
     assert isinstance(entry, Accepted)
     said = (entry.id, entry.source, entry.type, entry.subject, entry.causationid, set(entry.recipients))
@@ -220,7 +221,21 @@ def _proven(event: Mapping[str, Any], evidence: Evidence, trusted: list[Verifyin
         log = msgspec.convert(event.get("log"), LogProof)
     except msgspec.ValidationError as error:
         raise ValueError(f"has no proof: {error}") from None
-    return receipt.verify_log(log, trusted, origin=evidence.origin)
+    return _of_the_log(receipt.verify_log(log, trusted), evidence, trusted)
+
+
+def _of_the_log(proven: Proven, evidence: Evidence, trusted: list[VerifyingKey]) -> Proven:
+    """What was proven, once it is in the log that the evidence names, under this origin or one that it had before.
+
+    Raises ValueError, LineageInvalid.
+    """
+    try:
+        earlier = msgspec.convert(evidence.earlier, list[Earlier])
+    except msgspec.ValidationError as error:
+        raise ValueError(f"names earlier origins without their proofs: {error}") from None
+    if not lineage.verify(evidence.origin, earlier, trusted).stands(proven):
+        raise ValueError("is of another log")
+    return proven
 
 
 def _suspect(entry: Accepted, piece: Piece, keys: Mapping[str, Sequence[tuple[int, KeyEvent]]]) -> bool:

@@ -53,6 +53,8 @@ class Evidence:
     keys: Mapping[str, Sequence[Mapping[str, Any]]]
     withheld: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     summary: str = ""
+    earlier: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    """The origins that the log had before, with the proofs of where each ended (`protocols.lineage`)."""
     deadlines: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     """Log entries that due dates were counted by, and that moved those of the case."""
 
@@ -69,6 +71,7 @@ def write(evidence: Evidence) -> bytes:
                 "made": evidence.made,
                 "by": evidence.by,
                 "withheld": [dict(one) for one in evidence.withheld],
+                **({"earlier": [dict(one) for one in evidence.earlier]} if evidence.earlier else {}),
             }
         ),
         "hub.jwks": _json({"keys": [dict(key) for key in evidence.hub_keys]}),
@@ -120,6 +123,7 @@ def read(content: bytes) -> Evidence:
         pieces=pieces,
         keys=keys,
         withheld=_typed(about, "withheld", list),
+        earlier=_typed({"earlier": []} | about, "earlier", list),
         summary=parts.get(SUMMARY, b"").decode("utf-8", "replace"),
         deadlines=_document(parts, "deadlines.json", list) if "deadlines.json" in parts else (),
     )

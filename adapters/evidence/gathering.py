@@ -59,6 +59,7 @@ async def gather(
         pieces=pieces,
         keys=keys,
         withheld=withheld,
+        earlier=[msgspec.to_builtins(one) for one in client.log_earlier],
         deadlines=_logged(await client.arrangements(case)),
     )
     report = check(evidence, client.hub_keys, known or catalogue())

@@ -49,7 +49,11 @@ async def fetching(
     if not isinstance(entry, Accepted) or recipient not in entry.recipients:
         raise ReceiptInvalid(f"the receipt is not of a message for {recipient}")
     position = entry.recipients[recipient]
-    head = checkpoint.verify_checkpoint(await reader.checkpoint(), log_keys, message.checkpoint.origin)
+    head = checkpoint.verify_checkpoint(await reader.checkpoint(), log_keys)
+    if head.origin != message.checkpoint.origin:
+        known = await reader.lineage(log_keys)
+        if known.origin != head.origin or not known.stands(message):
+            raise BadCheckpoint("the log that holds the message is another, or went on without it", origin=head.origin)
     if head.size <= message.index:
         raise BadCheckpoint("the log is smaller than when it held the message", size=head.size)
     first = message.index // tiles.TILE_WIDTH

@@ -13,12 +13,19 @@ from keys import checkpoint, cosignature, merkle
 from keys.checkpoint import Checkpoint
 from keys.errors import BadCheckpoint, Fault
 from keys.jwk import SigningKey, VerifyingKey
+from protocols.lineage import LineageInvalid
 
 
 class LogRewritten(Fault):
     """The log shows a history that contradicts what it showed before: both signed checkpoints are kept as evidence."""
 
     code: ClassVar[str] = "log-rewritten"
+
+
+class LogSetBack(Fault):
+    """The log was set back, as it says, and lost what was cosigned: nothing is signed until that is accepted."""
+
+    code: ClassVar[str] = "log-set-back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,8 @@ class Follower:
     hub: str
     log_keys: Sequence[VerifyingKey]
     memory: Memory
+    accepted: str | None = None
+    """An origin that the log may go on under although it lost entries that were cosigned."""
 
     async def look(self, session: aiohttp.ClientSession) -> Seen:
         """Read the newest checkpoint, hold it against what is remembered, sign it, and hand the hub the cosignature.
@@ -49,7 +58,9 @@ class Follower:
         reader = Reader(self.hub, session)
         note = await reader.checkpoint()
         remembered = self.memory.load()
-        head = checkpoint.verify_checkpoint(note, self.log_keys, remembered.origin if remembered else None)
+        head = checkpoint.verify_checkpoint(note, self.log_keys)
+        if remembered is not None and head.origin != remembered.origin:
+            remembered = await self._continued(reader, head, note, remembered)
         if remembered is None or head.size != remembered.size:
             await self._hold(reader, head, note, remembered)
         elif head.root != remembered.root:
@@ -58,6 +69,30 @@ class Follower:
         line = cosignature.cosign(note, self.name, self.key, datetime.now(UTC))
         await self._hand_over(session, note, line)
         return Seen(head.size, remembered is not None and head.size > remembered.size, line)
+
+    async def _continued(
+        self, reader: Reader, head: Checkpoint, note: str, remembered: Remembered
+    ) -> Remembered | None:
+        """What the log under its new origin is held against: what was remembered, where all of that is in it still.
+
+        Raises LineageInvalid where it does not prove that it goes on from there; LogSetBack where it lost what was
+        cosigned, unless that was accepted: then it is a log never seen before.
+        """
+        known = await reader.lineage(self.log_keys)
+        ends = known.ends.get(remembered.origin)
+        if known.origin != head.origin or ends is None:
+            raise LineageInvalid(f"{head.origin} does not say that it goes on from {remembered.origin}")
+        if remembered.size <= ends:
+            return remembered
+        if head.origin == self.accepted:
+            return None
+        where = self.memory.accuse(remembered.note, note)
+        raise LogSetBack(
+            f"{head.origin} goes on from {ends} entries of {remembered.origin}, where {remembered.size} were cosigned;"
+            f" both signed checkpoints are in {where}",
+            evidence=str(where),
+            origin=head.origin,
+        )
 
     async def _hold(self, reader: Reader, head: Checkpoint, note: str, remembered: Remembered | None) -> None:
         """The new tree's own hashes make its root, and the remembered one's: it is the same log, grown."""

@@ -1,14 +1,18 @@
 """A log read over HTTP as tiles (C2SP tlog-tiles), each answer held against the size it was asked for."""
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import aiohttp
+import msgspec
 
 from keys import merkle, tiles
 from keys.errors import BadCheckpoint, Fault
+from keys.jwk import VerifyingKey
 from keys.merkle import Node
+from protocols import lineage
+from protocols.lineage import Earlier, Lineage
 
 TIMEOUT = aiohttp.ClientTimeout(total=20)
 MAX_ANSWER = tiles.TILE_WIDTH * (tiles.MAX_ENTRY + 2)
@@ -18,6 +22,15 @@ class LogUnreachable(Fault):
     """The log could not be read; nothing was signed, nothing was concluded."""
 
     code: ClassVar[str] = "log-unreachable"
+
+
+class _Log(msgspec.Struct, frozen=True):
+    origin: str
+    earlier: list[Earlier] = []
+
+
+class _HubDocument(msgspec.Struct, frozen=True):
+    log: _Log
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +44,14 @@ class Reader:
     async def checkpoint(self) -> str:
         """The newest signed checkpoint, not verified. Raises LogUnreachable."""
         return (await self._get("/log/checkpoint")).decode("utf-8", "replace")
+
+    async def lineage(self, keys: Sequence[VerifyingKey]) -> Lineage:
+        """The origins that the log has had, proven. Raises LogUnreachable, LineageInvalid."""
+        try:
+            said = msgspec.json.decode(await self._get("/v1/hub"), type=_HubDocument)
+        except msgspec.MsgspecError as error:
+            raise LogUnreachable(f"/v1/hub: {error}") from None
+        return lineage.verify(said.log.origin, said.log.earlier, keys)
 
     async def nodes(self, wanted: Iterable[Node], size: int) -> dict[Node, bytes]:
         """Hashes of complete subtrees, from the tiles of the tree of `size`. Raises LogUnreachable, BadCheckpoint."""

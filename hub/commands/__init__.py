@@ -31,6 +31,8 @@ class Place(NamedTuple):
 COMMANDS: Mapping[str, Place] = {
     "serve": Place(_RUNNING, "serve", "serve"),
     "audit": Place(_RUNNING, "audit", "audit"),
+    "backup": Place(_RUNNING, "backup"),
+    "restore": Place(_RUNNING, "restore", "restore"),
     "recompute": Place(_RUNNING, "recompute", "recompute"),
     "demo": Place(_RUNNING, "demonstrate", "demonstrate"),
     "organisations": Place(_RUNNING, "organisations"),

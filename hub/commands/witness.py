@@ -8,7 +8,7 @@ from typing import Annotated
 import aiohttp
 import typer
 
-from adapters.witness import Follower, LogRewritten
+from adapters.witness import Follower, LogRewritten, LogSetBack
 from adapters.witness.memory import Memory
 from hub.commands import files
 from hub.commands.faults import InputUnreadable
@@ -40,6 +40,14 @@ def witness(
     vkey: Annotated[
         bool, typer.Option("--vkey", help="只输出验证公钥，供枢纽配置。 Print the verifier key only.")
     ] = False,
+    set_back_to: Annotated[
+        str | None,
+        typer.Option(
+            "--set-back-to",
+            metavar="ORIGIN",
+            help="枢纽丢失已联署条目而换名：核实后接受新名称。 Accept the new origin of a log that lost entries.",
+        ),
+    ] = None,
     passphrase_file: Passphrase = None,
 ) -> None:
     """从外部见证枢纽日志：只增不改才联署。 Witness a hub's log from outside: what only ever grows is cosigned.
@@ -54,10 +62,10 @@ def witness(
         return
     if hub is None or hub_key is None or state is None:
         raise InputUnreadable("--hub, --hub-key and --state are needed to watch a log")
-    follower = Follower(name, key, hub, files.verifying_keys(Path(hub_key)), Memory(state))
+    follower = Follower(name, key, hub, files.verifying_keys(Path(hub_key)), Memory(state), set_back_to)
     try:
         asyncio.run(_follow(follower, every, once))
-    except LogRewritten as found:
+    except (LogRewritten, LogSetBack) as found:
         remark(f"✗ {found.detail}")
         raise typer.Exit(2) from None
 
@@ -68,7 +76,7 @@ async def _follow(follower: Follower, every: float, once: bool) -> None:
             try:
                 seen = await follower.look(session)
                 say(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} 大小 size {seen.size} ✓")
-            except LogRewritten:
+            except (LogRewritten, LogSetBack):
                 raise
             except Fault as fault:
                 if once:

@@ -83,15 +83,26 @@ async def learn(connection: Connection, identity: Identity, catalogue: Catalogue
         ledger = await entering.opened(connection)
         hub_keys(ledger.directory, hub, ledger.now)  # it may have ended meanwhile
         taken, learned, scanned = await cursors(connection, hub)
+        origin = await _origin(connection, hub, proven)
         student = Student(connection, ledger, identity, catalogue, hub, told.organisations)
         for one in proven:
             if one.index > learned:
                 await student.take(one)
                 learned = one.index
         scanned = max(scanned, told.scanned, learned + 1)
-        await connection.execute(SQL["move_learned"], hub, learned, scanned)
+        await connection.execute(SQL["move_learned"], hub, learned, scanned, origin)
         await student.finish()
     return Learned(hub, taken, learned, scanned)
+
+
+async def _origin(connection: Connection, hub: str, proven: Sequence[Proven]) -> str | None:
+    """The origin of the entries, which is that of all learned before; None where there are none. Raises RelayInvalid."""
+    known = await connection.fetchval(SQL["learned_origin"], hub)
+    for origin in {one.checkpoint.origin for one in proven}:
+        if known not in (None, origin):
+            raise RelayInvalid(f"{hub} was set back and goes on as {origin}; what was learned is of {known}")
+        known = origin
+    return str(known) if proven else None
 
 
 def prove(given: Sequence[LogProof], hub: str, keys: Sequence[VerifyingKey]) -> list[Proven]:

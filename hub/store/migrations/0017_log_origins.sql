@@ -7,5 +7,8 @@ CREATE TABLE log_origin (
 );
 INSERT INTO log_origin SELECT 0, origin, 0 FROM log_head;
 
+-- Under which origin a neighbour's log was learned: an index of it means something in that log alone.
+ALTER TABLE neighbour ADD COLUMN origin text;
+
 -- The position before the first of the current mailbox epoch, in every mailbox.
 ALTER TABLE log_head ADD COLUMN epoch_base bigint NOT NULL DEFAULT 0;

@@ -17,7 +17,10 @@ UPDATE neighbour SET ended = $2 WHERE hub = $1;
 UPDATE neighbour SET taken = $2 WHERE hub = $1;
 
 -- name: move_learned
-UPDATE neighbour SET learned = $2, scanned = $3 WHERE hub = $1;
+UPDATE neighbour SET learned = $2, scanned = $3, origin = coalesce($4, origin) WHERE hub = $1;
+
+-- name: learned_origin
+SELECT origin FROM neighbour WHERE hub = $1;
 
 -- name: set_homes
 UPDATE organisation SET home = $2 WHERE id = ANY($1::text[]);

@@ -1,0 +1,38 @@
+"""`docs/backup.md`, command for command: a hub backed up, put back, told that it was set back, moved."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.pages import ROOT, blocks, in_shell
+from tests.conftest import running_hub
+
+README, PAGE = ((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/backup.md"))
+
+
+def test_every_command_of_the_page_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, keys, operator, opening, *_ = blocks(README, "sh")
+    key, back_up, apart, verify, restore, not_current, move = blocks(PAGE, "sh")
+    secret = {"XIEBAN_PASSPHRASE": "change-me-please", "XIEBAN_BACKUP_PASSPHRASE": "change-me-too"}
+    (tmp_path / "hub-data").mkdir()
+    with running_hub(data=tmp_path / "hub-data") as hub:
+
+        def run(script: str) -> str:
+            return in_shell(script, tmp_path, hub, **secret)
+
+        run(keys)
+        run("\n".join(operator.strip().splitlines()[1:]))
+        run(opening)
+        run(key)
+        assert run(back_up).strip().endswith(".age")
+        run(apart)
+        assert "完好" in run(verify)
+        hub.stop()
+        said = run(restore)
+        assert "the log goes on as" in said and "restored and audited" in said and "everything holds" in said
+        assert "the log goes on as" in run(not_current)
+        said = run(move)
+        assert "restored and audited" in said and "the log goes on as" not in said
+        with pytest.raises(AssertionError, match="hub-moved"):
+            run("xieban audit --data restored")
+        assert "everything holds" in run("xieban audit --data moved")
