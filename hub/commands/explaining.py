@@ -52,6 +52,15 @@ _WORDS = {
     "department-unknown": "没有这个部门代码",
     "evidence-unreadable": "证据文件不能读取",
     "attachment-unreadable": "附件不能读取",
+    "backup-failed": "备份没有做成，原有备份未动",
+    "backup-invalid": "不是完整且由枢纽签名的备份，或密钥打不开它",
+    "dump-failed": "PostgreSQL 未能导出或导入数据库",
+    "restore-refused": "只能恢复到空处，未作更改",
+    "restore-unfinished": "此处的恢复没有完成，请清空后重新恢复",
+    "hub-moved": "枢纽已迁往别处，不能在此启动",
+    "log-not-current": "数据库比已发布的日志旧：请换用更新的数据库；确实没有，用 xieban restore --not-current",
+    "lineage-invalid": "枢纽不能证明其日志接续原来的日志，请保存证据并联系枢纽运行方",
+    "log-set-back": "枢纽丢失了已联署的条目：核实后用 --set-back-to 接受新名称",
     "usage": "参数有误，见 --help",
 }
 

@@ -96,7 +96,7 @@ async def learn(connection: Connection, identity: Identity, catalogue: Catalogue
 
 
 async def _origin(connection: Connection, hub: str, proven: Sequence[Proven]) -> str | None:
-    """The origin of the entries, which is that of all learned before; None where there are none. Raises RelayInvalid."""
+    """The origin of the entries, as of all learned before; None where there are none. Raises RelayInvalid."""
     known = await connection.fetchval(SQL["learned_origin"], hub)
     for origin in {one.checkpoint.origin for one in proven}:
         if known not in (None, origin):
