@@ -77,8 +77,9 @@ def kept(data: Path, keys: Sequence[VerifyingKey]) -> list[Kept]:
     """What was published from this data directory, as far as it is whole and signed with one of `keys`."""
     found = []
     for file in sorted((data / FOLDER).glob("*")):
-        note = file.read_text("utf-8", "replace").rstrip("\n") + "\n"
-        with contextlib.suppress(BadCheckpoint):
+        # A hub that starts gathers them; one of a process that was killed at once may be empty.
+        with contextlib.suppress(FileNotFoundError, BadCheckpoint):
+            note = file.read_text("utf-8", "replace").rstrip("\n") + "\n"
             found.append(Kept(checkpoint.verify_checkpoint(note, keys), note))
     return found
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import asyncpg
 import pytest
 from pyrage.x25519 import Identity
 
-from adapters.client import Client, Cursor, Item, Sent
+from adapters.client import Client, Cursor, Item, Patience, Sent, Undecided
 from adapters.client.attachments import seal
 from adapters.evidence import check, gather, read, write
 from adapters.witness import Follower, LogSetBack, Reader, fetching
@@ -29,7 +30,7 @@ from hub.identity import hub_key
 from hub.store import embedded
 from keys import checkpoint, jwk, jwt
 from keys.jwk import VerifyingKey
-from protocols import attachments, epochs, receipt
+from protocols import attachments, envelope, epochs, receipt
 from protocols.loading import catalogue
 from tests.acceptance.bureaus import Bureau, content, enrolled, example, opened, said
 from tests.conftest import RunningHub, running_hub
@@ -90,11 +91,14 @@ class Lost:
 
 
 @pytest.fixture(scope="module")
-def lost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lost]:
+def lost() -> Iterator[Lost]:
     """Made once: the tests below look at what became of it."""
-    folder = tmp_path_factory.mktemp("backup")
-    (folder / "first").mkdir()
-    with running_hub(data=folder / "first") as hub, asyncio.Runner() as runner:
+    with contextlib.ExitStack() as stack:
+        name = stack.enter_context(tempfile.TemporaryDirectory(prefix="backup-", ignore_cleanup_errors=True))
+        folder = Path(name)
+        (folder / "first").mkdir()
+        hub = stack.enter_context(running_hub(data=folder / "first"))
+        runner = stack.enter_context(asyncio.Runner())
         made = Identity.generate()
         (folder / "backup.key").write_text(f"# made by age-keygen, as it were\n{made}\n")
         found = Lost(hub, folder, runner, str(made.to_public()), [hub_key(hub.data).public])
@@ -296,6 +300,19 @@ def test_the_audit_walks_over_the_seam_and_sees_what_is_changed_there(lost: Lost
         changed("UPDATE log_head SET epoch_base = 0", f"UPDATE log_head SET epoch_base = {1 << 40}")
     )
     assert "origin and epoch" in found
+
+
+async def test_a_database_that_is_set_back_under_a_running_hub_takes_nothing_more(lost: Lost) -> None:
+    connection = await asyncpg.connect(embedded.dsn(lost.hub.data))
+    async with HERE.client(patience=Patience(within=0.5)) as client:
+        data, part = example("case-assistance", "request"), content("case-assistance", "request")
+        draft = await client.prepare("case-assistance.request", envelope.new_id(), [THERE.id], data, part)
+        await connection.execute("UPDATE log_head SET size = size - 1")
+        with pytest.raises(Undecided):
+            await client.resend(draft)
+        await connection.execute("UPDATE log_head SET size = size + 1")
+        assert (await client.resend(draft)).receipt.log.origin == lost.origins[1]
+    await connection.close()
 
 
 def test_a_backup_that_is_damaged_cut_short_or_anothers_is_refused(lost: Lost, tmp_path: Path) -> None:
