@@ -372,8 +372,8 @@ class Client:
             position = fault.data.get("position")
             if not isinstance(position, int):
                 raise
-            if position - 1 > after:
-                return await self.poll(after, limit=position - 1 - after, of=of), None
+            if before := fault.data.get("before"):
+                return await self.poll(after, limit=int(str(before)), of=of), None
             return Page([], position, 0), fault
 
     def follow(self, after: int | Cursor, *, limit: int = 100, wait: int = 30) -> AsyncGenerator[Item, None]:

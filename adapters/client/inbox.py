@@ -77,7 +77,13 @@ class Inbox:
         if page.behind < 0 or page.next < 0 or page.next != moved:
             raise DeliveryInvalid("the page's cursor does not fit its items", next=page.next)
         mailbox = of or self.organisation
-        items = [await self._verified(item, mailbox) for item in page.items if not item.expired]
+        items = []
+        for number, raw in enumerate(page.items):
+            try:
+                items += [] if raw.expired else [await self._verified(raw, mailbox)]
+            except Fault as fault:
+                fault.data["before"] = number
+                raise
         if positions and epochs.epoch(positions[-1]) > self.notary.lineage.epoch:
             raise DeliveryInvalid("the hub leaves out positions as if it had been set back", positions=positions[-1:])
         expired = tuple(item.position for item in page.items if item.expired)

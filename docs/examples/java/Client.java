@@ -157,8 +157,11 @@ public final class Client {
             JsonObject page = hub.get("/v1/mailbox?after=" + position + "&limit=100&wait=" + wait);
             for (JsonElement element : page.getAsJsonArray("items")) {
                 JsonObject item = element.getAsJsonObject();
-                boolean next = item.get("position").getAsLong() == ++position;
-                Broken.unless(next, "the mailbox has a gap before " + position);
+                long here = item.get("position").getAsLong();
+                // A hub that was set back numbers on in a new epoch: positions above a multiple of 2^40.
+                boolean next = here == position + 1 || (here > position && here % (1L << 40) == 1);
+                Broken.unless(next, "the mailbox has a gap after " + position);
+                position = here;
                 // A message may expire before anybody fetches it; its position stays.
                 boolean expired = "true".equals(Json.text(item, "expired"));
                 if (!expired && !receive(item, position)) {

@@ -183,7 +183,9 @@ async function poll(wait = "0") {
   for (let page; !page || page.behind > 0; wait = "0") {
     page = await call("GET", `/v1/mailbox?after=${position}&limit=100&wait=${wait}`);
     for (const item of page.items) {
-      check(item.position === position + 1, `the mailbox has a gap after ${position}`);
+      // A hub that was set back numbers on in a new epoch: positions above a multiple of 2^40.
+      const next = item.position === position + 1 || (item.position > position && item.position % 2 ** 40 === 1);
+      check(next, `the mailbox has a gap after ${position}`);
       // A message may expire before anybody fetches it; its position stays.
       if (!item.expired && !(await receive(item))) faults += 1;
       position = item.position;
