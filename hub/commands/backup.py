@@ -39,7 +39,7 @@ app = typer.Typer(
 )
 Recipients = Annotated[
     list[str] | None,
-    typer.Option("--recipient", metavar="AGE1…", help="备份公钥，可重复。 A public key to encrypt to; repeatable."),
+    typer.Option("--recipient", metavar="AGE1KEY", help="备份公钥，可重复。 A public key to encrypt to; repeatable."),
 ]
 Opening = Annotated[
     Path, typer.Option("--key", metavar="FILE", help="备份私钥文件。 The private key, made by `backup key`.")
@@ -61,7 +61,7 @@ HubKey = Annotated[
 @app.callback(
     epilog=examples(
         "xieban backup key --out /safe/backup.key",
-        "xieban backup --data DIR --to /backups --recipient age1… --keep 30 --days 90",
+        "xieban backup --data DIR --to /backups --recipient $(cat backup.pub) --keep 30 --days 90",
         "xieban backup verify /backups/410000-hub-20260601T020000000000Z.xieban-backup.age --key /safe/backup.key",
     )
 )

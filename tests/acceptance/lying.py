@@ -25,10 +25,13 @@ class Liar:
     of: Province
     signing: SigningKey | None = None
     leaves: list[bytes] = field(default_factory=list)
+    origin: str = ""
+    """That of the true log, unless it lies about that, too."""
 
-    @property
-    def origin(self) -> str:
-        return f"xieban.example/{self.of.id}/20260101-lies"
+    def __post_init__(self) -> None:
+        if not self.origin:
+            with urllib.request.urlopen(f"{self.of.hub.url}/v1/hub", timeout=20) as answer:
+                self.origin = json.load(answer)["log"]["origin"]
 
     def proof(self, entry: Entry) -> receipt.LogProof:
         """The entry in the log, proven."""

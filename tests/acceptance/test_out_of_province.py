@@ -340,7 +340,7 @@ async def test_a_hub_can_not_invent_keys_nor_acknowledgements(world: World) -> N
     liar, now = Liar(guangdong), envelope.rfc3339(datetime.now(UTC))
     liar.leaves = [b"{}"] * 5000  # after everything that was learned of the true log
     key = jwk.generate_signing().public
-    before = size(henan)
+    known, before = (key.kid, key.jwk), size(henan)
 
     def told(*proofs: receipt.LogProof, token: str | None = None) -> tuple[int, Any]:
         body = json.dumps({"entries": [receipt_as(one) for one in proofs], "scanned": 0}).encode()
@@ -361,6 +361,9 @@ async def test_a_hub_can_not_invent_keys_nor_acknowledgements(world: World) -> N
     lie = liar.proof(Acknowledged(b.id, 1, 10**6, now, word))
     assert code(told(lie)) == "relay-invalid"
     assert code(told(msgspec.structs.replace(lie, index=9_999))) == "relay-invalid"
+    other = Liar(guangdong, origin=f"xieban.example/{guangdong.id}/20260101-setback").proof(KeyAdded(b.id, *known, now))
+    status, problem = told(other)
+    assert status == 422 and "was set back and goes on as" in problem["detail"]
     assert told(lie, token="")[0] == 401
     assert told(lie, token=own_token(henan, guangdong))[0] == 403
     assert size(henan) == before and henan.audited() == ""
