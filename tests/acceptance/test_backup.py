@@ -35,6 +35,7 @@ from protocols.loading import catalogue
 from tests.acceptance.bureaus import Bureau, content, enrolled, example, opened, said
 from tests.conftest import RunningHub, running_hub
 
+pytestmark = pytest.mark.timeout(300)  # the first test of the module waits for a hub that is lost and restored
 PASSPHRASE = "the passphrase of the backup key"
 HERE, THERE = Bureau("411002-health"), Bureau("440306-health")
 AUDITOR = Bureau("410000-supervision", roles=("auditor",))

@@ -8,6 +8,7 @@ import pytest
 from tests.acceptance.pages import ROOT, blocks, in_shell
 from tests.conftest import running_hub
 
+pytestmark = pytest.mark.timeout(300)
 PAGE = (ROOT / "docs/backup.md").read_text("utf-8")
 
 
