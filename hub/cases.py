@@ -85,6 +85,8 @@ class Step(msgspec.Struct, frozen=True):
     """Signed with a key that somebody else may have had by then: to be confirmed by the organisation itself."""
     gateway: str | None = None
     """Who signed it for its source, where that did not sign itself."""
+    erased: bool = False
+    """What it said is gone; `data` is empty."""
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -255,4 +257,5 @@ def _step(row: Record, body: bytes | None, directory: Directory) -> Step:
         data={name: value for name, value in said.items() if name not in _SEALED},
         suspect=since is not None and row["accepted"] >= since,
         gateway=who.id if who is not None and who is not sender else None,
+        erased=body is None,
     )

@@ -107,6 +107,12 @@ class LimitsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _Days = Annotated[int, msgspec.Meta(ge=0, le=60)]
 
 
+class RetentionSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For how many months the content of cases is kept that are ended and have not moved for as long; 0: for ever."""
+
+    months: Annotated[int, msgspec.Meta(ge=0, le=1200)] = 0
+
+
 class ScheduleSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is done on dates: so many working days before a due date who is to act is reminded, so many after it the
     superior told; on which day of the month bulletins come, of the month or half-year before (0: never).
@@ -132,6 +138,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     console: ConsoleSection = ConsoleSection()
     schedule: ScheduleSection = ScheduleSection()
     limits: LimitsSection = LimitsSection()
+    retention: RetentionSection = RetentionSection()
     adapters: dict[str, dict[str, Any]] = {}
     """Of the adapters, which read their sections themselves; a hub passes over them."""
 

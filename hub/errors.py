@@ -58,6 +58,12 @@ class RequestMalformed(Fault):
     code: ClassVar[str] = "request-malformed"
 
 
+class Gone(Fault):
+    """The message was erased; its receipt, its entries and its place stay."""
+
+    code: ClassVar[str] = "gone"
+
+
 class TooLarge(Fault):
     """The request is larger than this call takes."""
 

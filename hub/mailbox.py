@@ -31,7 +31,7 @@ LOOK_AT = 1_000
 
 
 class Item(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One position of a mailbox: a message with its receipt, or the mark of one that expired."""
+    """One position of a mailbox: a message with its receipt, or the mark of one that expired or was erased."""
 
     position: int
     message: str | UnsetType = UNSET
@@ -39,6 +39,8 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     receipts: list[dict[str, Any]] | UnsetType = UNSET
     """Those of the hubs that it passed before, where there were any."""
     expired: bool | UnsetType = UNSET
+    erased: bool | UnsetType = UNSET
+    """Taken away by law or by time: what is left is its place, its receipt and its entries."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -159,6 +161,10 @@ async def page(connection: Connection, recipient: str, after: int, limit: int) -
     live = [row for row in rows if not row["expired"]]
     keys = [row["case_id"] for row in live], [row["log_index"] for row in live], [r["accepted"] for r in live]
     bodies = {row["log_index"]: row["jws"] for row in await connection.fetch(SQL["messages"], *keys)}
+    gone: set[int] = set()
+    if len(bodies) < len(live):
+        gone = {row["log_index"] for row in await connection.fetch(SQL["erased_among"], *keys)} - bodies.keys()
+    live = [row for row in live if row["log_index"] not in gone]
     places = [log.Placed(row["log_index"], row["tree_size"]) for row in live]
     proven = await log.prove(connection, places) if places else []
     found = {place.index: (entries.decode(one.leaf), one.proof) for place, one in zip(places, proven, strict=True)}
@@ -171,6 +177,9 @@ async def page(connection: Connection, recipient: str, after: int, limit: int) -
         index = row["log_index"]
         if row["expired"]:
             items.append(Item(row["position"], expired=True))
+            continue
+        if index in gone:
+            items.append(Item(row["position"], erased=True))
             continue
         if index not in bodies:
             break  # never past a row whose message can't be seen yet

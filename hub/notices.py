@@ -14,12 +14,13 @@ from hub.store import Connection
 from hub.store.queries import SQL
 from protocols import envelope
 
-Kind = Literal["due-soon", "overdue", "escalated", "due-changed", "bulletin-missing"]
+Kind = Literal["due-soon", "overdue", "escalated", "due-changed", "bulletin-missing", "erased"]
 TITLES: dict[str, tuple[str, str]] = {
     "due-soon": ("即将到期，待你办理", "due soon, and yours to act on"),
     "overdue": ("已超期", "overdue"),
     "escalated": ("下级机构超期，报告上级", "an organisation below you is late"),
     "due-changed": ("期限已变更", "the due date was moved"),
+    "erased": ("案件内容已依法删除", "what was said in the case was erased by law"),
     "bulletin-missing": ("信息通报未报", "an information bulletin is missing"),
 }
 

@@ -220,6 +220,21 @@ class Continued(msgspec.Struct, frozen=True, tag_field="kind", tag="continued"):
     at: str
 
 
+class Erased(msgspec.Struct, frozen=True, tag_field="kind", tag="erased", omit_defaults=True):
+    """The hub's own word: the messages of `case` up to here, or of the month `month` (UTC), are erased for `reason`.
+
+    `statement` is the hub's signed word why a case was (`hub.erasure.erasing`): provision and file number of the order.
+    Of a month `kept` messages, of cases that were not ended for long enough, stay.
+    """
+
+    at: str
+    reason: str
+    case: str | None = None
+    month: str | None = None
+    kept: int | None = None
+    statement: str | None = None
+
+
 Entry = (
     Accepted
     | Fetched
@@ -237,6 +252,7 @@ Entry = (
     | Outage
     | DueChanged
     | Continued
+    | Erased
     | NeighbourAdmitted
     | NeighbourEnded
     | Relayed

@@ -59,7 +59,7 @@ class Organisations(msgspec.Struct, frozen=True):
 
 
 class MailboxItem(msgspec.Struct, frozen=True):
-    """One position of a mailbox: a message with its receipt, or the mark of one that expired."""
+    """One position of a mailbox: a message with its receipt, or the mark of one that expired or was erased."""
 
     position: int
     message: str | None = None
@@ -67,6 +67,7 @@ class MailboxItem(msgspec.Struct, frozen=True):
     receipts: list[dict[str, Any]] = []
     """Those of the hubs that it passed before."""
     expired: bool = False
+    erased: bool = False
 
 
 class MailboxPage(msgspec.Struct, frozen=True):

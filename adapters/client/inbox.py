@@ -80,15 +80,16 @@ class Inbox:
         items = []
         for number, raw in enumerate(page.items):
             try:
-                items += [] if raw.expired else [await self._verified(raw, mailbox)]
+                items += [] if raw.expired or raw.erased else [await self._verified(raw, mailbox)]
             except Fault as fault:
                 fault.data["before"] = number
                 raise
         if positions and epochs.epoch(positions[-1]) > self.notary.lineage.epoch:
             raise DeliveryInvalid("the hub leaves out positions as if it had been set back", positions=positions[-1:])
         expired = tuple(item.position for item in page.items if item.expired)
+        erased = tuple(item.position for item in page.items if item.erased)
         end = await self._end(page, mailbox) if prove_end else None
-        return Page(items, page.next, page.behind, expired, end)
+        return Page(items, page.next, page.behind, expired, end, erased)
 
     async def _end(self, page: MailboxPage, mailbox: str) -> MailboxEnd:
         if page.proof is None:

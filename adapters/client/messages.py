@@ -67,7 +67,8 @@ class Page:
     """A page of the mailbox; `next` is the cursor to keep once its items are dealt with.
 
     `behind` is how many positions lie beyond it; `expired` are the positions of messages that nobody fetched
-    in time and that are handed out no more. `end`, where asked for, is the hub's signed word where the mailbox ends.
+    in time and that are handed out no more, `erased` those of messages that the hub erased. `end`, where asked
+    for, is the hub's signed word where the mailbox ends.
     """
 
     items: Sequence[Item]
@@ -75,6 +76,7 @@ class Page:
     behind: int
     expired: Sequence[int] = ()
     end: MailboxEnd | None = None
+    erased: Sequence[int] = ()
 
 
 def sign(attributes: Mapping[str, Any], key: SigningKey) -> Draft:

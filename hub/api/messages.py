@@ -10,7 +10,7 @@ from asyncpg import Record
 from hub import errors, log
 from hub.api.calls import EVENT, HUB, JOSE, NDJSON, Answer, Call, caller, json, require_type
 from hub.api.problems import described, language
-from hub.errors import NotFound, Problem
+from hub.errors import Gone, NotFound, Problem
 from hub.intake.decode import decode
 from hub.relaying import receipts
 from hub.store.queries import SQL
@@ -92,6 +92,8 @@ async def read(request: web.Request) -> web.Response:
     async with request.app[HUB].pool.acquire() as connection:
         keys = [row["case_id"]], [row["log_index"]], [row["accepted"]]
         rows = await connection.fetch(SQL["messages"], *keys)
+        if not rows and await connection.fetch(SQL["erased_among"], *keys):
+            raise Gone()
     if not rows:
         raise NotFound()
     return web.Response(body=rows[0]["jws"], content_type=JOSE)

@@ -11,6 +11,7 @@ import msgspec
 
 from hub.audit.attachments import Attachments
 from hub.audit.cases import Cases
+from hub.audit.erasures import Erasures
 from hub.audit.mailboxes import Mailboxes, positions_in
 from hub.audit.messages import Messages
 from hub.audit.neighbours import Neighbours
@@ -62,12 +63,15 @@ async def audit(connection: Connection, key: VerifyingKey, catalogue: Catalogue 
         assert head is not None
         signers = Signers(head["hub"], key)
         mailboxes = Mailboxes(signers)
+        erasures = Erasures()
+        await erasures.prepare(connection)
         checks: list[Check] = [
             Tree(head, key),
             signers,
-            Messages(signers),
+            Messages(signers, erasures),
             mailboxes,
-            Cases(head["hub"], catalogue or loading.catalogue()),
+            Cases(head["hub"], catalogue or loading.catalogue(), erasures),
+            erasures,
             Attachments(),
             Neighbours(signers),
         ]

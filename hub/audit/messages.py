@@ -3,6 +3,7 @@
 import hashlib
 from datetime import datetime
 
+from hub.audit.erasures import Erasures
 from hub.audit.page import Page
 from hub.audit.signers import Signers
 from hub.store import Connection
@@ -15,8 +16,8 @@ from protocols.entries import Accepted, Carried, happened
 class Messages:
     """Holds `message` and `message_key` against the accepted entries."""
 
-    def __init__(self, signers: Signers) -> None:
-        self._signers = signers
+    def __init__(self, signers: Signers, erasures: Erasures) -> None:
+        self._signers, self._erasures = signers, erasures
         self._seen = self._keyed = 0
 
     async def page(self, connection: Connection, page: Page) -> list[str]:
@@ -32,8 +33,12 @@ class Messages:
             self._keyed += first
             body = page.bodies.get(index)
             if body is None:
-                found.append(f"message at {index} is gone")
+                if self._erasures.missing(index, entry):
+                    self._seen -= 1
+                else:
+                    found.append(f"message at {index} is gone")
                 continue
+            found += self._erasures.present(index, entry)
             row = known.get((entry.source, entry.id))
             row = None if row is not None and first and row["log_index"] != index else row
             signing = hashlib.sha256(body.rpartition(b".")[0]).digest()

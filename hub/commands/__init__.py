@@ -33,6 +33,8 @@ COMMANDS: Mapping[str, Place] = {
     "audit": Place(_RUNNING, "audit", "audit"),
     "backup": Place(_RUNNING, "backup"),
     "restore": Place(_RUNNING, "restore", "restore"),
+    "erase": Place(_RUNNING, "erase", "erase"),
+    "retention": Place(_RUNNING, "retention", "retention"),
     "recompute": Place(_RUNNING, "recompute", "recompute"),
     "demo": Place(_RUNNING, "demonstrate", "demonstrate"),
     "organisations": Place(_RUNNING, "organisations"),

@@ -27,6 +27,7 @@ _WORDS = {
     "seal-invalid": "密封部分不能处理",
     "config-invalid": "配置文件有误",
     "calendar-invalid": "节假日安排有误，未作更改",
+    "erasure-refused": "没有删除任何内容",
     "import-invalid": "机构文件有误，未导入任何机构",
     "port-in-use": "端口已被占用，请换一个 --port",
     "data-directory-busy": "数据目录正被另一个枢纽使用，请先停止它，或换一个 --data",

@@ -11,6 +11,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from hub.arrangements import entering, moving
 from hub.arrangements.reading import loaded
 from hub.config import Config
+from hub.erasure import retention
 from hub.identity import Identity
 from hub.intake.batch import Sequencer
 from hub.scheduler import dates, noticing
@@ -108,6 +109,10 @@ async def _predict(m: Means) -> int:
     return await predicting.predict(m.pool, m.lead.hold, m.today)
 
 
+async def _forget(m: Means) -> int:
+    return sum(one.erased for one in await retention.run(m.pool, m.identity, m.catalogue, m.config.retention.months))
+
+
 async def _tidy(m: Means) -> int:
     async with m.pool.acquire() as connection:
         await connection.execute(SQL["forget_old_work"], m.now() - KEPT)
@@ -127,5 +132,6 @@ JOBS: Mapping[str, Job] = {
     "calendar": Job("公布节假日安排", "Holiday arrangements", _at(hour=0, minute=10), _publish),
     "due-dates": Job("期限顺延与重算", "Due dates moved", IntervalTrigger(seconds=10), _move),
     "predictions": Job("超期预测", "Predictions", _at(hour=5), _predict),
+    "retention": Job("按期删除案件内容", "Content erased in time", _at(hour=3, minute=30), _forget),
     "tidying": Job("清理旧记录", "Old records forgotten", _at(hour=4), _tidy),
 }

@@ -11,6 +11,7 @@ from hub.errors import CATALOGUE
 from keys.errors import Fault
 
 NEVER_OVER_HTTP = {
+    "erasure-refused",
     # Raised where a receipt, a seal or a key store is used: at a partner's, by the command line, by the audit.
     "seal-invalid",
     "proof-invalid",
