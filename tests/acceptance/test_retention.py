@@ -204,7 +204,7 @@ def test_what_is_past_its_time_goes_by_the_month_and_cases_under_way_stay() -> N
         assert not asyncio.run(view(a, under_way))["timeline"][0].get("erased")
         assert [one.event.subject for one in asyncio.run(mailbox(b))] == [under_way]
         (tables,) = sql(hub, "SELECT relname FROM pg_class WHERE relname LIKE 'message_20%'")
-        assert _month(hub) not in {row[0] for row in tables}
+        assert _month(hub, 2) not in {row[0] for row in tables} and _month(hub, 0) in {row[0] for row in tables}
         assert "nothing" in hub.run("retention", "--months", "1", "--run", "--data", str(hub.data)).stdout
         asyncio.run(said(b, under_way, CASE, "accept"))
         assert (asyncio.run(view(a, under_way)))["state"] == "in-progress"
@@ -212,9 +212,12 @@ def test_what_is_past_its_time_goes_by_the_month_and_cases_under_way_stay() -> N
 
 def _age(hub: RunningHub) -> None:
     """As if everything had been said two months ago: the store's moments and the partition of this month move back."""
-    name = _month(hub)
+    name, old = _month(hub, 0), _month(hub, 2)
+    first = old.removeprefix("message_").replace("_", "-")
     sql(
         hub,
+        f"CREATE TABLE {old} PARTITION OF message FOR VALUES FROM ('{first}-01 00:00+00')"
+        f" TO (('{first}-01 00:00+00'::timestamptz AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC')",
         "UPDATE case_file SET updated = updated - interval '2 months'",
         f"CREATE TABLE moved AS SELECT * FROM {name}",
         f"DELETE FROM {name}",
@@ -226,6 +229,8 @@ def _age(hub: RunningHub) -> None:
     )
 
 
-def _month(hub: RunningHub) -> str:
-    ((row,),) = sql(hub, "SELECT to_char(now() AT TIME ZONE 'UTC', '\"message_\"YYYY_MM') AS name")
+def _month(hub: RunningHub, ago: int) -> str:
+    """The partition of so many months ago."""
+    moment = f"now() AT TIME ZONE 'UTC' - interval '{ago} months'"
+    ((row,),) = sql(hub, f"SELECT to_char({moment}, '\"message_\"YYYY_MM') AS name")
     return str(row["name"])
