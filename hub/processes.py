@@ -18,7 +18,7 @@ from hub import config as configuration
 from hub import journal, metrics
 from hub.identity import establish, hub_key
 from hub.store import CONNECTION_LOST, embedded, partitions
-from hub.store.migrate import migrate
+from hub.store.migrate import migrate, require_current
 from hub.store.queries import SQL
 from keys.errors import Fault
 from protocols.refusals import CatalogueInvalid
@@ -75,8 +75,11 @@ def _empty(folder: Path) -> None:
     folder.mkdir()
 
 
-async def prepare(data: Path, dsn: str, config: configuration.Config) -> None:
-    """Migrate the database and give a new hub its identity. Raises DatabaseUnavailable, MigrationMismatch."""
+async def prepare(data: Path, dsn: str, config: configuration.Config, migrating: bool = True) -> None:
+    """Migrate the database and give a new hub its identity. Raises DatabaseUnavailable, MigrationMismatch.
+
+    Without `migrating` the schema must be this version's already: raises SchemaOutdated where it is not.
+    """
     # Unlocking the key takes a while: done first, so that no connection lies idle meanwhile.
     key = await asyncio.to_thread(hub_key, data)
     try:
@@ -84,7 +87,7 @@ async def prepare(data: Path, dsn: str, config: configuration.Config) -> None:
     except _NO_ENTRY as error:
         raise embedded.DatabaseUnavailable(f"the database does not let us in: {error}") from error
     try:
-        await migrate(connection)
+        await (migrate(connection) if migrating else require_current(connection))
         await establish(connection, config.hub.id, key)
         await partitions.prepare(connection)
         await _offer(connection, config)
@@ -162,13 +165,23 @@ async def _reserved(host: str, port: int) -> socket.socket:
 
 
 @contextlib.asynccontextmanager
-async def attached(data: Path, config: configuration.Config) -> AsyncIterator[str]:
-    """A DSN of the migrated database, beside a running hub or without one."""
+async def attached(data: Path, config: configuration.Config, any_schema: bool = False) -> AsyncIterator[str]:
+    """A DSN of the hub's database, beside a running hub or without one.
+
+    Only a hub that starts, and `xieban store`, change the schema: a command of a newer version would take it from under
+    a hub that runs. Raises SchemaOutdated where it is older than this version, unless `any_schema` will do.
+    """
     journal.configure()
+    async with _reached(data, config) as dsn:
+        if not any_schema:
+            await prepare(data, dsn, config, migrating=False)
+        yield dsn
+
+
+@contextlib.asynccontextmanager
+async def _reached(data: Path, config: configuration.Config) -> AsyncIterator[str]:
     if config.database.url:
-        await prepare(data, config.database.url, config)
         yield config.database.url
         return
     async with embedded.attached(data) as dsn:
-        await prepare(data, dsn, config)
         yield dsn
