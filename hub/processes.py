@@ -19,7 +19,7 @@ from hub import journal, metrics, published
 from hub.backup import RestoreUnfinished
 from hub.identity import Identity, establish, hub_key
 from hub.store import CONNECTION_LOST, embedded, partitions
-from hub.store.migrate import migrate
+from hub.store.migrate import migrate, require_current
 from hub.store.queries import SQL
 from keys.errors import Fault
 from keys.jwk import SigningKey
@@ -88,10 +88,11 @@ def _empty(folder: Path) -> None:
     folder.mkdir()
 
 
-async def prepare(data: Path, dsn: str, config: configuration.Config) -> Identity:
+async def prepare(data: Path, dsn: str, config: configuration.Config, migrating: bool = True) -> Identity:
     """Migrate the database and give a new hub its identity, which is returned.
 
-    Raises DatabaseUnavailable, MigrationMismatch, LogNotCurrent; RestoreUnfinished where a restore did not come to its
+    Without `migrating` the schema must be this version's already: raises SchemaOutdated where it is not. Raises
+    DatabaseUnavailable, MigrationMismatch, LogNotCurrent; RestoreUnfinished where a restore did not come to its
     end; HubMoved.
     """
     if (data / UNFINISHED).exists():
@@ -99,7 +100,7 @@ async def prepare(data: Path, dsn: str, config: configuration.Config) -> Identit
     # Unlocking the key takes a while: done first, so that no connection lies idle meanwhile.
     key = await asyncio.to_thread(hub_key, data)
     async with connected(dsn) as connection:
-        identity = await settle(data, connection, config, key)
+        identity = await settle(data, connection, config, key, migrating)
         await published.require_current(connection, published.kept(data, [key.public]))
         return identity
 
@@ -117,14 +118,16 @@ async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
-async def settle(data: Path, connection: asyncpg.Connection, config: configuration.Config, key: SigningKey) -> Identity:
-    """The database migrated, and given its identity; whether it is the newest there was is not asked.
+async def settle(
+    data: Path, connection: asyncpg.Connection, config: configuration.Config, key: SigningKey, migrating: bool = True
+) -> Identity:
+    """The database migrated (or found to be, without `migrating`), and given its identity; whether it is the newest there was is not asked.
 
     Raises MigrationMismatch, ConfigInvalid, CatalogueInvalid, HubMoved.
     """
     if (data / MOVED).exists():
         raise HubMoved(f"it goes on elsewhere; {data / MOVED} may go only if that backup is never restored")
-    await migrate(connection)
+    await (migrate(connection) if migrating else require_current(connection))
     identity = await establish(connection, config.hub.id, key)
     await partitions.prepare(connection)
     await _offer(connection, config)
@@ -201,10 +204,15 @@ async def _reserved(host: str, port: int) -> socket.socket:
 
 
 @contextlib.asynccontextmanager
-async def attached(data: Path, config: configuration.Config) -> AsyncIterator[str]:
-    """A DSN of the migrated database, beside a running hub or without one."""
+async def attached(data: Path, config: configuration.Config, any_schema: bool = False) -> AsyncIterator[str]:
+    """A DSN of the hub's database, beside a running hub or without one.
+
+    Only a hub that starts, and `xieban store`, change the schema: a command of a newer version would take it from under
+    a hub that runs. Raises SchemaOutdated where it is older than this version, unless `any_schema` will do.
+    """
     async with database(data, config) as dsn:
-        await prepare(data, dsn, config)
+        if not any_schema:
+            await prepare(data, dsn, config, migrating=False)
         yield dsn
 
 

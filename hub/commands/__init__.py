@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, Place] = {
     "restore": Place(_RUNNING, "restore", "restore"),
     "erase": Place(_RUNNING, "erase", "erase"),
     "retention": Place(_RUNNING, "retention", "retention"),
+    "store": Place(_RUNNING, "store"),
     "recompute": Place(_RUNNING, "recompute", "recompute"),
     "demo": Place(_RUNNING, "demonstrate", "demonstrate"),
     "organisations": Place(_RUNNING, "organisations"),

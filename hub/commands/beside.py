@@ -18,9 +18,12 @@ _T = TypeVar("_T")
 
 
 @contextlib.asynccontextmanager
-async def database(data: Path, config: Config) -> AsyncIterator[Connection]:
-    """A connection to the hub's database. Raises DatabaseUnavailable."""
-    async with processes.attached(data.resolve(), config) as dsn:
+async def database(data: Path, config: Config, any_schema: bool = False) -> AsyncIterator[Connection]:
+    """A connection to the hub's database, which is of this version unless `any_schema` will do.
+
+    Raises DatabaseUnavailable, SchemaOutdated, MigrationMismatch.
+    """
+    async with processes.attached(data.resolve(), config, any_schema) as dsn:
         connection = await asyncpg.connect(dsn, timeout=10)
         try:
             yield connection
@@ -28,12 +31,15 @@ async def database(data: Path, config: Config) -> AsyncIterator[Connection]:
             await connection.close()
 
 
-def run(data: Path, config: Path | None, work: Callable[[Connection], Awaitable[_T]]) -> _T:
-    """What `work` does on the database of the hub in `data`. Raises ConfigInvalid, DataDirectoryAbsent and others."""
+def run(data: Path, config: Path | None, work: Callable[[Connection], Awaitable[_T]], any_schema: bool = False) -> _T:
+    """What `work` does on the database of the hub in `data`, as `database` opens it.
+
+    Raises ConfigInvalid, DataDirectoryAbsent and others.
+    """
     settings = existing(data, config)
 
     async def connected() -> _T:
-        async with database(data, settings) as connection:
+        async with database(data, settings, any_schema) as connection:
             return await work(connection)
 
     return asyncio.run(connected())

@@ -39,6 +39,8 @@ NEVER_OVER_HTTP = {
     "succession-invalid",
     "vouching-invalid",
     "migration-mismatch",
+    "schema-outdated",
+    "downgrade-refused",
     "neighbour-invalid",
     "port-in-use",
     "protocol-name-unfit",

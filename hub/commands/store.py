@@ -1,0 +1,79 @@
+"""`xieban store`: the schema of the hub's database, forward to this version and back to an earlier release."""
+
+from typing import Annotated
+
+import typer
+
+from hub.commands import beside
+from hub.commands.faults import UsageFault
+from hub.commands.help_text import examples
+from hub.commands.options import Config, Data, Json
+from hub.commands.output import as_json, say
+from hub.store import Connection
+from hub.store import migrate as migrations
+from hub.store.migrate import Release, Schema
+
+app = typer.Typer(
+    no_args_is_help=True, help="数据库结构：查看、升级、退回。 The database's schema: look, go forward, go back."
+)
+
+
+@app.command(epilog=examples("xieban store status --data DIR", "xieban store status --json --data DIR"))
+def status(data: Data, config: Config = None, json: Json = False) -> None:
+    """数据库结构到了哪个发布版、还缺什么。 Which release the schema has reached, and what it lacks."""
+    found: Schema = beside.run(data, config, migrations.schema, any_schema=True)
+    if json:
+        as_json(found)
+        return
+    say(f"发布版 release {found.release or '—'} · 已有 applied {len(found.applied)} · 缺 missing {len(found.missing)}")
+    for name in found.missing:
+        say(f"  {name}")
+
+
+@app.command(epilog=examples("xieban store migrate --data DIR"))
+def migrate(data: Data, config: Config = None) -> None:
+    """升级到本版本的结构；中断或失败时一切如前。 Go forward to this version; one that is interrupted changes nothing.
+
+    枢纽启动时也会自动升级；数据多时先用本命令，可见进度。升级前请停止所有节点。
+
+    A hub that starts does the same; here each step is said. Stop every node first.
+    """
+
+    async def work(connection: Connection) -> list[str]:
+        return await migrations.migrate(connection, told=_said)
+
+    if not beside.run(data, config, work, any_schema=True):
+        say("已是本版本的结构 · up to date already")
+
+
+@app.command(epilog=examples("xieban store downgrade --to 0.1.0b1 --data DIR"))
+def downgrade(
+    to: Annotated[str, typer.Option("--to", metavar="VERSION", help="退回的发布版。 The release to go back to.")],
+    data: Data,
+    config: Config = None,
+) -> None:
+    """退回较早发布版的结构，再安装那个版本；会丢失内容时拒绝。 Go back to an earlier release, which is installed next.
+
+    用较新的版本执行，先停止所有节点。凡旧版不认识的内容已经存在，则拒绝，一切如前。
+
+    Run it with the newer version, every node stopped. Refused, and nothing changed, where anything would be lost.
+    """
+    release = _release(to)
+
+    async def work(connection: Connection) -> list[str]:
+        await migrations.require_alone(connection)
+        return await migrations.downgrade(connection, release, told=_said)
+
+    if not beside.run(data, config, work, any_schema=True):
+        say(f"已是 {to} 的结构 · the schema is that of {to} already")
+
+
+def _release(version: str) -> Release:
+    known = {release.version: release for release in migrations.releases()}
+    if version not in known:
+        raise UsageFault(f"there is no release {version[:40]!r}: {', '.join(known)}")
+    return known[version]
+
+
+def _said(name: str, seconds: float) -> None:
+    say(f"{name}  {seconds:.1f} s")
