@@ -246,7 +246,7 @@ class Desk:
                     if size > LARGEST:
                         raise BackupInvalid("the file is too long to be a back-up", zh=_NONE)
                     await asyncio.to_thread(file.write, piece)
-            await asyncio.to_thread(_unpack, archive, unpacked)
+            await asyncio.to_thread(unpack, archive, unpacked)
             await asyncio.to_thread(self._check, unpacked / STORE, name, password)
             async with self._beginning:
                 if not self.new:
@@ -304,7 +304,7 @@ def _sweep(folder: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def _unpack(archive: Path, into: Path) -> None:
+def unpack(archive: Path, into: Path) -> None:
     """Unpack what a back-up holds, and nothing else. Raises BackupInvalid."""
     try:
         with zipfile.ZipFile(archive) as held:

@@ -196,4 +196,3 @@ TARGETS = (
     Target("enrolment", enrolment.parse, (ImportInvalid,), _record, JSON_WORDS),
 )  # fmt: skip
 """Each with what it may raise; `REFUSED` is any refusal of the catalogue."""
-
