@@ -42,7 +42,7 @@ HEAD = f"{'':<20}  {'inputs':>10}  {'edges':>6}  {'kept':>5}  {'memory':>9}"
 
 
 def fuzz(target: Target, seconds: int, growing: Path, found: Path, memory: int = 1024) -> Outcome:
-    """Fuzz a target so long, from its seeds and its kept corpus; `growing` holds what is new, `found` what breaks it."""
+    """Fuzz a target so long, from its seeds and kept corpus; `growing` holds what is new, `found` what breaks it."""
     for folder in (growing, found):
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="seeds-") as seeds:

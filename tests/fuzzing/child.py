@@ -15,7 +15,7 @@ with atheris.instrument_imports(include=["keys", "protocols", "hub", "adapters"]
 
 def main() -> None:
     """Fuzz until the time is over or something is found."""
-    target = (TARGETS | PLANTED)[sys.argv[1]]
+    target = {**TARGETS, **PLANTED}[sys.argv[1]]
 
     def one(data: bytes) -> None:
         probe(target, data)
