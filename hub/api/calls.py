@@ -26,12 +26,24 @@ OCTETS = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A call that an answer leads to (OpenAPI 3.1, Link Object): its handler, and where its parameters are found.
+
+    Each is a runtime expression, e.g. `$response.body#/items/0/id`.
+    """
+
+    handler: Handler
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A successful answer: its words, its media type, and the type whose JSON it is (None: text or bytes)."""
 
     about: str
     of: Any = None
     media: str = JSON
+    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

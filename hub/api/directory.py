@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from hub import __version__, log
-from hub.api.calls import HUB, Answer, Call, Query, flag, json
+from hub.api.calls import HUB, Answer, Call, Link, Query, flag, json
 from hub.api.messages import Event, Events
 from hub.errors import NotFound
 from hub.organisations import Organisation as Known
@@ -115,13 +115,20 @@ def _organisation(found: Known) -> Organisation:
     return Organisation(found.id, dict(found.name), found.superior, roles, algorithms, found.home)
 
 
+_ABOUT = (organisation, organisation_keys, key_events)
 CALLS = (
     Call(
         "GET",
         "/v1/hub",
         hub_document,
         "枢纽的编号、名称、日志与时间。 The hub's id, name, log origin, time and version.",
-        {200: Answer("枢纽 · the hub", HubDocument)},
+        {
+            200: Answer(
+                "枢纽 · the hub",
+                HubDocument,
+                links=tuple(Link(one, {"id": "$response.body#/id"}) for one in _ABOUT[:2]),
+            )
+        },
         tags=("directory",),
     ),
     Call(
@@ -137,7 +144,13 @@ CALLS = (
         "/v1/organisations",
         organisations,
         "机构目录。 The directory of organisations.",
-        {200: Answer("机构 · organisations", Organisations)},
+        {
+            200: Answer(
+                "机构 · organisations",
+                Organisations,
+                links=tuple(Link(one, {"id": "$response.body#/items/0/id"}) for one in _ABOUT),
+            )
+        },
         tags=("directory",),
     ),
     Call(
@@ -145,7 +158,11 @@ CALLS = (
         "/v1/organisations/{id}",
         organisation,
         "一个机构。 One organisation.",
-        {200: Answer("机构 · the organisation", Organisation)},
+        {
+            200: Answer(
+                "机构 · the organisation", Organisation, links=(Link(organisation, {"id": "$response.body#/superior"}),)
+            )
+        },
         tags=("directory",),
     ),
     Call(

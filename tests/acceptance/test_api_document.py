@@ -33,6 +33,19 @@ def test_the_document_is_openapi_3_1_and_has_every_route(bureau: Outsider) -> No
     assert len(ids) == len(set(ids))
 
 
+def test_every_link_leads_to_a_call_and_finds_its_parameters(bureau: Outsider) -> None:
+    document = bureau.call("GET", "/openapi.json")[1]
+    operations = [one for methods in document["paths"].values() for one in methods.values()]
+    parameters = {one["operationId"]: {each["name"] for each in one.get("parameters", ())} for one in operations}
+    answers = [(one["operationId"], answer) for one in operations for answer in one["responses"].values()]
+    links = [(id, name, link) for id, answer in answers for name, link in answer.get("links", {}).items()]
+    assert all(name == link["operationId"] for _, name, link in links)
+    assert all(link["parameters"].keys() <= parameters[link["operationId"]] for _, _, link in links)
+    led_to = {link["operationId"] for _, _, link in links}
+    case, message = {"cases-one", "cases-clock", "cases-holders"}, {"messages-read", "messages-read-receipt"}
+    assert led_to >= case | message | {"mailbox-read", "protocols-schema", "directory-organisation-keys"}
+
+
 def test_answers_fit_the_document_whatever_is_sent(bureau: Outsider, hub: RunningHub, tmp_path: Path) -> None:
     command = [
         str(Path(sys.executable).parent / "schemathesis"),
@@ -43,7 +56,7 @@ def test_answers_fit_the_document_whatever_is_sent(bureau: Outsider, hub: Runnin
         "--max-examples",
         "12",
         "--phases",
-        "examples,coverage,fuzzing",
+        "examples,coverage,fuzzing,stateful",
         "--checks",
         "not_a_server_error,response_schema_conformance,content_type_conformance,status_code_conformance",
         "--seed",

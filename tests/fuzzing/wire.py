@@ -155,8 +155,8 @@ def _seals() -> Sequence[bytes]:
 
 
 def _record() -> Sequence[bytes]:
-    keys = [signing(US).public, opening(US).public]
-    return [as_json([{"id": US, "name": {"zh": "魏都", "en": "Weidu"}, "jwks": public_jwks(keys)}])]
+    jwks = public_jwks([signing(US).public, opening(US).public])
+    return [as_json([{"id": US, "name": {"zh": "魏都", "en": "Weidu"}, "jwks": jwks}])]
 
 
 def _acknowledgement() -> Sequence[bytes]:
