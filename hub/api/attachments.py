@@ -115,9 +115,7 @@ CALLS = (
         {
             200: Answer("已有 · was there", Received, links=_THERE),
             201: Answer("已收齐并核对 · complete and verified", Received, links=_THERE),
-            202: Answer(
-                "尚未收齐 · a part of it is here", Received, links=(Link(put, {"sha256": "$request.path.sha256"}),)
-            ),
+            202: Answer("尚未收齐 · a part of it is here", Received),
         },
         body=(MEDIA,),
         token=True,

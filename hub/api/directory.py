@@ -115,20 +115,18 @@ def _organisation(found: Known) -> Organisation:
     return Organisation(found.id, dict(found.name), found.superior, roles, algorithms, found.home)
 
 
-_ABOUT = (organisation, organisation_keys, key_events)
+_OF_THE_HUB = tuple(Link(call, {"id": "$response.body#/id"}) for call in (organisation, organisation_keys))
+_OF_THE_FIRST = tuple(
+    Link(call, {"id": "$response.body#/items/0/id"}) for call in (organisation, organisation_keys, key_events)
+)
+_OF_THE_SUPERIOR = (Link(organisation, {"id": "$response.body#/superior"}),)
 CALLS = (
     Call(
         "GET",
         "/v1/hub",
         hub_document,
         "枢纽的编号、名称、日志与时间。 The hub's id, name, log origin, time and version.",
-        {
-            200: Answer(
-                "枢纽 · the hub",
-                HubDocument,
-                links=tuple(Link(one, {"id": "$response.body#/id"}) for one in _ABOUT[:2]),
-            )
-        },
+        {200: Answer("枢纽 · the hub", HubDocument, links=_OF_THE_HUB)},
         tags=("directory",),
     ),
     Call(
@@ -144,13 +142,7 @@ CALLS = (
         "/v1/organisations",
         organisations,
         "机构目录。 The directory of organisations.",
-        {
-            200: Answer(
-                "机构 · organisations",
-                Organisations,
-                links=tuple(Link(one, {"id": "$response.body#/items/0/id"}) for one in _ABOUT),
-            )
-        },
+        {200: Answer("机构 · organisations", Organisations, links=_OF_THE_FIRST)},
         tags=("directory",),
     ),
     Call(

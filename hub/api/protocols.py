@@ -134,7 +134,7 @@ CALLS = (
         "/v1/protocols/{protocol}/{version}",
         one,
         "一个协议的状态与消息。 One protocol: its states and messages.",
-        {200: Answer("协议 · the protocol", Protocol, links=(Link(schema, _MESSAGE), Link(sealed_schema, _MESSAGE)))},
+        {200: Answer("协议 · the protocol", Protocol, links=(Link(schema, _MESSAGE),))},
         tags=("protocols",),
     ),
     Call(

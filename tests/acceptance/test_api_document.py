@@ -68,6 +68,18 @@ def test_answers_fit_the_document_whatever_is_sent(bureau: Outsider, hub: Runnin
         command, capture_output=True, text=True, timeout=110, check=False, cwd=tmp_path, env=environment
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    # No value is known for this call: whoever gets an answer followed a link to a case.
+    assert f'route="{LINKED}",status="200"' in numbers(hub)
+
+
+LINKED = "/v1/cases/{id}/clock"
+
+
+def numbers(hub: RunningHub) -> str:
+    """The hub's metrics as Prometheus reads them."""
+    with urllib.request.urlopen(hub.url + "/metrics", timeout=10) as response:
+        assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        return str(response.read().decode())
 
 
 def _known_values(bureau: Outsider) -> str:
@@ -94,13 +106,11 @@ def test_health_readiness_and_numbers(bureau: Outsider, hub: RunningHub) -> None
     assert bureau.call("GET", "/healthz") == (200, {"status": "ok"})
     assert bureau.call("GET", "/readyz") == (200, {"status": "ok"})
     bureau.call("POST", "/v1/messages", b"nonsense")
-    with urllib.request.urlopen(hub.url + "/metrics", timeout=10) as response:
-        assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-        numbers = response.read().decode()
-    assert 'xieban_messages_total{outcome="new"}' in numbers
-    assert 'xieban_refusals_total{code="jws-malformed"}' in numbers
-    assert 'route="/v1/messages",status="201"' in numbers
-    assert "411002" not in numbers
+    found = numbers(hub)
+    assert 'xieban_messages_total{outcome="new"}' in found
+    assert 'xieban_refusals_total{code="jws-malformed"}' in found
+    assert 'route="/v1/messages",status="201"' in found
+    assert "411002" not in found
 
 
 def test_an_unknown_path_and_method_are_problems(bureau: Outsider) -> None:

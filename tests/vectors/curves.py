@@ -25,10 +25,8 @@ class Curve:
         (x, y), (u, v) = one, other
         if x == u and (y + v) % self.p == 0:
             return None
-        if one == other:
-            slope = (3 * x * x - 3) * pow(2 * y, -1, self.p)
-        else:
-            slope = (v - y) * pow(u - x, -1, self.p)
+        rise, run = (3 * x * x - 3, 2 * y) if one == other else (v - y, u - x)
+        slope = rise * pow(run, -1, self.p)
         w = (slope * slope - x - u) % self.p
         return w, (slope * (x - w) - y) % self.p
 
