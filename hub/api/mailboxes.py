@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from hub.api.calls import HUB, JOSE, Answer, Call, Link, Query, caller, flag, json, number, require_type
+from hub.api.calls import HUB, JOSE, Answer, Call, Link, Query, body, caller, flag, json, number, require_type
 from hub.errors import Forbidden
 from hub.mailbox import Page
 from hub.service import Acknowledged
@@ -27,7 +27,7 @@ async def read(request: web.Request) -> web.Response:
 async def acknowledge(request: web.Request) -> web.Response:
     """`POST /v1/mailbox/acknowledge`."""
     require_type(request, JOSE)
-    return json(await request.app[HUB].acknowledge((await request.read()).strip()))
+    return json(await request.app[HUB].acknowledge((await body(request)).strip()))
 
 
 CALLS = (
