@@ -308,6 +308,9 @@ def unpack(archive: Path, into: Path) -> None:
     """Unpack what a back-up holds, and nothing else. Raises BackupInvalid."""
     try:
         with zipfile.ZipFile(archive) as held:
+            # Nothing is compressed: parts that are more than the file lie over one another.
+            if sum(one.file_size for one in held.infolist()) > archive.stat().st_size:
+                raise BackupInvalid("the parts of a back-up are not longer than the whole", zh=_NONE)
             for one in held.infolist():
                 folder, _, name = one.filename.rpartition("/")
                 blob = folder == ENCLOSURES and name.endswith(".sealed") and name[:-7].isalnum()
