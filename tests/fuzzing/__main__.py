@@ -1,7 +1,7 @@
 """`make fuzz`: every target in turn, with progress, and a summary at the end; exit status 1 where anything was found.
 
-What libFuzzer finds worth keeping goes to `.fuzz/corpus`, what breaks a reader to `.fuzz/found`; a finding that is
-mended is moved to `tests/fuzzing/corpus`, where every test run replays it.
+What libFuzzer finds worth keeping goes to `.fuzz/corpus`, what breaks a reader to `.fuzz/found`. With `--keep` both
+are added to `tests/fuzzing/corpus`, which every test run replays: once a finding is mended it stays so.
 """
 
 import argparse
@@ -36,6 +36,9 @@ def main() -> int:
             print(f"{name:<20}  …", end="\r", flush=True)
         outcomes.append(fuzz(TARGETS[name], asked.seconds, PLACE / "corpus" / name, PLACE / "found" / name))
         print(outcomes[-1].line, flush=True)
+    if asked.keep:
+        for name in names:
+            TARGETS[name].keep(path.read_bytes() for path in PLACE.glob(f"*/{name}/*"))
     return _summary(outcomes, time.monotonic() - began)
 
 
@@ -51,6 +54,7 @@ def _summary(outcomes: list[Outcome], seconds: float) -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make fuzz ARGS=…", description=__doc__)
     parser.add_argument("--seconds", type=int, default=60, help="for each target (default 60)")
+    parser.add_argument("--keep", action="store_true", help="keep the new inputs in tests/fuzzing/corpus")
     parser.add_argument("--target", action="append", choices=sorted(TARGETS), help="only this one; may be repeated")
     return parser.parse_args()
 

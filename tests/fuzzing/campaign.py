@@ -46,7 +46,7 @@ def fuzz(target: Target, seconds: int, growing: Path, found: Path, memory: int =
     for folder in (growing, found):
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="seeds-") as seeds:
-        for number, seed in enumerate(target.seeds()):
+        for number, seed in enumerate([*target.seeds(), *target.kept()]):
             (Path(seeds) / f"seed-{number}").write_bytes(seed)
         words = Path(seeds) / "words.dict"
         words.write_text("".join(f'"{_escaped(word)}"\n' for word in target.words))
@@ -55,8 +55,7 @@ def fuzz(target: Target, seconds: int, growing: Path, found: Path, memory: int =
             f"-malloc_limit_mb={memory}", f"-max_len={target.largest}", f"-dict={words}", f"-artifact_prefix={found}/",
             "-print_final_stats=1", "-reload=0", "-verbosity=1",
         ]  # fmt: skip
-        kept = sorted({path.parent for path in target.kept()})
-        return _outcome(target, _run([target.name, *options, str(growing), seeds, *map(str, kept)], seconds))
+        return _outcome(target, _run([target.name, *options, str(growing), seeds], seconds))
 
 
 def _run(arguments: Sequence[str], seconds: int) -> subprocess.CompletedProcess[str]:

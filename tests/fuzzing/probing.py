@@ -1,13 +1,15 @@
 """What a reader of bytes from outside promises, and the probe that holds it to that with one input."""
 
+import base64
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 CORPUS: Final = Path(__file__).parent / "corpus"
-"""Inputs kept for good, a folder a target: found by coverage, or once a finding."""
+"""Inputs kept for good, in base64, one a line, a file a target: found by coverage, or once a finding."""
+LONGEST_KEPT: Final = 4 << 10
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,16 @@ class Target:
     largest: int = 1 << 16
     """Longest input that a fuzzer makes, in bytes."""
 
-    def kept(self) -> list[Path]:
-        """The files of the kept corpus, by name."""
-        folder = CORPUS / self.name
-        return sorted(folder.iterdir()) if folder.is_dir() else []
+    def kept(self) -> list[bytes]:
+        """The kept corpus."""
+        file = CORPUS / f"{self.name}.txt"
+        return [base64.b64decode(line) for line in file.read_text("ascii").split()] if file.exists() else []
+
+    def keep(self, inputs: Iterable[bytes]) -> None:
+        """Add inputs to the kept corpus, those that are not too long."""
+        kept = {*self.kept(), *(data for data in inputs if len(data) <= LONGEST_KEPT)} - {b""}
+        lines = [base64.b64encode(data).decode("ascii") for data in sorted(kept, key=lambda data: (len(data), data))]
+        (CORPUS / f"{self.name}.txt").write_text("".join(f"{line}\n" for line in lines), "ascii")
 
 
 class Finding(Exception):

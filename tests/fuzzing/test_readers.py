@@ -29,7 +29,7 @@ def target(request: pytest.FixtureRequest) -> Target:
 def inputs(target: Target) -> Iterator[bytes]:
     """All that is known of a target."""
     yield from target.seeds()
-    yield from (path.read_bytes() for path in target.kept())
+    yield from target.kept()
 
 
 def mutations(target: Target) -> st.SearchStrategy[bytes]:
