@@ -30,7 +30,7 @@ def _growing(data: bytes) -> object:
 
 
 def _target(name: str, read: Callable[[bytes], object]) -> Target:
-    return Target(f"planted-{name}", read, (Fault,), lambda: [b"1"], (b"[]", b"{}"), seconds=1)
+    return Target(f"planted-{name}", read, (Fault,), lambda: [b'{"id":1}'], (b"[]", b"{}"), seconds=1)
 
 
 PLANTED: Final[Mapping[str, Target]] = {
