@@ -9,9 +9,9 @@ import msgspec
 import pybase64
 
 from keys import checkpoint as notes
-from keys import merkle
+from keys import merkle, strict_json
 from keys.checkpoint import Checkpoint
-from keys.errors import Fault
+from keys.errors import Fault, MalformedJSON
 from keys.jwk import VerifyingKey
 from protocols import entries
 from protocols.entries import Accepted, Carried, Entry
@@ -70,10 +70,8 @@ def build(entry: Carried, log: LogProof) -> Receipt:
 def parse(document: bytes | Mapping[str, Any]) -> Receipt:
     """A receipt from its JSON. Raises ReceiptInvalid."""
     try:
-        if isinstance(document, bytes):
-            return msgspec.json.decode(document, type=Receipt)
-        return msgspec.convert(document, Receipt)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        return msgspec.convert(strict_json.loads(document) if isinstance(document, bytes) else document, Receipt)
+    except (MalformedJSON, msgspec.MsgspecError) as error:
         raise ReceiptInvalid(f"not a receipt: {error}") from error
 
 

@@ -111,6 +111,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--attachment-mib", type=int, default=64, help="size of the large attachment, in MiB")
     parser.addoption("--fault-seed", type=int, default=2026, help="seed of the moments of the kills")
     parser.addoption("--backup-long", action="store_true", help="a hub is moved to another PostgreSQL and back")
+    parser.addoption("--fuzz-inputs", type=int, default=60, help="new inputs for each reader that is fuzzed")
+    parser.addoption("--fuzz-long", action="store_true", help="each planted fault is looked for by a campaign")
     parser.addoption("--conformance-long", action="store_true", help="adapters play every scenario of the kit")
 
 

@@ -246,7 +246,7 @@ class Desk:
                     if size > LARGEST:
                         raise BackupInvalid("the file is too long to be a back-up", zh=_NONE)
                     await asyncio.to_thread(file.write, piece)
-            await asyncio.to_thread(_unpack, archive, unpacked)
+            await asyncio.to_thread(unpack, archive, unpacked)
             await asyncio.to_thread(self._check, unpacked / STORE, name, password)
             async with self._beginning:
                 if not self.new:
@@ -304,10 +304,13 @@ def _sweep(folder: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def _unpack(archive: Path, into: Path) -> None:
+def unpack(archive: Path, into: Path) -> None:
     """Unpack what a back-up holds, and nothing else. Raises BackupInvalid."""
     try:
         with zipfile.ZipFile(archive) as held:
+            # Nothing is compressed: parts that are more than the file lie over one another.
+            if sum(one.file_size for one in held.infolist()) > archive.stat().st_size:
+                raise BackupInvalid("the parts of a back-up are not longer than the whole", zh=_NONE)
             for one in held.infolist():
                 folder, _, name = one.filename.rpartition("/")
                 blob = folder == ENCLOSURES and name.endswith(".sealed") and name[:-7].isalnum()

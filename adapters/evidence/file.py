@@ -140,7 +140,7 @@ def _unpacked(content: bytes) -> dict[str, bytes]:
                 raise EvidenceUnreadable(f"holds {strange[0][:80]!r}, which is no part of evidence")
             if sum(entry.file_size for entry in entries) > MAX_TOTAL:
                 raise EvidenceUnreadable("holds more than evidence of one case can")
-            return {entry.filename: archive.read(entry) for entry in entries}
+            return {entry.filename: _read(archive, entry) for entry in entries}
     except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError, EOFError) as error:
         raise EvidenceUnreadable(f"is no ZIP that can be read: {error}") from None
     except Exception as error:
@@ -148,6 +148,12 @@ def _unpacked(content: bytes) -> dict[str, bytes]:
         if isinstance(error, Fault):
             raise
         raise EvidenceUnreadable(f"is damaged: {type(error).__name__}") from None
+
+
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    with archive.open(entry) as part:
+        # By one more than it says: read without a number, zipfile unfolds all there is and cuts it then.
+        return part.read(entry.file_size + 1)
 
 
 def _document(parts: Mapping[str, bytes], name: str, kind: type[Any]) -> Any:

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from adapters.desk.forms import Words
 from adapters.exchange.words import Unfit
-from keys import jws
+from keys import jws, strict_json
 from keys.errors import Fault
 from keys.jwk import SigningKey, VerifyingKey
 from protocols import envelope
@@ -48,8 +48,8 @@ def check(token: bytes, file: str, content: bytes, keys: Sequence[VerifyingKey])
         raise Unfit(Words("签名文件过大", "the file of the signature is too large"))
     try:
         compact = jws.decode(token.strip(), typ=None, extra_headers=True)
-        manifest = msgspec.json.decode(_verified(compact, keys), type=Manifest)
-    except (Fault, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        manifest = msgspec.convert(strict_json.loads(_verified(compact, keys)), Manifest)
+    except (Fault, msgspec.MsgspecError) as error:
         why = error.detail if isinstance(error, Fault) else str(error)
         raise Unfit(Words(f"签名无效：{why[:200]}", f"its signature is not valid: {why[:200]}")) from None
     if manifest.file != file:

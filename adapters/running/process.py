@@ -14,6 +14,7 @@ from aiohttp import web
 from adapters.client import Client, Patience
 from adapters.running import health, kinds
 from adapters.running.configuration import AdapterConfigInvalid, Section
+from adapters.running.hanging_up import hanging_up
 from adapters.running.partner import Own, Partner
 from adapters.running.station import Station
 from adapters.running.store import Store
@@ -92,7 +93,7 @@ async def _listening(section: Section, store: Store, partner: Partner) -> AsyncI
         seen = health.look(section.name, section.kind, store)
         return web.Response(body=health.metrics(seen), content_type="text/plain")
 
-    app = web.Application(client_max_size=LARGEST)
+    app = web.Application(middlewares=[hanging_up], client_max_size=LARGEST)
     app.router.add_get("/healthz", well)
     app.router.add_get("/metrics", metrics)
     app.add_routes(partner.routes())

@@ -54,8 +54,11 @@ class WorkbookInvalid(Fault):
         self.words, self.anothers = words, anothers
 
 
-def admit(content: bytes) -> None:
-    """Look at the whole of a workbook before anything else does. Raises WorkbookInvalid."""
+def admit(content: bytes) -> bytes:
+    """Look at the whole of a workbook before anything else does; the workbook of what was seen. Raises WorkbookInvalid.
+
+    Its parts are not compressed any more: a length that an archive states wrongly is nobody's to stumble over again.
+    """
     if len(content) > MAX_FILE:
         size = MAX_FILE >> 20
         raise WorkbookInvalid(Words(f"文件超过 {size} MiB", f"the file is larger than {size} MiB"))
@@ -63,13 +66,18 @@ def admit(content: bytes) -> None:
         raise WorkbookInvalid(ENCRYPTED if "EncryptedPackage".encode("utf-16-le") in content else OLD)
     if not content.startswith(b"PK\x03\x04"):
         raise WorkbookInvalid(NO_WORKBOOK)
-    with parsing(), zipfile.ZipFile(io.BytesIO(content)) as archive:
+    seen = io.BytesIO()
+    with parsing(), zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(seen, "w") as made:
         entries = archive.infolist()
         _listed(entries)
         census = _Census()
         for entry in entries:
             with archive.open(entry) as part:
-                _look(entry.filename.lower(), part.read(MAX_UNPACKED), census)
+                # By one more than it says: read without a number, zipfile unfolds all there is and cuts it then.
+                held = part.read(entry.file_size + 1)
+            _look(entry.filename.lower(), held, census)
+            made.writestr(zipfile.ZipInfo(entry.filename), held)
+    return seen.getvalue()
 
 
 @contextmanager
@@ -85,7 +93,7 @@ def parsing() -> Iterator[None]:
 
 
 def _listed(entries: list[zipfile.ZipInfo]) -> None:
-    """Refuse by what the archive's directory says; zipfile reads of no part more than is said there."""
+    """Refuse by what the archive's directory says."""
     names = [entry.filename.lower() for entry in entries]
     if len(entries) > MAX_PARTS or sum(entry.file_size for entry in entries) > MAX_UNPACKED:
         raise WorkbookInvalid(TOO_MUCH)

@@ -98,9 +98,9 @@ def read(sheet: Sheet, content: bytes) -> list[Row]:
 
 def opened(content: bytes, read_only: bool) -> Any:
     """The workbook as openpyxl has it, once it was let in. Raises WorkbookInvalid."""
-    admit(content)
+    admitted = admit(content)
     with parsing():
-        return load_workbook(io.BytesIO(content), read_only=read_only, keep_links=False)
+        return load_workbook(io.BytesIO(admitted), read_only=read_only, keep_links=False)
 
 
 def placed(sheet: Sheet, cells: Iterable[tuple[int, int, Any]]) -> Place | None:

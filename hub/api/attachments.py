@@ -5,7 +5,7 @@ import re
 import msgspec
 from aiohttp import web
 
-from hub.api.calls import HUB, Answer, Call, caller, json
+from hub.api.calls import HUB, Answer, Call, Link, caller, json
 from hub.api.calls import OCTETS as MEDIA
 from hub.attachments.keeping import Range
 from hub.errors import NotFound, RangeNotSatisfiable, RequestMalformed, Unavailable
@@ -105,6 +105,7 @@ def _wanted(request: web.Request, size: int) -> tuple[int, int, bool]:
     return first, end, True
 
 
+_THERE = (Link(get, {"sha256": "$request.path.sha256"}),)
 CALLS = (
     Call(
         "PUT",
@@ -112,8 +113,8 @@ CALLS = (
         put,
         "上传加密附件：整体，或用 Content-Range 分段续传。 Upload a sealed file, whole or by Content-Range.",
         {
-            200: Answer("已有 · was there", Received),
-            201: Answer("已收齐并核对 · complete and verified", Received),
+            200: Answer("已有 · was there", Received, links=_THERE),
+            201: Answer("已收齐并核对 · complete and verified", Received, links=_THERE),
             202: Answer("尚未收齐 · a part of it is here", Received),
         },
         body=(MEDIA,),

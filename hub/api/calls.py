@@ -8,8 +8,9 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import web
 
-from hub.errors import MediaTypeUnsupported, RequestMalformed, Unauthenticated
+from hub.errors import MediaTypeUnsupported, RequestMalformed, TooLarge, Unauthenticated
 from hub.identity import Identity
+from hub.intake.decode import MAX_MESSAGE
 from hub.organisations import Organisation
 from hub.service import Hub
 from hub.store import Connection
@@ -23,6 +24,20 @@ NDJSON = "application/x-ndjson"
 EVENT = "application/cloudevents+json"
 TEXT = "text/plain"
 OCTETS = "application/octet-stream"
+CODINGS = ("identity", "gzip", "deflate")
+MAX_BODY = MAX_MESSAGE + 1024
+"""Most bytes of a body where nothing else is said: a message, and white space around it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A call that an answer leads to (OpenAPI 3.1, Link Object): its handler, and where its parameters are found.
+
+    Each is a runtime expression, e.g. `$response.body#/items/0/id`.
+    """
+
+    handler: Handler
+    parameters: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +47,7 @@ class Answer:
     about: str
     of: Any = None
     media: str = JSON
+    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +93,28 @@ async def entered(
     """A statement authenticates itself by its signature; 201 where `take` entered it, 200 where it was there before."""
     require_type(request, JOSE)
     hub = request.app[HUB]
-    token = (await request.read()).strip()
+    token = (await body(request)).strip()
     with hub.sequencer.room():
         async with hub.pool.acquire() as connection:
             taken = await take(connection, hub.identity, token)
     return json(taken, status=201 if taken.new else 200)
+
+
+async def body(request: web.Request, most: int = MAX_BODY) -> bytes:
+    """The whole body, unpacked where it is compressed; reading stops at `most` bytes.
+
+    Raises TooLarge, and MediaTypeUnsupported for another content coding than CODINGS.
+    """
+    if request.headers.get("Content-Encoding", "identity").lower() not in CODINGS:
+        raise MediaTypeUnsupported(f"a body is sent as it is, or as {', '.join(CODINGS[1:])}")
+    if (request.content_length or 0) > most:
+        raise TooLarge()
+    held = bytearray()
+    async for piece in request.content.iter_any():
+        held += piece
+        if len(held) > most:
+            raise TooLarge()
+    return bytes(held)
 
 
 async def caller(request: web.Request) -> Organisation:

@@ -5,7 +5,8 @@ from typing import cast, get_args
 
 from aiohttp import web
 
-from hub.api.calls import HUB, Answer, Call, Query, caller, json, number
+from hub.api import messages
+from hub.api.calls import HUB, Answer, Call, Link, Query, caller, json, number
 from hub.cases import Listing, View
 from hub.errors import NotFound, RequestMalformed
 from hub.holders import Holders, Purpose
@@ -58,13 +59,26 @@ async def clock(request: web.Request) -> web.Response:
     return json(await request.app[HUB].clock(who, id))
 
 
+_FIRST = {"id": "$response.body#/items/0/id"}
+_THIS = {"id": "$response.body#/id"}
+_STEP = {"source": "$response.body#/timeline/0/source", "id": "$response.body#/timeline/0/id"}
+_STEPS = (messages.read, messages.read_receipt, messages.read_receipts, messages.read_events)
 CALLS = (
     Call(
         "GET",
         "/v1/cases",
         listing,
         "案件列表，新的在前；督导方可见下级的案件。 Cases, the newest first; supervisors see those below them.",
-        {200: Answer("一页案件 · a page of cases", Listing)},
+        {
+            200: Answer(
+                "一页案件 · a page of cases",
+                Listing,
+                links=(
+                    *(Link(handler, _FIRST) for handler in (one, holders, clock)),
+                    Link(listing, {"after": "$response.body#/next"}),
+                ),
+            )
+        },
         (
             Query("state", "只要此状态的案件 · only cases in this state", {"type": "string"}),
             Query("after", "从此案件之后继续 · continue after this case", {"type": "string", "format": "uuid"}),
@@ -80,7 +94,16 @@ CALLS = (
         "/v1/cases/{id}",
         one,
         "案件的状态、参与机构、期限、经过与可办事项。 State, parties, due date, timeline, allowed actions.",
-        {200: Answer("案件 · the case", View)},
+        {
+            200: Answer(
+                "案件 · the case",
+                View,
+                links=(
+                    *(Link(handler, _THIS) for handler in (holders, clock)),
+                    *(Link(handler, _STEP) for handler in _STEPS),
+                ),
+            )
+        },
         (
             Query(
                 "purpose",

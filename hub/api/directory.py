@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from hub import __version__, log
-from hub.api.calls import HUB, Answer, Call, Query, flag, json
+from hub.api.calls import HUB, Answer, Call, Link, Query, flag, json
 from hub.api.messages import Event, Events
 from hub.errors import NotFound
 from hub.organisations import Organisation as Known
@@ -122,13 +122,18 @@ def _organisation(found: Known) -> Organisation:
     return Organisation(found.id, dict(found.name), found.superior, roles, algorithms, found.home)
 
 
+_OF_THE_HUB = tuple(Link(call, {"id": "$response.body#/id"}) for call in (organisation, organisation_keys))
+_OF_THE_FIRST = tuple(
+    Link(call, {"id": "$response.body#/items/0/id"}) for call in (organisation, organisation_keys, key_events)
+)
+_OF_THE_SUPERIOR = (Link(organisation, {"id": "$response.body#/superior"}),)
 CALLS = (
     Call(
         "GET",
         "/v1/hub",
         hub_document,
         "枢纽的编号、名称、日志与时间。 The hub's id, name, log origin, time and version.",
-        {200: Answer("枢纽 · the hub", HubDocument)},
+        {200: Answer("枢纽 · the hub", HubDocument, links=_OF_THE_HUB)},
         tags=("directory",),
     ),
     Call(
@@ -144,7 +149,7 @@ CALLS = (
         "/v1/organisations",
         organisations,
         "机构目录。 The directory of organisations.",
-        {200: Answer("机构 · organisations", Organisations)},
+        {200: Answer("机构 · organisations", Organisations, links=_OF_THE_FIRST)},
         tags=("directory",),
     ),
     Call(
@@ -152,7 +157,11 @@ CALLS = (
         "/v1/organisations/{id}",
         organisation,
         "一个机构。 One organisation.",
-        {200: Answer("机构 · the organisation", Organisation)},
+        {
+            200: Answer(
+                "机构 · the organisation", Organisation, links=(Link(organisation, {"id": "$response.body#/superior"}),)
+            )
+        },
         tags=("directory",),
     ),
     Call(

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from hub import log
-from hub.api.calls import HUB, TEXT, Answer, Call, caller
+from hub.api.calls import HUB, TEXT, Answer, Call, body, caller
 from hub.errors import Forbidden, NotFound, RequestMalformed
 from hub.store.queries import SQL
 from keys import checkpoint as checkpoint_
@@ -26,8 +26,7 @@ async def checkpoint(request: web.Request) -> web.Response:
 
 async def add_cosignatures(request: web.Request) -> web.Response:
     """`POST /log/cosignatures`: a note of this log with lines of its witnesses; nothing waits for them."""
-    if len(note := await request.read()) > MAX_NOTE:
-        raise RequestMalformed("longer than a note may be")
+    note = await body(request, MAX_NOTE)
     hub = request.app[HUB]
     try:
         seen, found = cosignature.verify(note.decode("utf-8"), hub.witnesses)

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from hub.api.calls import HUB, JOSE, Answer, Call, Query, caller, flag, json, number, require_type
+from hub.api.calls import HUB, JOSE, Answer, Call, Link, Query, body, caller, flag, json, number, require_type
 from hub.errors import Forbidden
 from hub.mailbox import Page
 from hub.service import Acknowledged
@@ -27,7 +27,7 @@ async def read(request: web.Request) -> web.Response:
 async def acknowledge(request: web.Request) -> web.Response:
     """`POST /v1/mailbox/acknowledge`."""
     require_type(request, JOSE)
-    return json(await request.app[HUB].acknowledge((await request.read()).strip()))
+    return json(await request.app[HUB].acknowledge((await body(request)).strip()))
 
 
 CALLS = (
@@ -36,7 +36,7 @@ CALLS = (
         "/v1/mailbox",
         read,
         "从游标处读收件箱，可长轮询。 The mailbox from a cursor on; `wait` makes it a long poll.",
-        {200: Answer("一页 · a page", Page)},
+        {200: Answer("一页 · a page", Page, links=(Link(read, {"after": "$response.body#/next"}),))},
         (
             Query("after", "游标 · the cursor", {"type": "integer", "minimum": 0, "default": 0}),
             Query(

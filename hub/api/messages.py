@@ -8,7 +8,7 @@ from aiohttp import web
 from asyncpg import Record
 
 from hub import errors, log
-from hub.api.calls import EVENT, HUB, JOSE, NDJSON, Answer, Call, caller, json, require_type
+from hub.api.calls import EVENT, HUB, JOSE, NDJSON, Answer, Call, body, caller, json, require_type
 from hub.api.problems import described, language
 from hub.errors import Gone, NotFound, Problem
 from hub.intake.decode import decode
@@ -19,6 +19,7 @@ from protocols import entries, envelope, receipt
 from protocols.receipt import LogProof, Receipt
 
 MAX_LINES = 1000
+MAX_BATCH = 64 << 20
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -54,7 +55,7 @@ async def send(request: web.Request) -> web.Response:
     """`POST /v1/messages`: 201 and the receipt; known bytes 200 and the first receipt."""
     require_type(request, JOSE)
     request.app[HUB].sequencer.require_room()  # before anything is done for it
-    given, new = await request.app[HUB].take((await request.read()).strip())
+    given, new = await request.app[HUB].take((await body(request)).strip())
     return json(given, status=201 if new else 200)
 
 
@@ -62,7 +63,7 @@ async def send_batch(request: web.Request) -> web.Response:
     """`POST /v1/messages/batch`: NDJSON, one line each in order, a receipt or a problem."""
     require_type(request, NDJSON)
     request.app[HUB].sequencer.require_room()  # before a large body is read
-    lines = [line.strip() for line in (await request.read()).split(b"\n")]
+    lines = [line.strip() for line in (await body(request, MAX_BATCH)).split(b"\n")]
     while lines and not lines[-1]:
         lines.pop()
     if len(lines) > MAX_LINES:
@@ -79,8 +80,8 @@ async def preflight(request: web.Request) -> web.Response:
     """`POST /v1/preflight`: would this be taken now?"""
     who = await caller(request)
     require_type(request, EVENT, JOSE)
-    body = await request.read()
-    attributes = decode(body.strip()).attributes if request.content_type == JOSE else envelope.read(body)
+    asked = await body(request)
+    attributes = decode(asked.strip()).attributes if request.content_type == JOSE else envelope.read(asked)
     found = await request.app[HUB].preflight(who, attributes)
     problems = [described(fault, language(request)) for fault in found.problems]
     return json(Verdict(not problems, problems, found.state, found.due))

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from hub.api.calls import HUB, Answer, Call, Query, caller, json, number
+from hub.api.calls import HUB, Answer, Call, Link, Query, caller, json, number
 from hub.notices import Notices
 
 MAX_PAGE = 500
@@ -21,7 +21,7 @@ CALLS = (
         "/v1/notices",
         read,
         "期限提醒：将到期、已超期、报告上级、期限变更。 What the hub tells you of deadlines, from a cursor on.",
-        {200: Answer("一页提醒 · a page of notices", Notices)},
+        {200: Answer("一页提醒 · a page of notices", Notices, links=(Link(read, {"after": "$response.body#/next"}),))},
         (
             Query("after", "游标 · the cursor", {"type": "integer", "minimum": 0, "default": 0}),
             Query(

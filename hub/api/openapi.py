@@ -2,14 +2,14 @@
 
 import json as json_text
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from hub import __version__
-from hub.api.calls import EVENT, JOSE, JSON, NDJSON, OCTETS, TEXT, Answer, Call, json
+from hub.api.calls import EVENT, JOSE, JSON, NDJSON, OCTETS, TEXT, Answer, Call, Handler, json
 from hub.errors import Problem
 from protocols.envelope import ENVELOPE
 
@@ -31,10 +31,11 @@ def document(calls: Iterable[Call]) -> dict[str, Any]:
     bodies = {(call.method, call.path): call.sent for call in listed if call.sent is not None}
     schemas, components = msgspec.json.schema_components([*types, *bodies.values(), Problem], ref_template=_REF)
     answers, sent = iter(schemas), dict(zip(bodies, schemas[len(types) :], strict=False))
+    ids = {call.handler: _operation_id(call) for call in listed}
     paths: dict[str, dict[str, Any]] = {}
     for call in listed:
         path = re.sub(r":[^}]+}", "}", call.path)
-        operation = _operation(call, path, answers, sent.get((call.method, call.path)))
+        operation = _operation(call, path, answers, sent.get((call.method, call.path)), ids)
         paths.setdefault(path, {})[call.method.lower()] = operation
     return {
         "openapi": "3.1.0",
@@ -53,12 +54,12 @@ def document(calls: Iterable[Call]) -> dict[str, Any]:
     }
 
 
-def _operation(call: Call, path: str, schemas: Any, sent: Any) -> dict[str, Any]:
+def _operation(call: Call, path: str, schemas: Any, sent: Any, ids: Mapping[Handler, str]) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": f"{call.tags[0]}-{call.handler.__name__.replace('_', '-')}",
+        "operationId": ids[call.handler],
         "tags": list(call.tags),
         "summary": call.about,
-        "responses": {str(status): _answer(answer, schemas) for status, answer in call.answers.items()}
+        "responses": {str(status): _answer(answer, schemas, ids) for status, answer in call.answers.items()}
         | {"default": _PROBLEM},
     }
     parameters: list[dict[str, Any]] = [_path_parameter(name) for name in re.findall(r"{(\w+)}", path)]
@@ -75,9 +76,19 @@ def _operation(call: Call, path: str, schemas: Any, sent: Any) -> dict[str, Any]
     return operation
 
 
-def _answer(answer: Answer, schemas: Any) -> dict[str, Any]:
+def _operation_id(call: Call) -> str:
+    return f"{call.tags[0]}-{call.handler.__name__.replace('_', '-')}"
+
+
+def _answer(answer: Answer, schemas: Any, ids: Mapping[Handler, str]) -> dict[str, Any]:
     schema = {"type": "string"} if answer.of is None else next(schemas)
-    return {"description": answer.about, "content": {answer.media: {"schema": schema}}}
+    described: dict[str, Any] = {"description": answer.about, "content": {answer.media: {"schema": schema}}}
+    if answer.links:
+        described["links"] = {
+            ids[link.handler]: {"operationId": ids[link.handler], "parameters": dict(link.parameters)}
+            for link in answer.links
+        }
+    return described
 
 
 def _path_parameter(name: str) -> dict[str, Any]:

@@ -76,6 +76,8 @@ async def middleware(
     route = "unknown" if resource is None else resource.canonical
     timed = metrics.call(request.method if resource else "any", route, response.status)
     timed.observe(time.perf_counter() - started)
+    if "Content-Encoding" in request.headers and not request.content.is_eof():
+        await _hang_up(request, response)
     return response
 
 
@@ -114,6 +116,17 @@ async def _answered(
     except Exception as error:
         logger.exception("call-failed", error=type(error).__name__, path=request.path)
         return answer(Internal(), language(request))
+
+
+async def _hang_up(request: web.Request, response: web.StreamResponse) -> None:
+    """Answer, and close the connection: what is left of a compressed body may unfold to a thousand times its length.
+
+    Of other bodies the rest is read for a while, so that their sender sees the answer.
+    """
+    response.force_close()
+    await response.prepare(request)
+    await response.write_eof()
+    request.protocol.force_close()
 
 
 def _rest(request: web.Request) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from hub.api.calls import HUB, Answer, Call, json
+from hub.api.calls import HUB, Answer, Call, Link, json
 from hub.errors import NotFound
 from protocols.loading import Protocol as Known
 from protocols.table import Deadline, State, Text
@@ -114,13 +114,19 @@ def _protocol(found: Known) -> Protocol:
 
 
 _SCHEMA = Answer("JSON Schema 2020-12", dict[str, Any], SCHEMA)
+_FIRST = {"protocol": "$response.body#/items/0/name", "version": "$response.body#/items/0/version"}
+_MESSAGE = {
+    "protocol": "$response.body#/name",
+    "version": "$response.body#/version",
+    "message": "$response.body#/messages/0/name",
+}
 CALLS = (
     Call(
         "GET",
         "/v1/protocols",
         listing,
         "协作协议目录。 The catalogue of protocols.",
-        {200: Answer("协议 · the protocols", Protocols)},
+        {200: Answer("协议 · the protocols", Protocols, links=(Link(one, _FIRST),))},
         tags=("protocols",),
     ),
     Call(
@@ -128,7 +134,7 @@ CALLS = (
         "/v1/protocols/{protocol}/{version}",
         one,
         "一个协议的状态与消息。 One protocol: its states and messages.",
-        {200: Answer("协议 · the protocol", Protocol)},
+        {200: Answer("协议 · the protocol", Protocol, links=(Link(schema, _MESSAGE),))},
         tags=("protocols",),
     ),
     Call(

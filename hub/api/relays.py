@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import msgspec
 from aiohttp import web
 
-from hub.api.calls import HUB, JOSE, JSON, Answer, Call, Query, caller, json, number, require_type
-from hub.errors import Forbidden, TooLarge, Unauthenticated
+from hub.api.calls import HUB, JOSE, JSON, Answer, Call, Query, body, caller, json, number, require_type
+from hub.errors import Forbidden, Unauthenticated
 from hub.intake.decode import MAX_MESSAGE
 from hub.relaying import handling, learning
 from hub.relaying.admitting import cursors
@@ -47,13 +47,9 @@ async def relay(request: web.Request) -> web.Response:
     require_type(request, JSON, JOSE)
     hub = request.app[HUB]
     hub.sequencer.require_room()
-    if (request.content_length or 0) > MAX_HANDED:
-        raise TooLarge()
-    body = await request.read()
-    if len(body) > MAX_HANDED:
-        raise TooLarge()
+    handed = await body(request, MAX_HANDED)
     own = request.content_type == JOSE
-    given, new = await (handling.forward(hub, body.strip()) if own else handling.relay(hub, body))
+    given, new = await (handling.forward(hub, handed.strip()) if own else handling.relay(hub, handed))
     return json(given, status=201 if new else 200)
 
 
@@ -89,13 +85,8 @@ async def learn(request: web.Request) -> web.Response:
     """`POST /v1/hubs/{id}/entries`."""
     await _require_beside(request)
     require_type(request, JSON)
-    if (request.content_length or 0) > MAX_TOLD:
-        raise TooLarge()
     hub = request.app[HUB]
-    body = await request.read()
-    if len(body) > MAX_TOLD:
-        raise TooLarge()
-    told = learning.parse(body)
+    told = learning.parse(await body(request, MAX_TOLD))
     with hub.sequencer.room():
         async with hub.pool.acquire() as connection:
             return json(await learning.learn(connection, hub.identity, hub.catalogue, request.match_info["id"], told))

@@ -17,7 +17,9 @@ from hub.store import CONNECTION_LOST
 from hub.store.queries import SQL
 
 logger = structlog.get_logger()
-STATIC = Path(__file__).parent / "static"
+FILES = {path.name: path for path in (Path(__file__).parent / "static").iterdir()}
+MAX_FORM = 64 << 10
+"""Most bytes of what a browser sends to the console: a form, or what a passkey answers."""
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
@@ -75,7 +77,7 @@ def console(origin: str) -> web.Application:
     app.router.add_post("/passkeys", doors.add_passkey)
     app.router.add_post("/passkeys/ask", doors.ask_passkey)
     app.router.add_post("/passkeys/enter", doors.enter_by_passkey)
-    app.router.add_static("/static", STATIC)
+    app.router.add_get("/static/{name}", _file)
     return app
 
 
@@ -86,6 +88,14 @@ def verification(origin: str) -> web.Application:
     app.on_response_prepare.append(_guard)
     app.router.add_get("", verifying.page)
     return app
+
+
+async def _file(request: web.Request) -> web.FileResponse:
+    """`GET /console/static/{name}`: one of the files that are there; no path is made of an address."""
+    found = FILES.get(request.match_info["name"])
+    if found is None:
+        raise web.HTTPNotFound
+    return web.FileResponse(found)
 
 
 async def _guard(request: web.Request, response: web.StreamResponse) -> None:
@@ -101,7 +111,7 @@ async def _middleware(request: web.Request, handler: Handler) -> web.StreamRespo
             request, T("不接受", "Refused"), problem=T("请从本站页面提交。", "Send it from this site."), status=403
         )
     try:
-        return await handler(request)
+        return await handler(request.clone(client_max_size=MAX_FORM) if request.can_read_body else request)
     except web.HTTPNotFound:
         return await doors.door(request, T("没有这一页", "No such page"), status=404)
     except web.HTTPRedirection as elsewhere:

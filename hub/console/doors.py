@@ -95,8 +95,8 @@ async def ask_login(request: web.Request) -> web.StreamResponse:
 
 async def login(request: web.Request) -> web.StreamResponse:
     """`POST /console/login`."""
-    form = await request.post()
-    name, password, code = (str(form.get(field, "")) for field in ("name", "password", "code"))
+    form = await _form(request)
+    name, password, code = (form.get(field, "") for field in ("name", "password", "code"))
     try:
         async with request.config_dict[HUB].pool.acquire() as connection:
             who = await people.login(connection, name, password, code, request.remote or "")
@@ -122,14 +122,14 @@ async def ask_join(request: web.Request) -> web.StreamResponse:
 
 async def join(request: web.Request) -> web.StreamResponse:
     """`POST /console/join/{token}`."""
-    form, token = await request.post(), request.match_info["token"]
+    form, token = await _form(request), request.match_info["token"]
     async with request.config_dict[HUB].pool.acquire() as connection:
         try:
             name, address = await people.invited(connection, token)
         except LoginRefused:
             return await _used(request)
         try:
-            who = await people.join(connection, token, str(form.get("password", "")), str(form.get("code", "")))
+            who = await people.join(connection, token, form.get("password", ""), form.get("code", ""))
         except PersonInvalid:
             short = T("口令至少 12 个字符，且不含账户名。", "At least 12 characters, and not the account's name.")
             return await _joining(request, name, address, short)
@@ -269,6 +269,14 @@ async def enter_by_passkey(request: web.Request) -> web.StreamResponse:
             raise web.HTTPForbidden
         await connection.fetchval(SQL["used_passkey"], held["credential"], used.new_sign_count)
         return await _inside(request, connection, held["person"], web.json_response({"entered": True}))
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """The texts of a form. Raises HTTPBadRequest for one with NUL, which no text in the database holds."""
+    form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+    if any("\0" in value for value in form.values()):
+        raise web.HTTPBadRequest
+    return form
 
 
 def _elsewhere(path: str) -> web.Response:

@@ -33,6 +33,19 @@ def test_the_document_is_openapi_3_1_and_has_every_route(bureau: Outsider) -> No
     assert len(ids) == len(set(ids))
 
 
+def test_every_link_leads_to_a_call_and_finds_its_parameters(bureau: Outsider) -> None:
+    document = bureau.call("GET", "/openapi.json")[1]
+    operations = [one for methods in document["paths"].values() for one in methods.values()]
+    parameters = {one["operationId"]: {each["name"] for each in one.get("parameters", ())} for one in operations}
+    answers = [(one["operationId"], answer) for one in operations for answer in one["responses"].values()]
+    links = [(id, name, link) for id, answer in answers for name, link in answer.get("links", {}).items()]
+    assert all(name == link["operationId"] for _, name, link in links)
+    assert all(link["parameters"].keys() <= parameters[link["operationId"]] for _, _, link in links)
+    led_to = {link["operationId"] for _, _, link in links}
+    case, message = {"cases-one", "cases-clock", "cases-holders"}, {"messages-read", "messages-read-receipt"}
+    assert led_to >= case | message | {"mailbox-read", "protocols-schema", "directory-organisation-keys"}
+
+
 def test_answers_fit_the_document_whatever_is_sent(bureau: Outsider, hub: RunningHub, tmp_path: Path) -> None:
     command = [
         str(Path(sys.executable).parent / "schemathesis"),
@@ -43,7 +56,7 @@ def test_answers_fit_the_document_whatever_is_sent(bureau: Outsider, hub: Runnin
         "--max-examples",
         "12",
         "--phases",
-        "examples,coverage,fuzzing",
+        "examples,coverage,fuzzing,stateful",
         "--checks",
         "not_a_server_error,response_schema_conformance,content_type_conformance,status_code_conformance",
         "--seed",
@@ -55,6 +68,18 @@ def test_answers_fit_the_document_whatever_is_sent(bureau: Outsider, hub: Runnin
         command, capture_output=True, text=True, timeout=110, check=False, cwd=tmp_path, env=environment
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    # No value is known for this call: whoever gets an answer followed a link to a case.
+    assert f'route="{LINKED}",status="200"' in numbers(hub)
+
+
+LINKED = "/v1/cases/{id}/clock"
+
+
+def numbers(hub: RunningHub) -> str:
+    """The hub's metrics as Prometheus reads them."""
+    with urllib.request.urlopen(hub.url + "/metrics", timeout=10) as response:
+        assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        return str(response.read().decode())
 
 
 def _known_values(bureau: Outsider) -> str:
@@ -81,13 +106,11 @@ def test_health_readiness_and_numbers(bureau: Outsider, hub: RunningHub) -> None
     assert bureau.call("GET", "/healthz") == (200, {"status": "ok"})
     assert bureau.call("GET", "/readyz") == (200, {"status": "ok"})
     bureau.call("POST", "/v1/messages", b"nonsense")
-    with urllib.request.urlopen(hub.url + "/metrics", timeout=10) as response:
-        assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-        numbers = response.read().decode()
-    assert 'xieban_messages_total{outcome="new"}' in numbers
-    assert 'xieban_refusals_total{code="jws-malformed"}' in numbers
-    assert 'route="/v1/messages",status="201"' in numbers
-    assert "411002" not in numbers
+    found = numbers(hub)
+    assert 'xieban_messages_total{outcome="new"}' in found
+    assert 'xieban_refusals_total{code="jws-malformed"}' in found
+    assert 'route="/v1/messages",status="201"' in found
+    assert "411002" not in found
 
 
 def test_an_unknown_path_and_method_are_problems(bureau: Outsider) -> None:

@@ -1,10 +1,12 @@
 """Properly signed nonsense, and bytes of every kind: a problem that names it, nothing stored, nothing broken."""
 
+import gzip
 import json
 import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jwcrypto import jwk, jws
 
+from hub.api.app import CALLS
 from hub.errors import CATALOGUE
+from tests.acceptance.hostile import CLIMBING, ODD_HEADERS, ODD_JSON, answered, bombs, memory, processor
 from tests.acceptance.outsider import Outsider, uuid7
 from tests.conftest import RunningHub
 
@@ -88,26 +92,6 @@ def test_any_signed_payload_is_a_problem(bureaus: Bureaus, hub: RunningHub, payl
     check_refused(hub, before, here.call("POST", "/v1/messages", here.sign(payload)))
     acknowledgement = here.sign(payload, "xieban-ack+jws", None)
     check_refused(hub, before, here.call("POST", "/v1/mailbox/acknowledge", acknowledgement))
-
-
-ODD_JSON: dict[str, bytes] = {
-    "nothing": b"",
-    "duplicate keys": b'{"id":"a","id":"b"}',
-    "NaN": b'{"id":NaN}',
-    "infinity": b'{"id":-Infinity}',
-    "a number beyond floats": b'{"id":1e999}',
-    "a huge integer": b'{"id":' + b"9" * 5000 + b"}",
-    "a lone surrogate": b'{"id":"\\ud800"}',
-    "bytes that are not UTF-8": b'{"id":"\xff"}',
-    "UTF-16": '{"id":1}'.encode("utf-16"),
-    "a byte order mark": b'\xef\xbb\xbf{"id":1}',
-    "deep nesting": b"[" * 50_000 + b"]" * 50_000,
-    "deep objects": b'{"a":' * 20_000 + b"1" + b"}" * 20_000,
-    "trailing text": b'{"id":1} x',
-    "two values": b'{"id":1}{"id":2}',
-    "an array": b"[]",
-    "a comment": b'{"id":1 /* x */}',
-}
 
 
 @pytest.mark.parametrize("name", ODD_JSON)
@@ -298,3 +282,93 @@ def test_a_body_announced_as_too_large_is_refused_before_it_comes(hub: RunningHu
             b"Content-Length: 99999999999\r\n\r\nabc"
         )
         assert connection.recv(64).startswith(b"HTTP/1.1 413")
+
+
+SIGNED = {
+    "/v1/mailbox/acknowledge": ("xieban-ack+jws", None),
+    "/v1/delegations": ("xieban-delegation+jws", None),
+    "/v1/revocations": ("xieban-revocation+jws", None),
+    "/v1/preflight": ("xieban+jws", "application/cloudevents+json"),
+    "/v1/relay": ("xieban+jws", "application/cloudevents+json"),
+}
+PLAIN = {"/v1/relay": "application/json", "/v1/preflight": "application/cloudevents+json"}
+
+
+@pytest.mark.parametrize("name", ODD_JSON)
+def test_json_that_parsers_disagree_on_is_refused_at_every_entrance(
+    bureaus: Bureaus, hub: RunningHub, name: str
+) -> None:
+    here, before = bureaus[0], size(hub)
+    for path, (typ, cty) in SIGNED.items():
+        check_refused(hub, before, here.call("POST", path, here.sign(ODD_JSON[name], typ, cty)))
+    for path, media in PLAIN.items():
+        check_refused(hub, before, here.call("POST", path, ODD_JSON[name], media))
+    batch = here.call("POST", "/v1/messages/batch", here.sign(ODD_JSON[name]), "application/x-ndjson")
+    assert batch[0] == 200 and b'"/problems/' in json.dumps(batch[1]).encode()
+    token = here.sign(ODD_JSON[name], "JWT", None).decode()
+    assert answered(hub, "GET", "/v1/cases", {"Authorization": f"Bearer {token}"})[0] in (400, 401)
+    assert size(hub) == before
+
+
+ROOM = 160 << 20
+"""Bytes that four bombs of 80 MiB each may take at once."""
+
+
+@pytest.mark.parametrize("name", bombs())
+def test_a_body_that_unfolds_is_refused_where_it_is_too_long(bureaus: Bureaus, hub: RunningHub, name: str) -> None:
+    coding, body = bombs()[name]
+    entrances = {(call.method, call.path, call.body[0]) for call in CALLS if call.body and not call.streams}
+    assert len(entrances) > 7
+    before, spent = memory(hub, "VmRSS"), processor(hub)
+    token = bureaus[0].token()
+    for method, path, media in sorted(entrances):
+        headers = {"Content-Type": media, "Content-Encoding": coding, "Authorization": f"Bearer {token}"}
+        with ThreadPoolExecutor(4) as pool:
+            asked = [pool.submit(answered, hub, method, path.format(id="x"), headers, body) for _ in range(4)]
+            assert {one.result()[0] for one in asked} <= {403, 413, 415}, path
+    assert memory(hub, "VmHWM") - before < ROOM
+    # Unfolding all of them takes six seconds and more: what was refused is not unfolded to its end.
+    assert processor(hub) - spent < 3
+    assert answered(hub, "GET", "/healthz", {})[0] == 200
+
+
+FOLDERS = ("/log/tile/", "/snapshot/", "/problems/", "/v1/attachments/", "/v1/organisations/", "/v1/protocols/",
+           "/console/static/", "/console/chart/case/", "/verify/", "/")  # fmt: skip
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_an_address_leads_nowhere_else(bureaus: Bureaus, hub: RunningHub, folder: str) -> None:
+    headers = {"Authorization": f"Bearer {bureaus[0].token()}"}
+    for end in CLIMBING:
+        status, body = answered(hub, "GET", folder + end, headers)
+        assert 300 <= status < 500, (folder + end, status, body[:200])
+        assert b"root:" not in body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [*ODD_JSON.values(), b"5", b"null", b'"x"', b'{"response":5}', b'{"response":{"clientDataJSON":5}}',
+     b'{"rawId":[],"response":{"clientDataJSON":"eyJjaGFsbGVuZ2UiOjV9"}}',
+     b'{"rawId":{},"response":{"clientDataJSON":"eyJjaGFsbGVuZ2UiOiJBQSJ9"}}'],
+)  # fmt: skip
+def test_what_no_passkey_answers_is_refused(hub: RunningHub, body: bytes) -> None:
+    for path in ("/console/passkeys/enter", "/console/passkeys"):
+        status, _ = answered(hub, "POST", path, {"Content-Type": "application/json"}, body)
+        assert 400 <= status < 500, (path, status)
+
+
+@pytest.mark.parametrize(
+    "body", [b"a" * (1 << 20), b"&a=" * (1 << 20), b"name=" + b"%00" * 9, b"name=%ff&password=%ed%a0%80"]
+)
+def test_a_form_is_short_and_is_text(hub: RunningHub, body: bytes) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    status, _ = answered(hub, "POST", "/console/login", form, body)
+    assert 400 <= status < 500, status
+    packed = gzip.compress(b"&a=" * (20 << 20))
+    assert answered(hub, "POST", "/console/login", form | {"Content-Encoding": "gzip"}, packed)[0] in (400, 413)
+
+
+@pytest.mark.parametrize("name", ODD_HEADERS)
+def test_odd_headers_are_refused_or_passed_over(hub: RunningHub, name: str) -> None:
+    for method, path in (("POST", "/v1/messages"), ("GET", "/v1/cases"), ("GET", "/console/login")):
+        assert answered(hub, method, path, ODD_HEADERS[name], b"x" if method == "POST" else None)[0] < 500

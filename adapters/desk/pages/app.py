@@ -48,6 +48,7 @@ OUTSIDE: Final = (
     ("POST", "/first/{token}/restore", doors.restore),
     ("GET", "/language", doors.language),
 )
+FILES: Final = {path.name: path for path in (Path(__file__).parent.parent / "static").iterdir()}
 KNOWN: Final = {
     400: Words("读不懂这个请求", "This request can't be read"),
     408: Words("等得太久", "It took too long"),
@@ -64,7 +65,7 @@ def application(desk: Desk, names: frozenset[str] = frozenset()) -> web.Applicat
     Who it is called by in an address is this machine, an address in digits, or one of `names`.
     """
     app = web.Application(middlewares=[_guard(desk, names)], client_max_size=LARGEST_FORM)
-    app.router.add_static("/static", Path(__file__).parent.parent / "static")
+    app.router.add_get("/static/{name}", _file)
     for method, path, handler in OUTSIDE:
         app.router.add_route(method, path, partial(handler, desk))
     for method, path, page in PAGES:
@@ -73,6 +74,14 @@ def application(desk: Desk, names: frozenset[str] = frozenset()) -> web.Applicat
     app.on_response_prepare.append(_shielded)
     app.cleanup_ctx.append(partial(_running, desk))
     return app
+
+
+async def _file(request: web.Request) -> web.FileResponse:
+    """`GET /static/{name}`: one of the files that are there; no path is made of an address."""
+    found = FILES.get(request.match_info["name"])
+    if found is None:
+        raise web.HTTPNotFound
+    return web.FileResponse(found)
 
 
 async def _shielded(_: web.Request, response: web.StreamResponse) -> None:

@@ -205,3 +205,13 @@ def test_any_texts_for_a_receipts_fields_prove_nothing(
     one = log().receipts[0]
     for changed in (msgspec.structs.replace(one.log, entry=entry), msgspec.structs.replace(one.log, checkpoint=note)):
         assert refused(msgspec.structs.replace(one, log=changed))
+
+
+@pytest.mark.parametrize("field", ["message", "digest", "accepted", "log"])
+def test_a_receipt_that_readers_disagree_on_is_none(field: str) -> None:
+    document = msgspec.json.encode(log().receipts[0])
+    assert receipt.parse(document) == log().receipts[0]
+    twice = b'{"%b":%b,' % (field.encode(), b'"x"' if field != "log" else b"{}") + document[1:]
+    for other in (twice, document + b"x", b"\xef\xbb\xbf" + document, document.replace(b'"origin"', b'"\\ud800"')):
+        with pytest.raises(ReceiptInvalid):
+            receipt.parse(other)

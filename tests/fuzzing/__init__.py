@@ -1,0 +1,1 @@
+"""Fuzzing: bytes from outside, of every kind, thrown at whatever reads them."""
