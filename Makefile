@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench check documents format lock lock-check node java browser bus access-point
+.PHONY: help setup demo test bench check documents format lock lock-check audit sbom wheel node java browser bus access-point
 
 PYTHON ?= python3
 UV ?= uv
@@ -47,6 +47,15 @@ lock: ## 重新锁定依赖 (需要 uv) · lock the dependencies again (needs uv
 
 lock-check: setup ## 核对锁文件与 pyproject.toml (离线) · hold the lock against pyproject.toml (offline)
 	@.venv/bin/python .ci/lock_check.py
+
+audit: setup ## 查询依赖的已知漏洞 (联网) · ask for known vulnerabilities of what is locked (needs a network)
+	@.venv/bin/python .ci/audit.py $(ARGS)
+
+sbom: setup ## 写出软件物料清单 dist/xieban.cdx.json · write the software bill of materials
+	@.venv/bin/python .ci/sbom.py $(ARGS)
+
+wheel: setup ## 由最后一次提交可复现地构建 wheel 到 dist/ · build the last commit's wheel, the same bytes everywhere
+	@.venv/bin/python .ci/build_wheel.py $(ARGS)
 
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

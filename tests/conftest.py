@@ -111,6 +111,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--attachment-mib", type=int, default=64, help="size of the large attachment, in MiB")
     parser.addoption("--fault-seed", type=int, default=2026, help="seed of the moments of the kills")
     parser.addoption("--conformance-long", action="store_true", help="adapters play every scenario of the kit")
+    parser.addoption("--wheel-installed", action="store_true", help="install the wheel elsewhere, and play the demo")
 
 
 @pytest.fixture(scope="module")
