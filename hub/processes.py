@@ -43,7 +43,8 @@ async def supervise(
     """Run a hub until SIGTERM or SIGINT. Raises PortInUse, DataDirectoryBusy, DatabaseUnavailable."""
     journal.configure()
     config = configuration.load(config_path)
-    data.mkdir(parents=True, exist_ok=True)
+    os.umask(0o077)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

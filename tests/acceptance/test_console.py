@@ -328,12 +328,13 @@ async def test_what_a_partner_wrote_is_no_markup_and_no_formula() -> None:
     from hub.console.tables import Table, as_csv, as_xlsx
     from hub.console.words import T
 
-    table = Table("t", T("题", "T"), ("a",), [["=1+1"], ["@x"], ["<b>"], [None], [-3]])
-    assert as_csv(table, "zh").decode("utf-8-sig").splitlines() == ["a", "'=1+1", "'@x", "<b>", '""', "-3"]
+    table = Table("t", T("题", "T"), ("a",), [["=1+1"], ["＝1+1"], ["@x"], ["<b>"], [None], [-3]])
+    assert as_csv(table, "zh").decode("utf-8-sig").splitlines() == ["a", "'=1+1", "'＝1+1", "'@x", "<b>", '""', "-3"]
     book = load_workbook(io.BytesIO(as_xlsx(table, "zh")))
     assert book.active is not None and [cell.value for cell in book.active["A"]] == [
         "a",
         "'=1+1",
+        "'＝1+1",
         "'@x",
         "<b>",
         None,
