@@ -131,6 +131,17 @@ def test_a_line_of_the_log_drives_no_terminal() -> None:
     assert json.loads(line)["path"] == nasty
 
 
+def test_a_desk_that_others_reach_in_the_clear_says_so(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = [*XIEBAN, "desk", "--store", str(tmp_path / "desk"), "--host", "0.0.0.0", "--port", port]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as desk:
+        assert desk.stderr is not None
+        assert any("--certificate" in line for line in desk.stderr)
+        desk.terminate()
+
+
 # Pages and headers
 
 

@@ -56,7 +56,8 @@ def small(tmp_path: Path) -> Path:
 def test_a_lock_that_does_not_fit_is_named(small: Path) -> None:
     assert script("lock_check.py", root=small).returncode == 0
     lock, project = small / LOCKS[0], small / "pyproject.toml"
-    lock.write_text(re.sub(r"(?m)^(markupsafe==[^ ]+)(.*\n    --hash=.*)+", r"\1", lock.read_text()))
+    unhashed = re.sub(r"(?m)^(markupsafe==[^ ]+)(.*\n    --hash=.*)+", r"\1", lock.read_text())
+    lock.write_text(f"--index-url https://somewhere.example/\n{unhashed}")
     project.write_text(project.read_text().replace('"jinja2>=3"', '"jinja2>=99", "nothing"'))
     said = script("lock_check.py", root=small)
     assert said.returncode == 1
@@ -64,6 +65,7 @@ def test_a_lock_that_does_not_fit_is_named(small: Path) -> None:
         "nothing is declared but not locked",
         "markupsafe is locked without a hash",
         "declared as jinja2",
+        "requirements.lock names a host",
     ):
         assert complaint in said.stdout
 
