@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench fuzz check documents format lock lock-check node java browser bus access-point
+.PHONY: help setup demo test bench fuzz check documents format lock lock-check audit sbom wheel wheel-check node java browser bus access-point
 
 PYTHON ?= python3
 UV ?= uv
@@ -14,7 +14,7 @@ AS_DEBIAN_ROOT := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 APT_INSTALL := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends
 
 help: ## 列出可用命令 · list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/installed ## 建立 .venv 并安装锁定的依赖 · create .venv with the locked dependencies
 
@@ -50,6 +50,18 @@ lock: ## 重新锁定依赖 (需要 uv) · lock the dependencies again (needs uv
 
 lock-check: setup ## 核对锁文件与 pyproject.toml (离线) · hold the lock against pyproject.toml (offline)
 	@.venv/bin/python .ci/lock_check.py
+
+audit: setup ## 查询依赖的已知漏洞 (联网) · ask for known vulnerabilities of what is locked (needs a network)
+	@.venv/bin/python .ci/audit.py $(ARGS)
+
+sbom: setup ## 写出软件物料清单 dist/xieban.cdx.json · write the software bill of materials
+	@.venv/bin/python .ci/sbom.py $(ARGS)
+
+wheel: setup ## 由最后一次提交可复现地构建 wheel 到 dist/ · build the last commit's wheel, the same bytes everywhere
+	@.venv/bin/python .ci/build_wheel.py $(ARGS)
+
+wheel-check: setup ## 把 wheel 装入空环境并运行演示 (联网) · install the wheel elsewhere and play the demo (needs a network)
+	@.venv/bin/python -m pytest tests/acceptance/test_supply_chain.py -k empty_environment --wheel-installed --timeout 900
 
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

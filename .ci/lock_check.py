@@ -1,54 +1,23 @@
 """Holds requirements.lock against pyproject.toml without a network: each side names what the other does."""
 
-import re
 import sys
-import tomllib
-from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
-ROOT = Path(__file__).resolve().parent.parent
-PIN = re.compile(r"^(?P<name>[a-z0-9][a-z0-9._-]*)==(?P<version>[^ ;]+)(?P<rest>.*)$")
-DIRECT = "xieban (pyproject.toml)"
-
-
-def declared() -> dict[str, Requirement]:
-    """Every dependency that pyproject.toml names, the extras included, by canonical name."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    texts = [*project["dependencies"], *(t for extra in project["optional-dependencies"].values() for t in extra)]
-    return {canonicalize_name(r.name): r for r in map(Requirement, texts)}
-
-
-def locked() -> tuple[dict[str, str], set[str], list[str]]:
-    """Pinned versions by name, the names pinned for the project itself, and the pins without a hash."""
-    versions: dict[str, str] = {}
-    direct: set[str] = set()
-    unhashed: list[str] = []
-    name = ""
-    for line in (ROOT / "requirements.lock").read_text().splitlines():
-        if pin := PIN.match(line):
-            name = canonicalize_name(pin["name"])
-            versions[name] = pin["version"]
-            if not line.endswith("\\"):
-                unhashed.append(name)
-        elif line.startswith("    #") and line.endswith(DIRECT):
-            direct.add(name)
-    return versions, direct, unhashed
+from locks import DIRECT, LOCK, declared, python_packages
 
 
 def complaints() -> list[str]:
     """What does not hold, one sentence each; empty when the lock fits."""
-    wanted = declared()
-    versions, direct, unhashed = locked()
+    wanted, packages = declared(), python_packages()
+    versions = {package.name: package.version for package in packages}
+    direct = {package.name for package in packages if DIRECT in package.wanted_by}
     found = [f"{name} is declared but not locked" for name in sorted(wanted.keys() - versions.keys())]
     found += [f"{name} is locked for the project but no longer declared" for name in sorted(direct - wanted.keys())]
-    found += [f"{name} is locked without a hash" for name in unhashed]
+    found += [f"{package.name} is locked without a hash" for package in packages if not package.hashes]
     for name, requirement in wanted.items():
         version = versions.get(name)
         if version and not requirement.specifier.contains(version, prereleases=True):
             found.append(f"{name} is locked at {version}, declared as {requirement}")
-    if "://" in (ROOT / "requirements.lock").read_text():
+    if "://" in LOCK.read_text():
         found.append("requirements.lock names a host")
     return found
 

@@ -55,7 +55,8 @@ async def supervise(
     """Run a hub until SIGTERM or SIGINT. Raises PortInUse, DataDirectoryBusy, DatabaseUnavailable."""
     journal.configure()
     config = configuration.load(config_path)
-    data.mkdir(parents=True, exist_ok=True)
+    os.umask(0o077)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -121,7 +122,7 @@ async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 async def settle(
     data: Path, connection: asyncpg.Connection, config: configuration.Config, key: SigningKey, migrating: bool = True
 ) -> Identity:
-    """The database migrated (or found to be, without `migrating`), and given its identity; whether it is the newest there was is not asked.
+    """The database migrated (found so, without `migrating`), and given its identity; whether it is the newest there was is not asked.
 
     Raises MigrationMismatch, ConfigInvalid, CatalogueInvalid, HubMoved.
     """

@@ -114,6 +114,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-inputs", type=int, default=60, help="new inputs for each reader that is fuzzed")
     parser.addoption("--fuzz-long", action="store_true", help="each planted fault is looked for by a campaign")
     parser.addoption("--conformance-long", action="store_true", help="adapters play every scenario of the kit")
+    parser.addoption("--wheel-installed", action="store_true", help="install the wheel elsewhere, and play the demo")
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ A command's file is loaded when the command is called, or listed: all of them ta
 
 import importlib
 import io
+import resource
 import sys
 from collections import UserDict
 from collections.abc import Iterator, Mapping
@@ -134,6 +135,8 @@ def root(
 
 def main() -> None:
     """Run the command line; whatever goes wrong ends it with one line on standard error and status 1."""
+    # What a process holds, keys included, is not written to a disk when it fails.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without Chinese is no reason to fail

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -14,24 +13,26 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from hub.journal import escaped, harmless
+
 WIDE = 240
 """Columns of a table that goes to a file or a pipe."""
 
 
 def as_json(value: Any) -> None:
     """One JSON document, indented."""
-    typer.echo(_escaped(json.dumps(msgspec.to_builtins(value), ensure_ascii=False, indent=2)))
+    typer.echo(escaped(json.dumps(msgspec.to_builtins(value), ensure_ascii=False, indent=2)))
 
 
 def as_line(value: Any) -> None:
     """One JSON document in one line, handed on at once."""
-    typer.echo(_escaped(json.dumps(msgspec.to_builtins(value), ensure_ascii=False)))
+    typer.echo(escaped(json.dumps(msgspec.to_builtins(value), ensure_ascii=False)))
     sys.stdout.flush()
 
 
 def pretty(value: Any) -> str:
     """JSON for people to read, with escapes: a partner's texts must not drive the terminal."""
-    return _escaped(json.dumps(value, ensure_ascii=False, indent=2))
+    return escaped(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -66,13 +67,4 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 def clean(text: str) -> str:
     """The text without what moves a cursor, changes a colour or turns the direction of writing."""
-    return "".join(char for char in text if _harmless(char))
-
-
-def _escaped(document: str) -> str:
-    """The same JSON, such characters written as escapes; they can only stand in strings."""
-    return "".join(char if _harmless(char) else json.dumps(char)[1:-1] for char in document)
-
-
-def _harmless(char: str) -> bool:
-    return char == "\n" or char.isprintable() or unicodedata.category(char) == "Zs"
+    return "".join(char for char in text if harmless(char))

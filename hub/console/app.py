@@ -33,6 +33,8 @@ HEADERS = {
 }
 LOOK_EVERY = 5.0
 """Seconds between two looks: a page is drawn again no more often, however fast the log grows."""
+LARGEST_FORM = 1 << 16
+"""Bytes of a form: anybody may send one, and it is held in memory whole."""
 LIVE = 3600.0
 """Seconds that a stream of events lasts; the browser asks again."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -110,6 +112,8 @@ async def _middleware(request: web.Request, handler: Handler) -> web.StreamRespo
         return await doors.door(
             request, T("不接受", "Refused"), problem=T("请从本站页面提交。", "Send it from this site."), status=403
         )
+    if request.can_read_body and (request.content_length is None or request.content_length > LARGEST_FORM):
+        return await doors.door(request, T("不接受", "Refused"), problem=T("内容过大。", "Too large."), status=413)
     try:
         return await handler(request.clone(client_max_size=MAX_FORM) if request.can_read_body else request)
     except web.HTTPNotFound:

@@ -112,18 +112,25 @@ async def join(connection: Connection, token: str, password: str, code: str) -> 
 async def login(connection: Connection, name: str, password: str, code: str, address: str) -> str:
     """Whose name, password and code fit. Raises LoginRefused, LoginsTooMany."""
     keys = [f"name:{name[:64]}", f"address:{address}"]
-    for row in await connection.fetch(SQL["failures"], keys):
-        if row["times"] >= MOST_FAILURES[row["key"].partition(":")[0]]:
-            raise LoginsTooMany()
+    await _require_fewer(connection, keys, 1)
+    # It counts as a failure from its beginning: who tries many at once is counted like who tries one after another.
+    at = await connection.fetchval(SQL["attempted"], keys)
+    await _require_fewer(connection, keys, 0)
     row = await connection.fetchrow(SQL["person"], name)
     known = row is not None and row["password"] is not None and not row["disabled"]
     fits = await asyncio.to_thread(passwords.fits, row["password"] if known and row else None, password)
     step = _step(row["totp"], code) if row is not None else None
     if known and fits and step is not None and await connection.fetchval(SQL["use_totp"], name, step):
-        await connection.execute(SQL["forgive"], keys[0])
+        await connection.execute(SQL["forgive"], *keys, at)
         return name
-    await connection.execute(SQL["failed"], keys)
     raise LoginRefused("the name, the password or the code is not right")
+
+
+async def _require_fewer(connection: Connection, keys: list[str], more: int) -> None:
+    """Raises LoginsTooMany where `more` attempts would be too many."""
+    for row in await connection.fetch(SQL["failures"], keys):
+        if row["times"] + more > MOST_FAILURES[row["key"].partition(":")[0]]:
+            raise LoginsTooMany()
 
 
 async def enter(connection: Connection, token: str) -> str:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar, overload
 from hub.console.words import LIGHTS, T
 
 _Item = TypeVar("_Item")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What spreadsheet programs begin a formula by, in their Chinese editions in full width too (OWASP, CSV Injection)."""
 
 
 @dataclass(frozen=True, slots=True)

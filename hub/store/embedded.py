@@ -14,6 +14,7 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -56,6 +57,7 @@ SETTINGS = {
     "log_timezone": "UTC",
     "unix_socket_permissions": "0700",
 }
+PASSED_ON = {"PATH", "TZ", "LANG", "TMPDIR"}
 START_WITHIN = 60.0
 SYNC = ("--sync-method=syncfs",) if sys.platform == "linux" else ()
 """A new database is on disk before it is used: by one call for all its files, where the system has that."""
@@ -124,7 +126,7 @@ def dsn(data: Path) -> str:
 @contextlib.contextmanager
 def locked(data: Path) -> Iterator[None]:
     """Hold the data directory for this process. Raises DataDirectoryBusy."""
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(data / "lock", "a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -159,16 +161,15 @@ async def start(data: Path) -> Server:
     folder.chmod(0o700)
     if user is not None:
         _give(folder, user)
+    sockets = _socket_folder(data)
+    if sockets != folder:
+        _make_socket_folder(sockets, user)
     await asyncio.to_thread(_stop_orphan, folder)
     if not (folder / "PG_VERSION").exists():
         await _initialise(folder, user)
-    sockets = _socket_folder(data)
-    if sockets != folder:
-        sockets.mkdir(mode=0o700, exist_ok=True)
-        if user is not None:
-            os.chown(sockets, user.pw_uid, user.pw_gid)
     settings = [part for key, value in SETTINGS.items() for part in ("-c", f"{key}={value}")]
-    with open(data / "postgres.log", "ab") as output:
+    # What it notes of a failed statement may hold what the statement was about.
+    with open(data / "postgres.log", "ab", opener=_private) as output:
         process = await asyncio.create_subprocess_exec(
             str(program("postgres")),
             "-D",
@@ -176,6 +177,7 @@ async def start(data: Path) -> Server:
             "-k",
             str(sockets),
             *settings,
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -216,6 +218,7 @@ async def _initialise(folder: Path, user: pwd.struct_passwd | None) -> None:
         "--locale=C",
         "--data-checksums",
         *SYNC,
+        env=_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -250,6 +253,26 @@ def _socket_folder(data: Path) -> Path:
     if len(str(folder)) < 80:
         return folder
     return Path("/tmp") / ("xieban-" + hashlib.sha256(str(folder).encode()).hexdigest()[:16])
+
+
+def _make_socket_folder(sockets: Path, user: pwd.struct_passwd | None) -> None:
+    """Raises DatabaseUnavailable where somebody else was first to take the name: everybody may write into `/tmp`."""
+    with contextlib.suppress(FileExistsError):
+        sockets.mkdir(mode=0o700)
+    found, ours = sockets.lstat(), {os.geteuid(), os.geteuid() if user is None else user.pw_uid}
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours or stat.S_IMODE(found.st_mode) & 0o077:
+        raise DatabaseUnavailable(f"{sockets} is not a folder that only this hub may reach; see whose it is, remove it")
+    if user is not None:
+        os.chown(sockets, user.pw_uid, user.pw_gid, follow_symlinks=False)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _environment() -> dict[str, str]:
+    """What PostgreSQL is told of the environment: no passphrase of the hub's keys, as it may run as another user."""
+    return {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith("LD_")}
 
 
 def _user() -> pwd.struct_passwd | None:

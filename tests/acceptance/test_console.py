@@ -5,7 +5,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -252,6 +253,25 @@ async def test_who_guesses_is_slowed_down_and_no_code_counts_twice(hub: RunningH
     assert (await post(hub, "/console/login", {"name": "nobody", "password": "x", "code": "é"}))[0] == 403
 
 
+async def test_who_guesses_many_at_once_gets_no_more_guesses(hub: RunningHub) -> None:
+    await member(hub, "crowd.ed")
+    wrong = {"name": "crowd.ed", "password": "wrong", "code": "123456"}
+    seen = Counter(
+        answer[0] for answer in await asyncio.gather(*(post(hub, "/console/login", wrong) for _ in range(20)))
+    )
+    assert seen[403] <= 10 and seen[403] + seen[429] == 20
+
+
+async def test_a_form_is_small_and_says_how_large_it_is(hub: RunningHub) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"name=a"
+
+    async with aiohttp.ClientSession(headers={"Origin": hub.url}) as session:
+        for body in (b"name=" + b"a" * (1 << 16), endless()):
+            async with session.post(hub.url + "/console/login", data=body) as answer:
+                assert answer.status == 413
+
+
 async def test_a_page_hears_that_the_log_has_grown(hub: RunningHub) -> None:
     await member(hub, "live.one")
     made = hub.run("people", "link", "live.one", "--data", str(hub.data), "--url", hub.url)
@@ -328,12 +348,13 @@ async def test_what_a_partner_wrote_is_no_markup_and_no_formula() -> None:
     from hub.console.tables import Table, as_csv, as_xlsx
     from hub.console.words import T
 
-    table = Table("t", T("题", "T"), ("a",), [["=1+1"], ["@x"], ["<b>"], [None], [-3]])
-    assert as_csv(table, "zh").decode("utf-8-sig").splitlines() == ["a", "'=1+1", "'@x", "<b>", '""', "-3"]
+    table = Table("t", T("题", "T"), ("a",), [["=1+1"], ["＝1+1"], ["@x"], ["<b>"], [None], [-3]])
+    assert as_csv(table, "zh").decode("utf-8-sig").splitlines() == ["a", "'=1+1", "'＝1+1", "'@x", "<b>", '""', "-3"]
     book = load_workbook(io.BytesIO(as_xlsx(table, "zh")))
     assert book.active is not None and [cell.value for cell in book.active["A"]] == [
         "a",
         "'=1+1",
+        "'＝1+1",
         "'@x",
         "<b>",
         None,

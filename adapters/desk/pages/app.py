@@ -28,6 +28,7 @@ HEADERS: Final = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
+    "Server": "xieban",
 }
 PAGES: Final = (
     *today.PAGES,

@@ -51,15 +51,15 @@ WITH links AS (DELETE FROM person_link WHERE expires < clock_timestamp()),
     failures AS (DELETE FROM login_failure WHERE at < clock_timestamp() - interval '1 day')
 DELETE FROM person_session WHERE expires < clock_timestamp();
 
--- name: failed
-INSERT INTO login_failure (key) SELECT * FROM unnest($1::text[]);
+-- name: attempted
+INSERT INTO login_failure (key, at) SELECT key, statement_timestamp() FROM unnest($1::text[]) AS key RETURNING at;
 
 -- name: failures
 SELECT key, count(*) AS times FROM login_failure
 WHERE key = ANY($1::text[]) AND at > clock_timestamp() - interval '15 minutes' GROUP BY key;
 
 -- name: forgive
-DELETE FROM login_failure WHERE key = $1;
+DELETE FROM login_failure WHERE key = $1 OR key = $2 AND at = $3;
 
 -- name: add_passkey
 INSERT INTO passkey (credential, person, public_key, sign_count) VALUES ($1, $2, $3, $4);
