@@ -90,6 +90,7 @@ async def _answered(
             raise RequestMalformed("an address holds no NUL")
         return await handler(request)
     except Overloaded as fault:
+        metrics.REFUSALS.labels(fault.code).inc()
         _rest(request)
         return answer(fault, language(request))
     except Fault as fault:

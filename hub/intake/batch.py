@@ -172,7 +172,7 @@ class Sequencer:
                     edge, note = await store(connection, ledger, self._identity, edge)
             if ledger.leaves:
                 self._edge = edge
-                metrics.batch(ledger, edge)
+                metrics.batch(ledger)
                 self.on_commit(ledger)
             return await prove(connection, self._identity.origin, ledger, edge, note, taken)
 
