@@ -29,6 +29,8 @@ _NO_ENTRY: tuple[type[Exception], ...] = (asyncpg.PostgresError, *CONNECTION_LOS
 PORT_WITHIN = 5.0
 """Seconds to wait for the port: the workers of a hub that was killed leave it a moment later."""
 METRICS = "metrics"
+PORT = "port"
+"""The file that says where the hub listened last, for `xieban doctor`."""
 
 
 class PortInUse(Fault):
@@ -55,6 +57,7 @@ async def supervise(
             dsn, keep = embedded.dsn(data), await held.enter_async_context(embedded.kept(data))
         await prepare(data, dsn, config)
         _empty(data / METRICS)
+        (data / PORT).write_text(str(port))
         async with asyncio.TaskGroup() as tasks:
             modules = ["hub.worker"] * workers + ["hub.supervision"]
             running = [tasks.create_task(_child(module, data, dsn, port, config_path)) for module in modules]
@@ -67,6 +70,14 @@ async def supervise(
             await asyncio.wait(running)
             if keeping is not None:
                 keeping.cancel()
+
+
+def last_port(data: Path) -> int | None:
+    """The port on which a hub listened last, None where none did."""
+    try:
+        return int((data / PORT).read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _empty(folder: Path) -> None:

@@ -5,7 +5,7 @@ Read at each scrape and kept for a moment, so that intake pays nothing for it an
 
 import asyncio
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -27,6 +27,7 @@ WITHIN: Final = 3.0
 """Seconds after which a database that does not answer counts as away."""
 SOON: Final = timedelta(days=14)
 """What ends so soon is to be renewed now."""
+_AWAY: tuple[type[BaseException], ...] = (asyncpg.PostgresError, *CONNECTION_LOST)
 FAR: Final = 800
 """Days beyond which nobody counts how long the calendar is known."""
 
@@ -69,7 +70,7 @@ class Vitals:
         """What the database knows; nothing while it is away."""
         try:
             return [*await self._asked(), *ending(await self._hub.directory(fresh=True), datetime.now(UTC))]
-        except (asyncpg.PostgresError, *CONNECTION_LOST):
+        except _AWAY:
             return []
 
     async def _asked(self) -> list[Vital]:
@@ -80,12 +81,13 @@ class Vitals:
             assert row is not None
             cosigned = {one["witness"]: one["size"] for one in await connection.fetch(SQL["cosigned_heads"])}
         silent = (row["now"] - row["seen"]).total_seconds() if row["seen"] is not None else 0.0
+        ahead = offset(before, row["now"], after)
         found = [
             Vital("xieban_log_size", "Entries in the log", row["size"]),
             Vital("xieban_follower_entries", "Entries that the figures have followed", row["through"]),
             Vital("xieban_scheduler_silent_seconds", "Since a leading scheduler last said that it lives", silent),
             Vital("xieban_scheduler_jobs_failing", "Jobs whose last run went wrong", row["failing"]),
-            Vital("xieban_clock_offset_seconds", "This clock ahead of the database's", _offset(before, row["now"], after)),
+            Vital("xieban_clock_offset_seconds", "This clock ahead of the database's", ahead),
         ]
         if self._hub.witnesses:
             least = min(cosigned.get(witness.name, 0) for witness in self._hub.witnesses)
@@ -103,7 +105,11 @@ def ending(directory: Directory, now: datetime) -> list[Vital]:
     ]
     beside = [one.expires for one in directory.neighbours.values() if one.in_force(now)]
     return [
-        Vital("xieban_keys_ending", "Last signing or sealing keys of organisations that end within 14 days", _soon(last, now)),
+        Vital(
+            "xieban_keys_ending",
+            "Organisations' last keys of a kind that end within 14 days",
+            _soon(last, now),
+        ),
         Vital("xieban_delegations_ending", "Delegations that end within 14 days", _soon(delegations, now)),
         Vital("xieban_neighbours_ending", "Neighbouring hubs admitted for 14 days more at most", _soon(beside, now)),
         Vital("xieban_calendar_known_days", "Days ahead whose holidays are known", known_days(directory.calendar, now)),
@@ -138,8 +144,8 @@ def _disk(data: Path) -> Iterator[Vital]:
     yield Vital("xieban_disk_size_bytes", "Size of the disk where the data directory is", usage.total)
 
 
-def _offset(before: datetime, theirs: datetime, after: datetime) -> float:
-    """How far ours is ahead, by no more than the moment between asking and answer allows."""
+def offset(before: datetime, theirs: datetime, after: datetime) -> float:
+    """How far our clock is ahead of theirs in seconds, by no more than the moment between asking and answer allows."""
     if before <= theirs <= after:
         return 0.0
     return (before - theirs if theirs < before else after - theirs).total_seconds()

@@ -79,9 +79,7 @@ def _hub_keys(file: Path | None) -> list[VerifyingKey] | None:
 
 
 @contextlib.asynccontextmanager
-async def _listening(
-    section: Section, store: Store, partner: Partner, ends: Sequence[datetime]
-) -> AsyncIterator[str]:
+async def _listening(section: Section, store: Store, partner: Partner, ends: Sequence[datetime]) -> AsyncIterator[str]:
     """Health, metrics and what the partner calls, where the section says so; the address, empty without one."""
     if section.common.listen is None:
         yield ""

@@ -31,6 +31,7 @@ class Place(NamedTuple):
 COMMANDS: Mapping[str, Place] = {
     "serve": Place(_RUNNING, "serve", "serve"),
     "audit": Place(_RUNNING, "audit", "audit"),
+    "doctor": Place(_RUNNING, "doctor", "doctor"),
     "recompute": Place(_RUNNING, "recompute", "recompute"),
     "demo": Place(_RUNNING, "demonstrate", "demonstrate"),
     "organisations": Place(_RUNNING, "organisations"),

@@ -1,16 +1,19 @@
-"""Which alarms ring for what /metrics says: real samples, as they were scraped, evaluated by Prometheus's own promtool."""
+"""Which alarms ring for what /metrics says: real samples, as scraped, evaluated by promtool."""
 
+import contextlib
 import json
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
+import asyncpg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from hub.store import embedded
 from tests.acceptance.pages import ROOT
 
 RULES = ROOT / "docs/operation/alerts.yaml"
@@ -71,3 +74,22 @@ def _evaluated(series: Sequence[Mapping[str, str]]) -> set[str]:
     found = set(re.findall(r'alertname=\\?"(\w+)', said))
     assert bool(found) == (done.returncode != 0), said
     return found
+
+
+@contextlib.asynccontextmanager
+async def leaderless(data: Path) -> AsyncIterator[None]:
+    """Nobody has led the hub's scheduler for a minute, and nobody can take over meanwhile."""
+    connection = await asyncpg.connect(embedded.dsn(data))
+    silent = "UPDATE scheduler_lead SET leader = 'gone', seen = clock_timestamp() - interval '1 min'"
+    while True:
+        await connection.execute(silent)
+        transaction = connection.transaction()
+        await transaction.start()
+        if await connection.fetchval("SELECT leader FROM scheduler_lead FOR UPDATE") == "gone":
+            break
+        await transaction.rollback()
+    try:
+        yield
+    finally:
+        await transaction.rollback()
+        await connection.close()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,11 +25,11 @@ from adapters.running.store import Store
 from hub import organisations, vitals
 from hub.neighbours import Neighbour
 from hub.store import embedded
-from keys import cosignature, jwk
+from keys import jwk
 from keys.cosignature import Witness
 from protocols import deadlines
 from protocols.delegation import MAILBOX
-from tests.acceptance.alarms import ADAPTERS, RULES, names, needs_promtool, promtool, ringing
+from tests.acceptance.alarms import ADAPTERS, RULES, leaderless, names, needs_promtool, promtool, ringing
 from tests.acceptance.bureaus import Bureau, enrolled, get, opened
 from tests.acceptance.pages import ROOT
 from tests.conftest import RunningHub, running_hub
@@ -98,7 +99,10 @@ def scraped(hub: RunningHub) -> str:
 def test_promtool_finds_nothing_wrong_with_the_rules_and_their_tests(tmp_path: Path) -> None:
     for file in (RULES, UNIT_TESTS):
         shutil.copy(file, tmp_path)
-    checked, tested = promtool("check", "rules", str(RULES)), promtool("test", "rules", UNIT_TESTS.name, folder=tmp_path)
+    checked, tested = (
+        promtool("check", "rules", str(RULES)),
+        promtool("test", "rules", UNIT_TESTS.name, folder=tmp_path),
+    )
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert tested.returncode == 0, tested.stdout + tested.stderr
     text = RULES.read_text("utf-8")
@@ -110,7 +114,9 @@ def test_promtool_finds_nothing_wrong_with_the_rules_and_their_tests(tmp_path: P
 def test_each_rule_has_its_page_and_each_page_its_rule() -> None:
     rules = [rule for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"] for rule in group["rules"]]
     assert [rule["annotations"]["runbook"] for rule in rules] == [f"docs/runbooks/{rule['alert']}.md" for rule in rules]
-    assert sorted(rule["alert"] for rule in rules) == sorted(page.stem for page in (ROOT / "docs/runbooks").glob("*.md"))
+    assert sorted(rule["alert"] for rule in rules) == sorted(
+        page.stem for page in (ROOT / "docs/runbooks").glob("*.md")
+    )
     tested = UNIT_TESTS.read_text("utf-8")
     assert all(f'alertname="{rule["alert"]}"' in tested for rule in rules)
 
@@ -127,16 +133,9 @@ async def test_of_a_hub_that_is_well_nothing_rings_but_its_witness_once_there_is
     assert ringing(scraped(hub)) == {"WitnessLagging"}
 
 
-async def test_a_scheduler_without_a_leader(hub: RunningHub, database: asyncpg.Connection) -> None:
-    for _ in range(20):
-        await database.execute("UPDATE scheduler_lead SET leader = 'gone', seen = clock_timestamp() - interval '1 min'")
-        transaction = database.transaction()
-        await transaction.start()
-        if await database.fetchval("SELECT leader FROM scheduler_lead FOR UPDATE") == "gone":
-            break
-        await transaction.rollback()
-    silent = await asyncio.to_thread(scraped, hub)
-    await transaction.rollback()
+async def test_a_scheduler_without_a_leader(hub: RunningHub) -> None:
+    async with leaderless(hub.data):
+        silent = await asyncio.to_thread(scraped, hub)
     assert "SchedulerWithoutLeader" in ringing(silent)
 
 
@@ -283,6 +282,4 @@ def test_every_query_asks_for_what_there_is(hub: RunningHub, tmp_path: Path) -> 
 
 def unknown(queries: list[str], there: set[str]) -> set[str]:
     """The metrics of these queries that nobody offers."""
-    import re
-
     return {name for query in queries for name in re.findall(r"\b(?:xieban_\w+|up)\b", query)} - there

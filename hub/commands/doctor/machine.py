@@ -92,7 +92,7 @@ def key_store(report: Report, folder: Path, passphrase: str | None, elsewhere: s
     ends = [key.expires for key in listed if isinstance(key, VerifyingKey)]
     last = max((end for end in ends if end is not None), default=None)
     if last is not None and None not in ends and last < now + SOON:
-        report.warning("key-ending", f"{folder} 的签名密钥 {last:%Y-%m-%d} 到期", f"its signing key ends {last:%Y-%m-%d}",
+        report.warning("key-ending", f"{folder} 的签名密钥 {last:%Y-%m-%d} 到期", f"it ends {last:%Y-%m-%d}",
                        f"xieban keys new --keys {quoted(folder)}")  # fmt: skip
 
 

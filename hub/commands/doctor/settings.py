@@ -69,7 +69,7 @@ def _anchor(report: Report, config: Config) -> None:
     report.looked.append("trust-anchor")
     anchor, file = config.trust.anchor, config.trust.anchor_jwks
     if (anchor is None) != (file is None):
-        missing = "anchor = \"410000-supervision\"" if anchor is None else 'anchor_jwks = "/etc/xieban/anchor.jwks"'
+        missing = 'anchor = "410000-supervision"' if anchor is None else 'anchor_jwks = "/etc/xieban/anchor.jwks"'
         report.error("trust-anchor", "信任锚只写了一半", "[trust] names half an anchor", f"[trust] {missing}")
     if file is None:
         return
@@ -80,7 +80,7 @@ def _anchor(report: Report, config: Config) -> None:
         why = error.detail if isinstance(error, Fault) else str(error)
     if why:
         report.error("trust-anchor", f"信任锚的公钥 {file} 不能使用", f"the anchor's keys, {file}: {why}",
-                     f"xieban keys show --keys ANCHOR > {quoted(file)}  # 由信任锚运行 · run by the anchor")  # fmt: skip
+                     f"xieban keys show --keys ANCHOR > {quoted(file)}  # 由信任锚 · by the anchor")  # fmt: skip
 
 
 def _basis(report: Report, config: Config) -> None:
