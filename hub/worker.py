@@ -15,7 +15,7 @@ import uvloop
 from aiohttp import web
 
 from hub import config as configuration
-from hub import journal, metrics, succession
+from hub import journal, metrics, succession, telemetry
 from hub import limits as bounds
 from hub.api.app import application
 from hub.api.health import VITALS
@@ -167,7 +167,8 @@ def main() -> None:
     journal.configure(worker=os.getpid())
     data, port, *rest = sys.argv[1:]
     config = configuration.load(Path(rest[0]) if rest else None)
-    uvloop.run(serve(Path(data), os.environ["XIEBAN_DSN"], int(port), config))
+    with telemetry.traced(config.telemetry, "xieban", f"{config.hub.id}/{os.getpid()}"):
+        uvloop.run(serve(Path(data), os.environ["XIEBAN_DSN"], int(port), config))
 
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ def _last_words(data: Path) -> str:
         said = (data / "postgres.log").read_text("utf-8", "replace").splitlines()
     except OSError:
         return "no postgres.log"
+    said = [line for line in said if "starting up" not in line]  # which is what it says to whoever asks too early
     return next((line for line in reversed(said) if "FATAL" in line or "PANIC" in line), said[-1] if said else "")
 
 
