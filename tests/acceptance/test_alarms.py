@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -35,6 +36,8 @@ from tests.acceptance.pages import ROOT
 from tests.conftest import RunningHub, running_hub
 
 pytestmark = needs_promtool
+DASHBOARD = ROOT / "docs/operation/dashboard.json"
+UNSHOWN: set[str] = set()
 UNIT_TESTS = ROOT / "tests/acceptance/alerts_test.yaml"
 ENDING = datetime.now(UTC).replace(microsecond=0) + timedelta(days=100)
 HERE = Bureau("411002-health", signing=jwk.generate_signing(expires=ENDING))
@@ -278,6 +281,15 @@ def test_every_query_asks_for_what_there_is(hub: RunningHub, tmp_path: Path) -> 
     rules = [rule for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"] for rule in group["rules"]]
     assert unknown([rule["expr"] for rule in rules], there) == set()
     assert unknown(["rate(xieban_batch_second_sum[5m])"], there) == {"xieban_batch_second_sum"}
+    panels = json.loads(DASHBOARD.read_text("utf-8"))["panels"]
+    queries = [target["expr"].replace("$instance", ".*") for panel in panels for target in panel["targets"]]
+    assert len(queries) > 20 and unknown(queries, there) == set()
+    assert there - {name for query in queries for name in re.findall(r"xieban_\w+", query)} <= UNSHOWN, "not shown"
+    recorded = {"groups": [{"name": "x", "rules": [{"record": "x", "expr": "0"}]}]}
+    for query, sound in [*((query, True) for query in queries), ("sum(rate(up[5m])", False)]:
+        recorded["groups"][0]["rules"][0]["expr"] = query  # type: ignore[index]
+        (tmp_path / "queries.yaml").write_text(json.dumps(recorded), "utf-8")
+        assert (promtool("check", "rules", str(tmp_path / "queries.yaml")).returncode == 0) is sound, query
 
 
 def unknown(queries: list[str], there: set[str]) -> set[str]:
