@@ -21,7 +21,7 @@ from keys.jwk import EncryptionKey, VerifyingKey
 from protocols import deadlines
 from protocols.calendar import Calendar
 
-KEPT: Final = 1.0
+KEPT: Final = 0.25
 """Seconds for which what was read is told again."""
 WITHIN: Final = 3.0
 """Seconds after which a database that does not answer counts as away."""

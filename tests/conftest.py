@@ -110,7 +110,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=6, help="how many processes are killed meanwhile")
     parser.addoption("--attachment-mib", type=int, default=64, help="size of the large attachment, in MiB")
     parser.addoption("--fault-seed", type=int, default=2026, help="seed of the moments of the kills")
+    parser.addoption("--operation-long", action="store_true", help="break what takes a while to break, too")
     parser.addoption("--conformance-long", action="store_true", help="adapters play every scenario of the kit")
+
+
+@pytest.fixture
+def long(request: pytest.FixtureRequest) -> None:
+    """For what only the long form breaks."""
+    if not request.config.getoption("--operation-long"):
+        pytest.skip("with --operation-long")
 
 
 @pytest.fixture(scope="module")

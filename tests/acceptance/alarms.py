@@ -2,11 +2,12 @@
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -93,3 +94,17 @@ async def leaderless(data: Path) -> AsyncIterator[None]:
     finally:
         await transaction.rollback()
         await connection.close()
+
+
+@contextlib.contextmanager
+def small_disk() -> Iterator[Path | None]:
+    """A file system of its own, where the system lets us have one."""
+    with tempfile.TemporaryDirectory(prefix="disk-") as folder:
+        mount = ["mount", "-t", "tmpfs", "-o", "size=400m,mode=755", "none", folder]
+        if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+            yield None
+            return
+        try:
+            yield Path(folder)
+        finally:
+            subprocess.run(["umount", "--lazy", folder], check=True)

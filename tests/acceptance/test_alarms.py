@@ -7,8 +7,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import tempfile
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -19,45 +17,45 @@ from pathlib import Path
 import asyncpg
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from adapters.running import health
 from adapters.running.dead_letters import DeadLetter, DeadLetters, now
 from adapters.running.store import Store
 from hub import organisations, vitals
+from hub.commands import app
 from hub.neighbours import Neighbour
 from hub.store import embedded
 from keys import jwk
 from keys.cosignature import Witness
+from keys.keystore import KeyStore
 from protocols import deadlines
 from protocols.delegation import MAILBOX
-from tests.acceptance.alarms import ADAPTERS, RULES, leaderless, names, needs_promtool, promtool, ringing
+from tests.acceptance.alarms import (
+    ADAPTERS,
+    RULES,
+    leaderless,
+    names,
+    needs_promtool,
+    promtool,
+    ringing,
+    samples,
+    small_disk,
+)
 from tests.acceptance.bureaus import Bureau, enrolled, get, opened
-from tests.acceptance.pages import ROOT
+from tests.acceptance.pages import ROOT, blocks, in_shell
 from tests.conftest import RunningHub, running_hub
 
 pytestmark = needs_promtool
+PAGE = (ROOT / "docs/operation.md").read_text("utf-8")
+RUNBOOKS = sorted((ROOT / "docs/runbooks").glob("*.md"))
 DASHBOARD = ROOT / "docs/operation/dashboard.json"
-UNSHOWN: set[str] = set()
 UNIT_TESTS = ROOT / "tests/acceptance/alerts_test.yaml"
 ENDING = datetime.now(UTC).replace(microsecond=0) + timedelta(days=100)
 HERE = Bureau("411002-health", signing=jwk.generate_signing(expires=ENDING))
 THERE, GATEWAY = Bureau("440306-health"), Bureau("411000-supervision")
 NOT_COUNTED_YET = {"xieban_refusals_total"}
 """Metrics that are there from the first refusal on."""
-
-
-@contextlib.contextmanager
-def small_disk() -> Iterator[Path | None]:
-    """A file system of its own, where the system lets us have one."""
-    with tempfile.TemporaryDirectory(prefix="disk-") as folder:
-        mount = ["mount", "-t", "tmpfs", "-o", "size=400m,mode=755", "none", folder]
-        if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-            yield None
-            return
-        try:
-            yield Path(folder)
-        finally:
-            subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +75,8 @@ def hub(disk: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         holidays = config.with_name("holidays.toml")
         days = [day for day in range(4, 8) if datetime(year, 5, day).weekday() < 5]
         holidays.write_text(f"year = {year}\nholidays = [{', '.join(f'{year}-05-0{day}' for day in days)}]\n")
-        known = running.run("calendar", "publish", str(year), "--file", str(holidays), "--data", str(running.data))
-        assert known.returncode == 0, known.stderr
+        publish = ["calendar", "publish", str(year), "--file", str(holidays), "--data", str(running.data)]
+        assert CliRunner().invoke(app, publish).exit_code == 0
         yield running
 
 
@@ -91,7 +89,7 @@ async def database(hub: RunningHub) -> AsyncIterator[asyncpg.Connection]:
 
 def scraped(hub: RunningHub) -> str:
     """What /metrics says once what it said before is no longer repeated."""
-    time.sleep(vitals.KEPT + 0.1)
+    time.sleep(vitals.KEPT + 0.02)
     with urllib.request.urlopen(hub.url + "/metrics", timeout=20) as answer:
         return str(answer.read().decode())
 
@@ -124,6 +122,49 @@ def test_each_rule_has_its_page_and_each_page_its_rule() -> None:
     assert all(f'alertname="{rule["alert"]}"' in tested for rule in rules)
 
 
+# What the pages have an operator do ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(hub: RunningHub, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where an operator stands: the data directory and a configuration with an adapter."""
+    here = tmp_path_factory.mktemp("operator")
+    (here / "hub-data").symlink_to(hub.data)
+    (hub.data / "attachments").mkdir(exist_ok=True)
+    store = KeyStore(here / "weidu")
+    store.create()
+    store.add(HERE.signing, "correct horse")
+    (here / "passphrase").write_text("correct horse")
+    (here / "passphrase").chmod(0o600)
+    (here / "files").mkdir()
+    (section,) = blocks((ROOT / "docs/adapters/README.md").read_text("utf-8"), "toml")
+    (here / "config.toml").write_text(section.replace("http://127.0.0.1:8420", hub.url))
+    return here
+
+
+def test_the_pages_commands_do_what_it_says(hub: RunningHub, folder: Path) -> None:
+    (commands,) = blocks(PAGE, "sh")
+    said = in_shell(commands, folder, hub)
+    assert "未发现问题 · nothing wrong" in said and '"status": 0' in said
+
+
+def test_every_command_by_which_a_runbook_looks_works(
+    hub: RunningHub, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    wanted: dict[str, None] = {}
+    for page in RUNBOOKS:
+        (block,) = blocks(page.read_text("utf-8"), "sh")
+        wanted |= dict.fromkeys(block.strip().splitlines())
+    for command in wanted:
+        words, _, otherwise = command.partition(" || ")
+        if words.startswith("xieban "):
+            done = CliRunner().invoke(app, words.split()[1:])
+            assert done.exit_code == 0 or (otherwise and isinstance(done.exception, SystemExit)), (command, done.output)
+        else:
+            in_shell(command, folder, hub)
+
+
 # Nothing rings, and then one thing after the other ------------------------------------------------------------
 
 
@@ -133,7 +174,16 @@ async def test_of_a_hub_that_is_well_nothing_rings_but_its_witness_once_there_is
     quiet = scraped(hub)
     assert ringing(quiet) == {"WitnessLagging"}
     await opened(HERE, "errand", "request", [THERE.id])
+    until = time.monotonic() + 30
+    while (told := followed(scraped(hub)))[0] != told[1]:
+        assert time.monotonic() < until
     assert ringing(scraped(hub)) == {"WitnessLagging"}
+
+
+def followed(text: str) -> tuple[float, float]:
+    """How far the log is, and how far it was followed."""
+    seen = samples(text)
+    return seen["xieban_log_size", ()], seen["xieban_follower_entries", ()]
 
 
 async def test_a_scheduler_without_a_leader(hub: RunningHub) -> None:
@@ -150,22 +200,24 @@ async def test_a_follower_that_stands_still(hub: RunningHub, database: asyncpg.C
     assert "FollowerBehind" in ringing(behind)
 
 
-async def test_commits_that_are_slow(hub: RunningHub, database: asyncpg.Connection) -> None:
+async def test_commits_that_are_slow(long: None, hub: RunningHub, database: asyncpg.Connection) -> None:
     before = await asyncio.to_thread(scraped, hub)
     async with database.transaction():
         await database.execute("SELECT FROM log_head FOR UPDATE")
         sending = asyncio.create_task(opened(HERE, "errand", "request", [THERE.id]))
-        await asyncio.sleep(3)
+        await asyncio.sleep(2)
     await sending
     assert "CommitsSlow" in ringing(await asyncio.to_thread(scraped, hub), before)
 
 
-async def test_calls_and_jobs_that_fail_by_the_hubs_own_fault(hub: RunningHub, database: asyncpg.Connection) -> None:
+async def test_calls_and_jobs_that_fail_by_the_hubs_own_fault(
+    long: None, hub: RunningHub, database: asyncpg.Connection
+) -> None:
     before = await asyncio.to_thread(scraped, hub)
     await database.execute("ALTER TABLE notice RENAME TO notice_away")
     try:
         assert get(HERE, "/v1/notices")[0] == 500
-        assert hub.run("schedule", "run", "reminders", "--data", str(hub.data)).returncode == 0
+        await database.execute("UPDATE scheduler_job SET wanted = true WHERE job = 'reminders'")
         async with asyncio.timeout(20):
             while not await database.fetchval("SELECT problem FROM scheduler_job WHERE job = 'reminders'"):
                 await asyncio.sleep(0.1)
@@ -186,7 +238,7 @@ def test_a_disk_that_fills(hub: RunningHub, disk: Path | None) -> None:
     assert "DiskFilling" in ringing(full)
 
 
-def test_a_worker_that_dies(hub: RunningHub) -> None:
+def test_a_worker_that_dies(long: None, hub: RunningHub) -> None:
     before = scraped(hub)
     (worker,) = (pid for pid, line in _children(hub.process.pid) if b"hub.worker" in line)
     os.kill(worker, signal.SIGKILL)
@@ -284,12 +336,18 @@ def test_every_query_asks_for_what_there_is(hub: RunningHub, tmp_path: Path) -> 
     panels = json.loads(DASHBOARD.read_text("utf-8"))["panels"]
     queries = [target["expr"].replace("$instance", ".*") for panel in panels for target in panel["targets"]]
     assert len(queries) > 20 and unknown(queries, there) == set()
-    assert there - {name for query in queries for name in re.findall(r"xieban_\w+", query)} <= UNSHOWN, "not shown"
+    shown = {name for query in queries for name in re.findall(r"\b(?:xieban_\w+|up)\b", query)}
+    assert {family(name) for name in there} == {family(name) for name in shown}
     recorded = {"groups": [{"name": "x", "rules": [{"record": "x", "expr": "0"}]}]}
     for query, sound in [*((query, True) for query in queries), ("sum(rate(up[5m])", False)]:
         recorded["groups"][0]["rules"][0]["expr"] = query  # type: ignore[index]
         (tmp_path / "queries.yaml").write_text(json.dumps(recorded), "utf-8")
         assert (promtool("check", "rules", str(tmp_path / "queries.yaml")).returncode == 0) is sound, query
+
+
+def family(name: str) -> str:
+    """The metric that a sample is of."""
+    return re.sub("_(total|sum|count|bucket)$", "", name)
 
 
 def unknown(queries: list[str], there: set[str]) -> set[str]:
