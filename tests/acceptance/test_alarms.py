@@ -200,6 +200,25 @@ async def test_a_follower_that_stands_still(hub: RunningHub, database: asyncpg.C
     assert "FollowerBehind" in ringing(behind)
 
 
+async def test_a_clock_that_is_off_against_the_databases(hub: RunningHub, database: asyncpg.Connection) -> None:
+    # A database whose clock is late, for the connections that are made from now on.
+    await database.execute(
+        "CREATE SCHEMA late; CREATE FUNCTION late.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS"
+        " $$SELECT pg_catalog.clock_timestamp() - interval '90 s'$$;"
+        " ALTER DATABASE postgres SET search_path = late, pg_catalog, public"
+    )
+    end_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query <> ''"
+    try:
+        await database.execute(f"{end_others} AND backend_type = 'client backend'")
+        until = time.monotonic() + 20
+        while "xieban_log_size" not in (off := await asyncio.to_thread(scraped, hub)):
+            assert time.monotonic() < until
+    finally:
+        await database.execute("ALTER DATABASE postgres RESET search_path; DROP SCHEMA late CASCADE")
+        await database.execute(f"{end_others} AND backend_type = 'client backend'")
+    assert "ClockOff" in ringing(off)
+
+
 async def test_commits_that_are_slow(long: None, hub: RunningHub, database: asyncpg.Connection) -> None:
     before = await asyncio.to_thread(scraped, hub)
     async with database.transaction():
