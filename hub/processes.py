@@ -15,7 +15,7 @@ import asyncpg
 import structlog
 
 from hub import config as configuration
-from hub import journal, metrics
+from hub import journal, metrics, telemetry
 from hub.identity import establish, hub_key
 from hub.store import CONNECTION_LOST, embedded, partitions
 from hub.store.migrate import migrate
@@ -45,6 +45,7 @@ async def supervise(
     """Run a hub until SIGTERM or SIGINT. Raises PortInUse, DataDirectoryBusy, DatabaseUnavailable."""
     journal.configure()
     config = configuration.load(config_path)
+    telemetry.require(config.telemetry)
     data.mkdir(parents=True, exist_ok=True)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

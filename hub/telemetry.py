@@ -1,6 +1,7 @@
 """Tracing set up for a process: spans in the background to an OTLP/HTTP collector. Needs the extra `telemetry`."""
 
 import contextlib
+import importlib
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -20,12 +21,22 @@ class TelemetryAbsent(Fault):
     code: ClassVar[str] = "telemetry-absent"
 
 
+def require(settings: TelemetrySection) -> None:
+    """Raise TelemetryAbsent where there is a collector and nothing to speak to it with."""
+    if settings.endpoint is not None:
+        try:
+            importlib.import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+        except ModuleNotFoundError:
+            raise TelemetryAbsent() from None
+
+
 @contextlib.contextmanager
 def traced(settings: TelemetrySection, service: str, instance: str) -> Iterator[None]:
     """Trace while it lasts, where there is a collector; deliver what is left at the end. Raises TelemetryAbsent."""
     if settings.endpoint is None:
         yield
         return
+    require(settings)
     provider = _provider(settings.endpoint, settings.sample, service, instance)
     tracing.use(provider.get_tracer("xieban"))
     try:
@@ -36,15 +47,12 @@ def traced(settings: TelemetrySection, service: str, instance: str) -> Iterator[
 
 
 def _provider(endpoint: str, sample: int, service: str, instance: str) -> Any:
-    try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.resources import Resource
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
-        from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-        from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
-    except ModuleNotFoundError as error:
-        raise TelemetryAbsent() from error
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+    from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
 
     class MessageIds(RandomIdGenerator):
         """A trace begun for a message has the message's id."""

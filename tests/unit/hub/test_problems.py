@@ -32,6 +32,7 @@ NEVER_OVER_HTTP = {
     "migration-mismatch",
     "neighbour-invalid",
     "port-in-use",
+    "telemetry-absent",
     "protocol-name-unfit",
     # Told on a page of the console, in its own words.
     "login-refused",
