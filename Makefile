@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench fuzz check documents format lock lock-check audit sbom wheel wheel-check node java browser bus access-point
+.PHONY: help setup demo test bench fuzz check documents format lock lock-check audit sbom wheel wheel-check node java browser bus access-point promtool
 
 PYTHON ?= python3
 UV ?= uv
@@ -22,7 +22,7 @@ demo: setup ## 在内置数据库上演示主要功能 (ARGS="--exit") · show t
 	@.venv/bin/xieban demo $(ARGS)
 
 # Tests wait more than they work: two processes more than there are cores. A file, which shares a hub of its own, stays together.
-test: setup node java browser bus access-point ## 运行全部测试 (ARGS="-k …") · run all tests
+test: setup node java browser bus access-point promtool ## 运行全部测试 (ARGS="-k …") · run all tests
 	@.venv/bin/python -m pytest -n $$(( $$(nproc) + 2 )) --maxprocesses 4 --dist loadfile $(ARGS)
 
 bench: setup ## 测量受理、投递与督导台的速度 (ARGS="--scale 0.1") · measure intake, delivery and the console
@@ -100,6 +100,11 @@ bus:
 	@for server in nats-server rabbitmq-server; do \
 	  PATH="$$PATH:/usr/sbin" command -v $$server >/dev/null || { $(AS_DEBIAN_ROOT) && { $(APT_INSTALL) $$server; }; } \
 	  || echo "未找到 $$server, 跳过其总线测试 · no $$server: its tests of the bus are skipped"; done
+
+# Alert rules are checked and evaluated by Prometheus's own promtool.
+promtool:
+	@command -v promtool >/dev/null || { $(AS_DEBIAN_ROOT) && $(APT_INSTALL) prometheus; } \
+	  || echo "未找到 promtool, 跳过告警规则的测试 · no promtool: the tests of the alert rules are skipped"
 
 # The AS4 adapter is tested against an access point that is not ours, PyPI's `as4`, in an environment of its own.
 access-point: setup

@@ -124,6 +124,16 @@ class ScheduleSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     assessment_day: Annotated[int, msgspec.Meta(ge=0, le=28)] = 10
 
 
+class TelemetrySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where traces go: the base address of an OTLP/HTTP collector, `http://127.0.0.1:4318`; without it none are made.
+
+    Of `sample` new traces one is kept; a caller's own decision, in its `traceparent`, counts before it.
+    """
+
+    endpoint: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")] | None = None
+    sample: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -139,6 +149,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schedule: ScheduleSection = ScheduleSection()
     limits: LimitsSection = LimitsSection()
     retention: RetentionSection = RetentionSection()
+    telemetry: TelemetrySection = TelemetrySection()
     adapters: dict[str, dict[str, Any]] = {}
     """Of the adapters, which read their sections themselves; a hub passes over them."""
 
@@ -162,6 +173,6 @@ def load(path: Path | None) -> Config:
         config.witnesses()
         if unknown := set(config.trust.algorithms) - EVERY_ALGORITHM:
             raise ValueError(f"[trust] algorithms: unknown {', '.join(sorted(unknown))}")
-    except (OSError, ValueError, Fault) as error:
+    except (OSError, ValueError, RecursionError, Fault) as error:
         raise ConfigInvalid(f"{path}: {error}") from error
     return config

@@ -22,7 +22,7 @@ from hub.store.queries import SQL
 from keys import jws, strict_json
 from keys.errors import Fault
 from keys.jws import Compact
-from protocols import entries, envelope, epochs, mailbox_end, receipt
+from protocols import entries, envelope, epochs, mailbox_end, receipt, tracing
 from protocols.delegation import MAILBOX
 from protocols.receipt import Receipt
 
@@ -187,6 +187,7 @@ async def page(connection: Connection, recipient: str, after: int, limit: int) -
         assert isinstance(entry, entries.Carried)
         given = receipt.build(entry, proof)
         items.append(Item(row["position"], bodies[index].decode(), given, others.get(index) or UNSET))
+        tracing.begin("deliver", given.message, recipient=recipient).end("handed-out")
     following = items[-1].position if items else min(after, last)
     if items and following > handed:
         await connection.execute(SQL["hand_out"], recipient, following)

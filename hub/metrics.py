@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess, values
 
-from keys.tiles import Edge
-
 if TYPE_CHECKING:
     from hub.intake.ledger import Ledger
 
@@ -34,7 +32,7 @@ BATCH_ENTRIES: Final = Histogram(
 LIMITED: Final = Counter("xieban_limited", "Refusals by the limit of one organisation, by what of", ["kind"])
 QUEUE: Final = Gauge("xieban_queue_jobs", "Jobs that wait for a batch", multiprocess_mode="livesum")
 POLLS: Final = Gauge("xieban_polls_waiting", "Long polls that wait", multiprocess_mode="livesum")
-LOG_SIZE: Final = Gauge("xieban_log_size", "Entries in the log, as last seen", multiprocess_mode="max")
+STARTS: Final = Counter("xieban_worker_starts", "Workers started; more than there are were started again")
 
 _TAKEN: Final = {True: MESSAGES.labels("new"), False: MESSAGES.labels("known")}
 
@@ -50,11 +48,9 @@ def taken(new: bool) -> None:
     _TAKEN[new].inc()
 
 
-def batch(ledger: "Ledger", edge: Edge | None) -> None:
+def batch(ledger: "Ledger") -> None:
     """Count a committed batch."""
     BATCH_ENTRIES.observe(len(ledger.leaves))
-    if edge is not None:
-        LOG_SIZE.set(edge.size)
 
 
 def exposition() -> bytes:

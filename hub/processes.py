@@ -15,7 +15,7 @@ import asyncpg
 import structlog
 
 from hub import config as configuration
-from hub import journal, metrics, published
+from hub import journal, metrics, published, telemetry
 from hub.backup import RestoreUnfinished
 from hub.identity import Identity, establish, hub_key
 from hub.store import CONNECTION_LOST, embedded, partitions
@@ -35,6 +35,8 @@ MOVED = "moved"
 """A file in the data directory of a hub that goes on elsewhere."""
 UNFINISHED = "restore-unfinished"
 """A file in the data directory while a backup is restored into it."""
+PORT = "port"
+"""The file that says where the hub listened last, for `xieban doctor`."""
 
 
 class PortInUse(Fault):
@@ -55,6 +57,7 @@ async def supervise(
     """Run a hub until SIGTERM or SIGINT. Raises PortInUse, DataDirectoryBusy, DatabaseUnavailable."""
     journal.configure()
     config = configuration.load(config_path)
+    telemetry.require(config.telemetry)
     os.umask(0o077)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     stop = asyncio.Event()
@@ -69,6 +72,7 @@ async def supervise(
         identity = await prepare(data, dsn, config)
         published.gather(data, [identity.key.public])
         _empty(data / METRICS)
+        (data / PORT).write_text(str(port))
         async with asyncio.TaskGroup() as tasks:
             modules = ["hub.worker"] * workers + ["hub.supervision"]
             running = [tasks.create_task(_child(module, data, dsn, port, config_path)) for module in modules]
@@ -81,6 +85,14 @@ async def supervise(
             await asyncio.wait(running)
             if keeping is not None:
                 keeping.cancel()
+
+
+def last_port(data: Path) -> int | None:
+    """The port on which a hub listened last, None where none did."""
+    try:
+        return int((data / PORT).read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _empty(folder: Path) -> None:
@@ -122,7 +134,7 @@ async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 async def settle(
     data: Path, connection: asyncpg.Connection, config: configuration.Config, key: SigningKey, migrating: bool = True
 ) -> Identity:
-    """The database migrated (found so, without `migrating`), and given its identity; whether it is the newest there was is not asked.
+    """The database migrated (found so, without `migrating`), and given its identity; not asked whether it is current.
 
     Raises MigrationMismatch, ConfigInvalid, CatalogueInvalid, HubMoved.
     """

@@ -5,7 +5,7 @@ import contextlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -38,13 +38,14 @@ from hub.supervision.figures import contributions, figures
 from keys import jwt
 from keys.cosignature import Witness
 from keys.errors import Fault, TokenInvalid
-from protocols import attachments, deadlines, entries, flow, receipt
+from protocols import attachments, deadlines, entries, flow, receipt, tracing
 from protocols.delegation import MAILBOX
 from protocols.envelope import Event
 from protocols.flow import Case, Transition
 from protocols.loading import Catalogue, Protocol
 from protocols.receipt import LogProof, Receipt
 from protocols.scorecard import Asked, By, Contributions, Figures
+from protocols.tracing import NOWHERE, Way
 
 logger = structlog.get_logger()
 BREATH = 32
@@ -68,6 +69,14 @@ class Acknowledged(msgspec.Struct, frozen=True):
     through: int
     new: bool
     log: LogProof | None = None
+
+
+class _Entered(NamedTuple):
+    """A message that was let in: its way, and what becomes of it or what refuses it."""
+
+    incoming: Incoming | None
+    way: Way
+    begun: asyncio.Future[Outcome] | Fault
 
 
 class Hub:
@@ -115,52 +124,54 @@ class Hub:
         with self.sequencer.room(min(len(tokens), WINDOW), claimed):
             directory = await self.directory()
             results: list[tuple[Receipt, bool] | Fault] = []
-            entered: deque[tuple[Incoming | None, asyncio.Future[Outcome] | Fault]] = deque()
+            entered: deque[_Entered] = deque()
             for number, token in enumerate(tokens, 1):
                 if len(entered) == WINDOW:
-                    results += [await self._settled(*entered.popleft(), directory) for _ in range(WINDOW // 2)]
+                    results += [await self._settled(entered.popleft(), directory) for _ in range(WINDOW // 2)]
                 incoming = first if number == 1 and first is not None else _decoded(token)
                 entered.append(self._enter(incoming, directory))
                 if number % BREATH == 0:
                     await asyncio.sleep(0)
-            return results + [await self._settled(*one, directory) for one in entered]
+            return results + [await self._settled(one, directory) for one in entered]
 
-    def _enter(
-        self, incoming: Incoming | Fault, directory: Directory
-    ) -> tuple[Incoming | None, asyncio.Future[Outcome] | Fault]:
+    def _enter(self, incoming: Incoming | Fault, directory: Directory) -> "_Entered":
         if isinstance(incoming, Fault):
-            return None, incoming
+            return _Entered(None, NOWHERE, incoming)
+        way = _begun(incoming, self.identity.hub)
         try:
-            return incoming, self.sequencer.submit(self._candidate(incoming, directory))
+            return _Entered(incoming, way, self.sequencer.submit(self._candidate(incoming, directory, way), way))
         except Fault as refusal:
-            return incoming, refusal
+            return _Entered(incoming, way, refusal)
 
-    async def _settled(
-        self, incoming: Incoming | None, entered: asyncio.Future[Outcome] | Fault, directory: Directory
-    ) -> tuple[Receipt, bool] | Fault:
+    async def _settled(self, entered: "_Entered", directory: Directory) -> tuple[Receipt, bool] | Fault:
+        incoming, way, begun = entered
         try:
-            outcome = await (self._again(incoming, entered, directory) if isinstance(entered, Fault) else entered)
+            outcome = await (self._again(entered, begun, directory) if isinstance(begun, Fault) else begun)
         except Fault as refusal:
             found = await self.first(incoming, refusal)
             if isinstance(found, Fault):
                 _count_refusal(found, incoming)
+                way.end("refused", found)
                 return self._explained(found, incoming)
             outcome = found
         metrics.taken(outcome.new)
+        way.end("new" if outcome.new else "known")
         return given(outcome)
 
-    async def _again(self, incoming: Incoming | None, refusal: Fault, judged_by: Directory) -> Outcome:
+    async def _again(self, entered: "_Entered", refusal: Fault, judged_by: Directory) -> Outcome:
         """What an old directory refused is judged once more by a fresh one."""
         fresh = await self.directory(fresh=True)
-        if incoming is None or fresh is judged_by:
+        if entered.incoming is None or fresh is judged_by:
             raise refusal
-        return await self.sequencer.submit(self._candidate(incoming, fresh))
+        return await self.sequencer.submit(self._candidate(entered.incoming, fresh, entered.way), entered.way)
 
-    def _candidate(self, incoming: Incoming, directory: Directory) -> Candidate:
+    def _candidate(self, incoming: Incoming, directory: Directory, way: Way) -> Candidate:
         now = datetime.now(UTC)
-        verify(incoming, directory, now)
+        with way.step("verify"):
+            verify(incoming, directory, now)
         self.limits.message(incoming.attributes["source"])
-        event, protocol = validate(incoming.attributes, self.catalogue, directory, self.identity.hub, now)
+        with way.step("validate"):
+            event, protocol = validate(incoming.attributes, self.catalogue, directory, self.identity.hub, now)
         return Candidate(incoming, event, protocol, directory.epoch)
 
     async def first(self, incoming: Incoming | None, refusal: Fault) -> Outcome | Fault:
@@ -411,6 +422,14 @@ def _decoded(token: bytes) -> Incoming | Fault:
         return decode(token)
     except Fault as refusal:
         return refusal
+
+
+def _begun(incoming: Incoming, hub: str) -> Way:
+    """The way of a message through this hub; nowhere while nothing is traced."""
+    if not tracing.on() or incoming.key is None:
+        return NOWHERE
+    source, id = incoming.key
+    return tracing.begin("receive", id, source=source, hub=hub)
 
 
 def given(outcome: Outcome) -> tuple[Receipt, bool]:

@@ -15,9 +15,10 @@ import uvloop
 from aiohttp import web
 
 from hub import config as configuration
-from hub import journal, published, succession
+from hub import journal, metrics, published, succession, telemetry
 from hub import limits as bounds
 from hub.api.app import application
+from hub.api.health import VITALS
 from hub.attachments.keeping import Attachments, Limits
 from hub.attachments.store import opened
 from hub.bulletins.duties import fulfil_for_ever
@@ -32,6 +33,7 @@ from hub.scheduler.running import Scheduler
 from hub.service import Hub
 from hub.snapshot.publishing import publish, publish_for_ever
 from hub.store import CONNECTION_LOST, Pool, partitions
+from hub.vitals import Vitals
 from protocols.loading import Catalogue
 
 logger = structlog.get_logger()
@@ -75,6 +77,8 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
     loop.add_reader(sys.stdin.fileno(), stop.set)
     settle_memory()
     served = application(hub)
+    served[VITALS] = Vitals(hub, data)
+    metrics.STARTS.inc()
     served.add_subapp("/console", console(config.console.origin))
     served.add_subapp(verifying.PATH, verification(config.console.origin))
     runner = web.AppRunner(served, access_log=None, shutdown_timeout=5, keepalive_timeout=config.limits.idle)
@@ -167,7 +171,8 @@ def main() -> None:
     journal.configure(worker=os.getpid())
     data, port, *rest = sys.argv[1:]
     config = configuration.load(Path(rest[0]) if rest else None)
-    uvloop.run(serve(Path(data), os.environ["XIEBAN_DSN"], int(port), config))
+    with telemetry.traced(config.telemetry, "xieban", f"{config.hub.id}/{os.getpid()}"):
+        uvloop.run(serve(Path(data), os.environ["XIEBAN_DSN"], int(port), config))
 
 
 if __name__ == "__main__":

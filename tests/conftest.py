@@ -113,8 +113,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--backup-long", action="store_true", help="a hub is moved to another PostgreSQL and back")
     parser.addoption("--fuzz-inputs", type=int, default=60, help="new inputs for each reader that is fuzzed")
     parser.addoption("--fuzz-long", action="store_true", help="each planted fault is looked for by a campaign")
+    parser.addoption("--operation-long", action="store_true", help="break what takes a while to break, too")
     parser.addoption("--conformance-long", action="store_true", help="adapters play every scenario of the kit")
     parser.addoption("--wheel-installed", action="store_true", help="install the wheel elsewhere, and play the demo")
+
+
+@pytest.fixture
+def long(request: pytest.FixtureRequest) -> None:
+    """For what only the long form breaks."""
+    if not request.config.getoption("--operation-long"):
+        pytest.skip("with --operation-long")
 
 
 @pytest.fixture(scope="module")

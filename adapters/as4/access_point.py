@@ -43,6 +43,12 @@ class AccessPoint(Partner):
             await self._session.close()
         self._ledger.close()
 
+    def ends(self) -> Sequence[datetime]:
+        """When ours and the partner's certificates end."""
+        identity = self._agreement.identity
+        held = (identity.certificate, identity.partner, identity.partner_encryption)
+        return tuple(one.not_valid_after_utc for one in held)
+
     def routes(self) -> Sequence[web.AbstractRouteDef]:
         """The endpoint."""
         return (web.post("/as4", self._endpoint.post),)

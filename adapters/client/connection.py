@@ -13,6 +13,7 @@ import msgspec
 
 from adapters.client.faults import AddressInvalid, AnswerInvalid, ClientClosed, Refused, Undecided
 from adapters.client.patience import Patience, retry_after
+from protocols import tracing
 
 JSON: Final = ("application/json", "application/jwk-set+json", "application/schema+json")
 JOSE: Final = ("application/jose",)
@@ -128,7 +129,8 @@ class Connection:
         return judge(call.expects, response.status, response.headers, content)
 
     def _headers(self, call: Call) -> dict[str, str]:
-        headers = dict(call.headers or {}) | ({} if call.media is None else {"Content-Type": call.media})
+        headers = dict(call.headers or {}) | tracing.outgoing()
+        headers |= {} if call.media is None else {"Content-Type": call.media}
         token = self._token() if call.token and self._token is not None else None
         return headers | ({} if token is None else {"Authorization": f"Bearer {token}"})
 

@@ -10,6 +10,7 @@ from adapters.client.faults import AnswerInvalid, Refused, Undecided
 from adapters.client.messages import Draft, Sent
 from adapters.client.notary import Notary
 from keys.errors import Fault
+from protocols import tracing
 from protocols.between_hubs import Returned
 
 MAX_LINES = 1000
@@ -31,12 +32,13 @@ class Outbox:
         """Send one message. Raises Refused, Undecided (with the bytes to send again), ReceiptInvalid, AnswerInvalid."""
         path = "/v1/messages" if self._stays(draft) else "/v1/relay"
         call = Call("POST", path, body=draft.compact, media=JOSE[0], expects=JSON, token=False)
-        try:
-            answer = await self.connection.call(call)
-        except Undecided as fault:
-            fault.data["compact"] = draft.compact
-            raise
-        return await self._sent(draft, answer)
+        with tracing.within("send", draft.event.id, source=draft.event.source, type=draft.event.type):
+            try:
+                answer = await self.connection.call(call)
+            except Undecided as fault:
+                fault.data["compact"] = draft.compact
+                raise
+            return await self._sent(draft, answer)
 
     def _stays(self, draft: Draft) -> bool:
         """Whether the case's home is this hub; it takes what is for another home, and hands it on."""

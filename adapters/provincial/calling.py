@@ -19,6 +19,7 @@ from adapters.provincial.guarding import Guard
 from adapters.provincial.settings import Certificate, Settings
 from adapters.running.configuration import AdapterConfigInvalid
 from adapters.running.partner import PartnerRejected, PartnerUnreachable
+from protocols import tracing
 
 AGAIN: Final = frozenset({401, 408, 425, 429})
 """Refusals that are not about the message: too early, too often, or of our own proof, which may have expired."""
@@ -67,6 +68,7 @@ class Caller:
     async def call(self, method: str, url: URL, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Answer:
         """Ask, proved; once more with a new token after a 401. Raises PartnerUnreachable, PartnerRejected."""
         asked = {"Accept": JSON} | ({"Content-Type": JSON} if body else {}) | dict(headers or {})
+        asked |= tracing.outgoing()
         answer = await self._proved(method, url, asked, body)
         if answer.status == 401 and self._proof.renewed():
             answer = await self._proved(method, url, asked, body)

@@ -75,7 +75,7 @@ def sections(file: Path) -> dict[str, Section]:
     """Every adapter that a configuration names. Raises AdapterConfigInvalid."""
     try:
         document = tomllib.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise AdapterConfigInvalid(f"{file}: {error}") from None
     listed = document.get("adapters", {})
     if not isinstance(listed, dict) or not all(isinstance(one, dict) for one in listed.values()):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -62,17 +63,20 @@ def look(name: str, kind: str, store: Store) -> Health:
     )
 
 
-def metrics(seen: Health) -> bytes:
-    """The same for Prometheus."""
+def metrics(seen: Health, ends: Sequence[datetime] = ()) -> bytes:
+    """The same for Prometheus; `ends` are the moments at which its key and certificates end."""
     registry = CollectorRegistry()
-    named: Sequence[tuple[str, str, float]] = (
+    named: list[tuple[str, str, float]] = [
         ("xieban_adapter_running", "Whether the adapter runs", seen.running),
         ("xieban_adapter_behind", "Messages that wait in mailboxes for the partner", seen.down),
         ("xieban_adapter_offers_open", "Offers of the partner that the hub has not judged yet", seen.up),
         ("xieban_adapter_offers_taken", "Offers that the hub took", seen.taken),
         ("xieban_adapter_dead_letters", "Dead letters that somebody should look at", seen.dead),
         ("xieban_adapter_ways_waiting", "Ways that failed last and are left alone", len(seen.waiting)),
-    )
+    ]
+    if ends:
+        left = (min(ends) - datetime.now(UTC)).total_seconds()
+        named.append(("xieban_adapter_ends_seconds", "Until the first of its key and certificates ends", left))
     for name, text, value in named:
         Gauge(name, text, ["adapter"], registry=registry).labels(seen.name).set(float(value))
     return generate_latest(registry)

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -135,6 +136,10 @@ class Partner:
 
     async def settle(self, offer: Offer, outcome: Outcome) -> None:
         """Tell it what became of an offer; called until it returns."""
+
+    def ends(self) -> Sequence[datetime]:
+        """When the certificates between it and us end, (aware) moments."""
+        return ()
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
         """What it may call by itself, where the adapter listens."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,8 @@ async def run(section: Section, passphrase: str, ready: Callable[[str], None]) -
         partner.meet(own)
         station = Station(store, partner, own.clients, section.common.every)
         offered.append(station)
-        async with _listening(section, store, partner) as address:
+        ends = [*partner.ends(), *([own.signing.public.expires] if own.signing.public.expires else [])]
+        async with _listening(section, store, partner, ends) as address:
             working = asyncio.create_task(station.run())
             ready(address)
             stop = asyncio.Event()
@@ -79,7 +80,7 @@ def _hub_keys(file: Path | None) -> list[VerifyingKey] | None:
 
 
 @contextlib.asynccontextmanager
-async def _listening(section: Section, store: Store, partner: Partner) -> AsyncIterator[str]:
+async def _listening(section: Section, store: Store, partner: Partner, ends: Sequence[datetime]) -> AsyncIterator[str]:
     """Health, metrics and what the partner calls, where the section says so; the address, empty without one."""
     if section.common.listen is None:
         yield ""
@@ -91,7 +92,7 @@ async def _listening(section: Section, store: Store, partner: Partner) -> AsyncI
 
     async def metrics(_: web.Request) -> web.Response:
         seen = health.look(section.name, section.kind, store)
-        return web.Response(body=health.metrics(seen), content_type="text/plain")
+        return web.Response(body=health.metrics(seen, ends), content_type="text/plain")
 
     app = web.Application(middlewares=[hanging_up], client_max_size=LARGEST)
     app.router.add_get("/healthz", well)

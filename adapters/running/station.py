@@ -23,6 +23,7 @@ from adapters.running.dead_letters import DeadLetter, DeadLetters
 from adapters.running.partner import Delivery, Offer, Outcome, Partner, PartnerRejected, PartnerUnreachable, Wanted
 from adapters.running.store import Kept, Store
 from keys.errors import BadSeal, Fault
+from protocols import tracing
 from protocols.envelope import new_id
 from protocols.receipt import Receipt
 
@@ -151,7 +152,8 @@ class Station:
         except BadSeal as fault:
             why = None if fault.data.get("check") == "absent" else fault.detail
         try:
-            await self._partner.deliver(Delivery(organisation, item, content, why))
+            with tracing.within("deliver", item.event.id, recipient=organisation):
+                await self._partner.deliver(Delivery(organisation, item, content, why))
         except PartnerRejected as rejected:
             if self._partner.in_order:
                 raise

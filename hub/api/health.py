@@ -5,6 +5,9 @@ from aiohttp import web
 from hub import metrics
 from hub.api.calls import HUB, Answer, Call, json
 from hub.store.queries import SQL
+from hub.vitals import Vitals
+
+VITALS = web.AppKey("vitals", Vitals)
 
 
 async def alive(request: web.Request) -> web.Response:
@@ -20,9 +23,9 @@ async def ready(request: web.Request) -> web.Response:
 
 
 async def numbers(request: web.Request) -> web.Response:
-    """`GET /metrics`: Prometheus text, all workers together."""
+    """`GET /metrics`: Prometheus text, all workers together, and how the hub stands now."""
     headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-    return web.Response(body=metrics.exposition(), headers=headers)
+    return web.Response(body=metrics.exposition() + await request.app[VITALS].exposition(), headers=headers)
 
 
 _STATUS = dict[str, str]

@@ -25,6 +25,7 @@ from hub.errors import (
 )
 from hub.store import CONNECTION_LOST
 from keys.errors import Fault
+from protocols import tracing
 
 logger = structlog.get_logger()
 RETRY_AFTER = "1"
@@ -63,6 +64,7 @@ async def middleware(
 ) -> web.StreamResponse:
     """Answer every fault of a call as a problem, and time the call."""
     started = time.perf_counter()
+    tracing.came(request.headers)
     watch = None
     if request.can_read_body:
         streamed = request.match_info.handler in request.app[STREAMED]
@@ -92,6 +94,7 @@ async def _answered(
             raise RequestMalformed("an address holds no NUL")
         return await handler(request)
     except Overloaded as fault:
+        metrics.REFUSALS.labels(fault.code).inc()
         _rest(request)
         return answer(fault, language(request))
     except Fault as fault:

@@ -32,6 +32,7 @@ class Place(NamedTuple):
 COMMANDS: Mapping[str, Place] = {
     "serve": Place(_RUNNING, "serve", "serve"),
     "audit": Place(_RUNNING, "audit", "audit"),
+    "doctor": Place(_RUNNING, "doctor", "doctor"),
     "backup": Place(_RUNNING, "backup"),
     "restore": Place(_RUNNING, "restore", "restore"),
     "erase": Place(_RUNNING, "erase", "erase"),

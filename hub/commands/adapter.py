@@ -11,7 +11,8 @@ from adapters.running import health, kinds, process
 from adapters.running.configuration import Section, section, sections
 from adapters.running.dead_letters import DeadLetter, DeadLetters
 from adapters.running.store import Store
-from hub import journal
+from hub import config as configuration
+from hub import journal, telemetry
 from hub.commands.faults import UsageFault
 from hub.commands.help_text import examples
 from hub.commands.options import Json
@@ -45,9 +46,10 @@ def run(name: Name, config: File = FILE) -> None:
     journal.configure(adapter=name)
     found = section(config, name)
     passphrase = passphrase_of(found.common.passphrase_file)
-    asyncio.run(
-        process.run(found, passphrase, lambda address: say(f"适配器已运行 · adapter running: {name} {address}"))
-    )
+    with telemetry.traced(configuration.load(config).telemetry, "xieban-adapter", name):
+        asyncio.run(
+            process.run(found, passphrase, lambda address: say(f"适配器已运行 · adapter running: {name} {address}"))
+        )
 
 
 @app.command(

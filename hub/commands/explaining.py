@@ -30,6 +30,7 @@ _WORDS = {
     "erasure-refused": "没有删除任何内容",
     "import-invalid": "机构文件有误，未导入任何机构",
     "port-in-use": "端口已被占用，请换一个 --port",
+    "telemetry-absent": "缺少附加包：pip install 'xieban[telemetry]'，或去掉 [telemetry] endpoint",
     "data-directory-busy": "数据目录正被另一个枢纽使用，请先停止它，或换一个 --data",
     "data-directory-absent": "该目录没有枢纽数据，请先 xieban serve --data DIR",
     "database-unavailable": "数据库不可用，请查看数据目录中的 postgres.log",

@@ -7,9 +7,11 @@ batches, in whatever process, can wait for each other, and the tree can't fork
 
 import asyncio
 import contextlib
+import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
+from typing import NamedTuple
 
 import asyncpg
 import msgspec
@@ -29,6 +31,7 @@ from hub.store.queries import SQL
 from keys.errors import Fault
 from keys.tiles import Edge
 from protocols.flow import Case
+from protocols.tracing import NOWHERE, Way
 
 logger = structlog.get_logger()
 _case_decoder = msgspec.json.Decoder(Case)
@@ -47,7 +50,14 @@ MOST = 5_000
 ALPHA = 2.0
 """How much of the room that is left one sender may have (Choudhury and Hahne, dynamic thresholds): alone two thirds."""
 
-Waiting = tuple[Job, asyncio.Future[Outcome]]
+
+class Waiting(NamedTuple):
+    """A job with its answer to be, the way of its message, and since when it waits (ns since 1970, where traced)."""
+
+    job: Job
+    future: asyncio.Future[Outcome]
+    way: Way
+    since: int
 
 
 class Sequencer:
@@ -63,6 +73,7 @@ class Sequencer:
         self._inside, self._of = 0, Tally[str]()
         self._pace = HOPED
         self._edge: Edge | None = None
+        self._began = self._committed = 0
         self._directory: Directory | None = None
         self.on_commit: Callable[[Ledger], None] = lambda ledger: None
 
@@ -95,10 +106,11 @@ class Sequencer:
     def _most(self) -> float:
         return min(max(FEWEST, PATIENCE * self._pace), MOST)
 
-    def submit(self, job: Job) -> asyncio.Future[Outcome]:
+    def submit(self, job: Job, way: Way = NOWHERE) -> asyncio.Future[Outcome]:
         """Have `job` entered; done after commit, with its refusal, Unavailable or Internal."""
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.add(job.message[0] if job.message is not None else "", (job, future))
+        waiting = Waiting(job, future, way, 0 if way is NOWHERE else time.time_ns())
+        self._waiting.add(job.message[0] if job.message is not None else "", waiting)
         if len(self._waiting) == 1:
             self._filled.set()
             self._idle.clear()
@@ -128,7 +140,7 @@ class Sequencer:
     async def _settle(self, batch: Sequence[Waiting]) -> None:
         """Commit the batch and answer each of its jobs; one that makes the batch fail is answered alone."""
         try:
-            results = await self._until_decided([job for job, _ in batch])
+            results = await self._until_decided([one.job for one in batch])
         except Exception as error:
             self._edge = None
             if len(batch) > 1:
@@ -136,15 +148,22 @@ class Sequencer:
                 await self._settle(batch[:middle])
                 await self._settle(batch[middle:])
                 return
-            logger.exception("job-failed", error=type(error).__name__, job=type(batch[0][0]).__name__)
+            logger.exception("job-failed", error=type(error).__name__, job=type(batch[0].job).__name__)
             results = [Internal()]
-        for (_, future), result in zip(batch, results, strict=True):
+        for (_, future, way, since), result in zip(batch, results, strict=True):
+            if way is not NOWHERE:
+                self._trace(way, since)
             if future.cancelled():
                 continue
             if isinstance(result, Fault):
                 future.set_exception(result)
             else:
                 future.set_result(result)
+
+    def _trace(self, way: Way, since: int) -> None:
+        way.took("wait", since, self._began)
+        way.took("commit", self._began, self._committed)
+        way.took("prove", self._committed, time.time_ns())
 
     async def _until_decided(self, jobs: Sequence[Job]) -> Sequence[Outcome | Fault]:
         """Commit, again and again while the database is away: an unknown outcome is found out by the jobs' ids."""
@@ -166,6 +185,7 @@ class Sequencer:
                 delay = min(2 * delay, 1.0)
 
     async def _commit(self, jobs: Sequence[Job]) -> Sequence[Outcome | Fault]:
+        self._began = self._committed = time.time_ns()
         async with self._pool.acquire() as connection:
             async with connection.transaction():
                 head = await connection.fetchrow(SQL["lock_head"])
@@ -177,11 +197,12 @@ class Sequencer:
                 edge, note = self._edge, head["note"]
                 if ledger.leaves:
                     edge, note = await store(connection, ledger, self._identity, edge)
+            self._committed = time.time_ns()
             if ledger.leaves:
                 self._edge = edge
                 if self._published is not None:
                     self._published.note(ledger.origin, ledger.size + len(ledger.leaves), note)
-                metrics.batch(ledger, edge)
+                metrics.batch(ledger)
                 self.on_commit(ledger)
             return await prove(connection, ledger, edge, note, taken)
 

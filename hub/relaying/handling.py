@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from hub import log
 from hub.intake.decode import Incoming, decode
+from hub.intake.ledger import Job
 from hub.intake.prove import Outcome, stored
 from hub.relaying import forwarding, reading
 from hub.relaying.arriving import Arrive
@@ -11,8 +12,10 @@ from hub.relaying.copying import Carrying, Copy, Return
 from hub.service import Hub, given
 from hub.store.queries import SQL
 from keys.errors import Fault
+from protocols import tracing
 from protocols.between_hubs import Relayed, Returned
 from protocols.entries import Accepted, Carried
+from protocols.envelope import Event
 from protocols.receipt import Receipt
 
 _CARRYING: dict[type[Carried], type[Carrying]] = {Accepted: Copy, Returned: Return, Relayed: Arrive}
@@ -25,7 +28,7 @@ async def forward(hub: Hub, token: bytes) -> tuple[Receipt, bool]:
         try:
             directory, now = await hub.directory(fresh=True), datetime.now(UTC)
             job = forwarding.forward(incoming, hub.catalogue, directory, hub.identity.hub, now)
-            return given(await hub.sequencer.submit(job))
+            return given(await _entered(hub, job, job.event))
         except Fault as refusal:
             found = await hub.first(incoming, refusal)
             if isinstance(found, Fault):
@@ -41,12 +44,23 @@ async def relay(hub: Hub, body: bytes) -> tuple[Receipt, bool]:
             passage = reading.read(body, hub.identity, directory, datetime.now(UTC))
             kind = _CARRYING[type(passage.entry)]
             job = kind(passage, body, directory.epoch, hub.identity, hub.catalogue)
-            return given(await hub.sequencer.submit(job))
+            return given(await _entered(hub, job, passage.event))
         except Fault:
             found = await _carried(hub, reading.incoming(body))
             if found is None:
                 raise
             return given(found)
+
+
+async def _entered(hub: Hub, job: Job, event: Event) -> Outcome:
+    way = tracing.begin("relay", event.id, source=event.source, type=event.type, hub=hub.identity.hub)
+    try:
+        outcome = await hub.sequencer.submit(job, way)
+    except Fault as refusal:
+        way.end("refused", refusal)
+        raise
+    way.end("new" if outcome.new else "known")
+    return outcome
 
 
 async def _carried(hub: Hub, incoming: Incoming) -> Outcome | None:

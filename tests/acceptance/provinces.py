@@ -73,14 +73,14 @@ class Province:
 
 
 @contextlib.contextmanager
-def province(code: str) -> Iterator[Province]:
-    """A running hub of a province."""
+def province(code: str, more: str = "") -> Iterator[Province]:
+    """A running hub of a province, `more` in its configuration."""
     with tempfile.TemporaryDirectory(prefix=f"province-{code}-", ignore_cleanup_errors=True) as folder:
         base, anchor = Path(folder), Bureau(f"{code}0000-supervision", roles=("supervisor",))
         (base / "anchor.jwks").write_text(json.dumps(public_jwks([anchor.signing.public])))
         (base / "config.toml").write_text(
             f'[hub]\nid = "{code}0000-hub"\nname_zh = "{code} 枢纽"\nname_en = "hub {code}"\n'
-            f'[trust]\nanchor = "{anchor.id}"\nanchor_jwks = "{base / "anchor.jwks"}"\n'
+            f'[trust]\nanchor = "{anchor.id}"\nanchor_jwks = "{base / "anchor.jwks"}"\n{more}'
         )
         (base / "data").mkdir()
         with running_hub("--config", str(base / "config.toml"), data=base / "data") as hub:

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 
 from adapters.client import DeliveryInvalid, Refused, messages
+from hub import telemetry
+from hub.config import TelemetrySection
 from hub.identity import hub_key
 from keys import jwk, jws, jwt
 from protocols import envelope, receipt
@@ -20,6 +23,7 @@ from protocols.between_hubs import Marked, Relayed
 from protocols.entries import Accepted, Acknowledged, Expired, KeyAdded
 from tests.acceptance.between import Answer, only, proxy
 from tests.acceptance.bureaus import Bureau, content, example, mailbox, opened, said, view
+from tests.acceptance.collector import Collector, collecting
 from tests.acceptance.lying import Liar, code, handed, posted, size
 from tests.acceptance.provinces import Province, admitted, carrying, eventually, neighbours, province, station
 
@@ -29,7 +33,8 @@ CASE = "case-assistance"
 class World:
     """Three provinces, each a neighbour of each, with a bureau or two."""
 
-    def __init__(self, henan: Province, guangdong: Province, jiangsu: Province) -> None:
+    def __init__(self, collector: Collector, henan: Province, guangdong: Province, jiangsu: Province) -> None:
+        self.collector = collector
         self.all = self.henan, self.guangdong, self.jiangsu = henan, guangdong, jiangsu
         self.a, self.b, self.c = henan.bureau("1002"), guangdong.bureau("0306"), jiangsu.bureau("0583")
 
@@ -41,7 +46,9 @@ class World:
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     with contextlib.ExitStack() as stack:
-        made = World(*(stack.enter_context(province(code)) for code in ("41", "44", "32")))
+        collector = stack.enter_context(collecting())
+        more = f'[telemetry]\nendpoint = "{collector.url}"\n'
+        made = World(collector, *(stack.enter_context(province(code, more)) for code in ("41", "44", "32")))
         neighbours(*made.all)
         asyncio.run(acquainted(made))
         yield made
@@ -98,6 +105,21 @@ async def introduced(world: World) -> None:
         for other in (world.a, world.b, world.c):
             if one is not other:
                 await eventually(knows(one, other))
+
+
+async def test_a_message_that_crosses_hubs_is_one_trace(world: World) -> None:
+    a, b, collector = world.a, world.b, world.collector
+    with telemetry.traced(TelemetrySection(collector.url), "adapters", "test"):
+        async with carrying(*world.stations()):
+            sent = await opened(a, CASE, "request", [b.id])
+            await eventually(lambda: of(b, sent.case))
+    wanted = UUID(sent.id).hex
+    collector.until(lambda: {"receive", "relay"} <= {span.name for span in collector.of(wanted)})
+    spans = {(span.name, span.attributes.get("xieban.hub")): span for span in collector.of(wanted)}
+    relayed, named = spans["relay", "440000-hub"], {span.id: span for span in collector.of(wanted)}
+    assert named[relayed.parent].name == "deliver" and named[relayed.parent].service == "adapters"
+    assert {"wait", "commit", "prove"} <= {span.name for span in named.values() if span.parent == relayed.id}
+    assert named[spans["receive", "410000-hub"].parent].name == "send"
 
 
 async def test_a_case_is_worked_on_across_two_hubs_with_the_calls_of_one(world: World) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+import urllib.request
 from typing import Any
 
 import aiohttp
@@ -10,6 +11,7 @@ import asyncpg
 import pytest
 
 from hub.store import embedded
+from tests.acceptance.alarms import PROMTOOL, ringing
 from tests.acceptance.outsider import Outsider, uuid7
 from tests.conftest import RunningHub
 
@@ -28,6 +30,12 @@ def bureaus(hub: RunningHub) -> list[Outsider]:
 def opening(bureaus: list[Outsider], data: dict[str, Any]) -> bytes:
     here, there = bureaus
     return here.sign(json.dumps(here.event("request", uuid7(), there, data)).encode())
+
+
+def numbers(hub: RunningHub) -> str:
+    """What the hub counts."""
+    with urllib.request.urlopen(hub.url + "/metrics", timeout=20) as answer:
+        return str(answer.read().decode())
 
 
 async def post(session: aiohttp.ClientSession, hub: RunningHub, token: bytes) -> tuple[int, str | None, Any]:
@@ -53,7 +61,7 @@ async def seconds_of_rest(hub: RunningHub, token: bytes) -> float:
 async def test_while_nothing_can_be_written_the_surplus_is_refused_at_once_and_the_rest_is_taken(
     hub: RunningHub, bureaus: list[Outsider]
 ) -> None:
-    data = bureaus[0].example("request")
+    data, quiet = bureaus[0].example("request"), numbers(hub)
     tokens = [opening(bureaus, data) for _ in range(CROWD)]
     connection = await asyncpg.connect(embedded.dsn(hub.data))
     limits = aiohttp.TCPConnector(limit=0)
@@ -75,6 +83,7 @@ async def test_while_nothing_can_be_written_the_surplus_is_refused_at_once_and_t
         for token in refused:
             _, after, problem = answers[token]
             assert (after, problem["type"].rpartition("/")[2], problem["retryable"]) == ("1", "overloaded", True)
+        assert PROMTOOL is None or "Overload" in ringing(numbers(hub), quiet) - ringing(quiet)
         await asyncio.sleep(1)
         again = [await post(session, hub, token) for token in refused]
         assert {status for status, _, _ in again} == {201}

@@ -43,6 +43,7 @@ NEVER_OVER_HTTP = {
     "downgrade-refused",
     "neighbour-invalid",
     "port-in-use",
+    "telemetry-absent",
     "protocol-name-unfit",
     # Told on a page of the console, in its own words.
     "login-refused",

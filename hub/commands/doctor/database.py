@@ -1,0 +1,190 @@
+"""The database: reachable, new enough, migrated, set so that it loses nothing, in time, and this hub's."""
+
+import asyncio
+import fcntl
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+
+from hub import organisations, vitals
+from hub.commands.doctor.finding import Report, quoted
+from hub.config import Config
+from hub.organisations import Directory
+from hub.store import Connection, embedded, migrate
+from hub.store.queries import SQL
+from keys import checkpoint
+from keys.errors import BadCheckpoint, Fault, KeyStoreFault
+from keys.jwk import VerifyingKey
+from keys.keystore import KeyStore
+from protocols import deadlines
+
+OLDEST = 150000
+"""PostgreSQL 15."""
+CLOCK = 2.0
+"""Seconds that clocks may be apart."""
+SILENT = 30.0
+SAFE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+"""What a promise that nothing is lost stands on (PostgreSQL, "Reliability and the Write-Ahead Log")."""
+ALSO_SAFE = {"remote_apply", "remote_write", "local"}
+"""Further values of synchronous_commit that outlive a crash of this server."""
+
+
+def running(data: Path) -> bool:
+    """Whether a hub holds the data directory now."""
+    try:
+        with open(data / "lock") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+async def check(report: Report, data: Path, config: Config) -> Directory | None:
+    """Everything about the database; the directory in it, where it could be read."""
+    report.looked.append("database")
+    try:
+        if config.database.url is not None:
+            return await _connected(report, config.database.url, data, config)
+        async with embedded.attached(data) as dsn:
+            return await _connected(report, dsn, data, config)
+    except Fault as fault:
+        report.error(fault.code, "内置数据库没有启动", f"the embedded database does not start: {_last_words(data)}",
+                     f"tail -n 20 {quoted(data / 'postgres.log')}")  # fmt: skip
+    return None
+
+
+def _last_words(data: Path) -> str:
+    try:
+        said = (data / "postgres.log").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return "no postgres.log"
+    said = [line for line in said if "starting up" not in line]  # which is what it says to whoever asks too early
+    return next((line for line in reversed(said) if "FATAL" in line or "PANIC" in line), said[-1] if said else "")
+
+
+async def _connected(report: Report, dsn: str, data: Path, config: Config) -> Directory | None:
+    try:
+        connection = await asyncpg.connect(dsn, timeout=5)
+    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        report.error("database-unavailable", "数据库连不上", f"the database does not let us in: {error}",
+                     "psql \"$URL\" -c 'SELECT 1'  # URL = [database] url")  # fmt: skip
+        return None
+    try:
+        async with asyncio.timeout(30):
+            await _settings(report, connection)
+            await _clock(report, connection)
+            if not await _migrations(report, connection, data):
+                return None
+            await _identity(report, connection, data, config)
+            await _scheduler(report, connection, data)
+            return await organisations.load(connection)
+    finally:
+        await connection.close()
+
+
+async def _settings(report: Report, connection: Connection) -> None:
+    version = int(await connection.fetchval("SHOW server_version_num"))
+    if version < OLDEST:
+        report.error("database-old", f"PostgreSQL {version // 10000} 太旧", f"PostgreSQL {version // 10000} is too old",
+                     "apt install postgresql  # 15 或更新 · 15 or newer")  # fmt: skip
+    for name, wanted in SAFE.items():
+        value = str(await connection.fetchval(f"SHOW {name}"))
+        if value != wanted and not (name == "synchronous_commit" and value in ALSO_SAFE):
+            report.error("database-unsafe", f"数据库 {name} = {value}，断电会丢数据",
+                         f"with {name} = {value} a crash loses what was acknowledged",
+                         f"ALTER SYSTEM SET {name} = {wanted}; ALTER DATABASE {await _name(connection)} RESET {name}; "
+                         "SELECT pg_reload_conf();")  # fmt: skip
+    if await connection.fetchval("SHOW data_checksums") != "on":
+        report.warning("database-unchecked", "数据库没有页校验和", "the database has no checksums: decay goes unseen",
+                       "pg_checksums --enable -D PGDATA  # 停库后 · while it is stopped")  # fmt: skip
+
+
+async def _name(connection: Connection) -> str:
+    return str(await connection.fetchval("SELECT quote_ident(current_database())"))
+
+
+async def _clock(report: Report, connection: Connection) -> None:
+    before = datetime.now(UTC)
+    theirs = await connection.fetchval("SELECT clock_timestamp()")
+    off = vitals.offset(before, theirs, datetime.now(UTC))
+    if abs(off) > CLOCK:
+        report.error("clock-off", f"本机时钟与数据库相差 {off:+.1f} 秒",
+                     f"this clock is {off:+.1f} s ahead of the database's",
+                     "timedatectl set-ntp true  # 两台机器 · on both machines")  # fmt: skip
+
+
+async def _migrations(report: Report, connection: Connection, data: Path) -> bool:
+    """Whether the tables are those of this version."""
+    if await connection.fetchval("SELECT to_regclass('migration')") is None:
+        report.warning("database-empty", "数据库还是空的", "the database is empty yet",
+                       f"xieban serve --data {quoted(data)}")  # fmt: skip
+        return False
+    done = {row["name"]: row["sha256"] for row in await connection.fetch("SELECT name, sha256 FROM migration")}
+    shipped = {
+        file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(migrate.FOLDER.glob("*.sql"))
+    }
+    newer = sorted(done.keys() - shipped.keys())
+    other = sorted(name for name, digest in done.items() if shipped.get(name, digest) != digest)
+    missing = sorted(shipped.keys() - done.keys())
+    if newer or other:
+        report.error("migration-mismatch", f"数据库是另一版本的：{(newer + other)[-1]}",
+                     f"the database is of another version: {(newer + other)[-1]}",
+                     "pip install --upgrade xieban")  # fmt: skip
+    elif missing:
+        report.warning("migration-missing", f"数据库还缺 {len(missing)} 步升级",
+                       f"the database lacks {', '.join(missing)}", f"xieban serve --data {quoted(data)}")  # fmt: skip
+    return not (newer or other or missing)
+
+
+async def _identity(report: Report, connection: Connection, data: Path, config: Config) -> None:
+    head = await connection.fetchrow(SQL["head"])
+    if head is None:
+        return
+    if head["hub"] != config.hub.id:
+        report.error("another-hub", f"数据库属于 {head['hub']}，配置说是 {config.hub.id}",
+                     f"the database is that of {head['hub']}, the configuration says {config.hub.id}",
+                     f'[hub] id = "{head["hub"]}"')  # fmt: skip
+    try:
+        keys = [key for key in KeyStore(data / "keys").public_keys() if isinstance(key, VerifyingKey)]
+        checkpoint.verify_checkpoint(head["note"], keys, head["origin"])
+    except BadCheckpoint:
+        report.error("another-key", "日志是用另一把密钥签的", "the log is signed with a key that is not here",
+                     f"cp -a BACKUP/keys {quoted(data)}/  # 取自备份 · from a backup")  # fmt: skip
+    except KeyStoreFault:
+        return  # said of the keys already
+
+
+async def _scheduler(report: Report, connection: Connection, data: Path) -> None:
+    row = await connection.fetchrow(SQL["vitals"])
+    if row is None:
+        return
+    silent = (row["now"] - row["seen"]).total_seconds() if row["seen"] is not None else 0.0
+    if running(data) and silent > SILENT:
+        report.error("scheduler-silent", f"定时任务 {silent:.0f} 秒无人领导", f"no leader for {silent:.0f} s",
+                     "SELECT pid, query FROM pg_stat_activity WHERE state LIKE 'idle in%';")  # fmt: skip
+    if row["failing"]:
+        report.warning("job-failing", f"{row['failing']} 项定时任务出错", f"{row['failing']} jobs go wrong",
+                       f"xieban schedule list --data {quoted(data)}")  # fmt: skip
+
+
+def ending(report: Report, directory: Directory, data: Path) -> None:
+    """What runs out soon: keys, delegations, neighbours, the calendar."""
+    report.looked.append("ending")
+    now, where = datetime.now(UTC), quoted(data)
+    mends = {
+        "xieban_keys_ending": ("key-ending", "把机构密钥 14 天内到期", f"xieban organisations list --data {where}"),
+        "xieban_delegations_ending": ("delegation-ending", "项委托 14 天内到期", "xieban delegations list --help"),
+        "xieban_neighbours_ending": ("neighbour-ending", "个邻接枢纽 14 天内到期", f"xieban hubs list --data {where}"),
+    }
+    for vital in vitals.ending(directory, now):
+        if vital.name in mends and vital.value:
+            code, zh, mend = mends[vital.name]
+            report.warning(code, f"{vital.value:.0f} {zh}", f"{vital.about}: {vital.value:.0f}", mend)
+    days, year = vitals.known_days(directory.calendar, now), deadlines.local_date(now).year
+    if days < 31:
+        report.warning("calendar-missing", f"节假日安排只知到 {days} 天后", f"holidays are known for {days} days ahead",
+                       f"xieban calendar publish {year + 1} --file {year + 1}.toml --data {where}")  # fmt: skip

@@ -1,0 +1,59 @@
+"""What the doctor finds: what is wrong, in both languages, and the command or line that mends it."""
+
+import contextlib
+import shlex
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from hub.commands.explaining import line
+from keys.errors import Fault
+
+Level = Literal["warning", "error"]
+"""A warning: it works, but not for long or not well. An error: it does not work, or data may be lost."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that is wrong. `code` is stable, for machines; `mend` is the command to run or the line to write."""
+
+    code: str
+    level: Level
+    zh: str
+    en: str
+    mend: str
+
+
+class Report(msgspec.Struct):
+    """Everything that was looked at, and what is wrong with it."""
+
+    looked: list[str] = []
+    findings: list[Finding] = []
+
+    def error(self, code: str, zh: str, en: str, mend: str) -> None:
+        """Something that keeps the hub from working, or may lose data."""
+        self.findings.append(Finding(code, "error", zh, en, mend))
+
+    def warning(self, code: str, zh: str, en: str, mend: str) -> None:
+        """Something that will."""
+        self.findings.append(Finding(code, "warning", zh, en, mend))
+
+    @property
+    def status(self) -> int:
+        """0 nothing found, 1 warnings alone, 2 errors."""
+        return max(({"warning": 1, "error": 2}[one.level] for one in self.findings), default=0)
+
+    @contextlib.contextmanager
+    def looking(self, what: str, mend: str) -> Iterator[None]:
+        """A look at `what`; one that breaks off is a finding of its own, so that the others are still made."""
+        self.looked.append(what)
+        try:
+            yield
+        except Exception as error:
+            code = error.code if isinstance(error, Fault) else f"{what}-unreadable"
+            self.error(code, f"{what} 查不下去", line(error).removeprefix("xieban: "), mend)
+
+
+def quoted(value: Any) -> str:
+    """A value as a shell takes it."""
+    return shlex.quote(str(value))

@@ -1,0 +1,104 @@
+"""The machine: the data directory's disk, what may be written, open files, the hub's key."""
+
+import os
+import resource
+import shutil
+import statistics
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from hub.commands.doctor.finding import Report, quoted
+from hub.identity import PASSPHRASE
+from keys.errors import KeyStoreFault
+from keys.jwk import VerifyingKey
+from keys.keystore import KeyStore
+
+SLOW = 0.05
+"""Seconds of a flush above which commits are slow."""
+TRIES = 5
+LITTLE, VERY_LITTLE = 0.10, 0.02
+FILES = 4096
+"""Open files that a worker wants to be allowed: a connection is one."""
+SOON = timedelta(days=14)
+
+
+def disk(report: Report, data: Path) -> None:
+    """Room, the right to write, and how long a flush takes."""
+    report.looked.append("disk")
+    usage = shutil.disk_usage(data)
+    free = usage.free / usage.total
+    if free < LITTLE:
+        tell = report.error if free < VERY_LITTLE else report.warning
+        tell("disk-filling", f"{data} 所在磁盘只剩 {free:.1%}", f"only {free:.1%} is free where {data} is",
+             f"du -xh --max-depth=2 {quoted(data)} | sort -h | tail  # 腾出空间 · make room")  # fmt: skip
+    try:
+        seconds = _flush(data)
+    except OSError as error:
+        report.error("data-not-writable", f"{data} 不能写入", f"{data} can't be written: {error.strerror}",
+                     f"mount -o remount,rw $(df --output=target {quoted(data)} | tail -1) && "
+                     f"chown -R $(id -un) {quoted(data)}")  # fmt: skip
+        return
+    if seconds > SLOW:
+        report.warning("disk-slow", f"落盘要 {seconds * 1000:.0f} 毫秒", f"a flush takes {seconds * 1000:.0f} ms",
+                       f"df {quoted(data)}  # 换快盘，移走同盘的其他工作 · a faster disk for this one")  # fmt: skip
+
+
+def _flush(data: Path) -> float:
+    taken = []
+    with tempfile.TemporaryFile(dir=data) as file:
+        for _ in range(TRIES):
+            file.write(bytes(8192))
+            file.flush()
+            began = time.perf_counter()
+            os.fsync(file.fileno())
+            taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
+
+
+def open_files(report: Report) -> None:
+    """How many connections the system lets a worker have."""
+    report.looked.append("open-files")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= most < FILES:
+        report.warning("open-files", f"只许打开 {most} 个文件", f"only {most} open files are allowed",
+                       f"ulimit -Hn {FILES * 16}  # systemd: LimitNOFILE={FILES * 16}")  # fmt: skip
+
+
+def hub_key(report: Report, data: Path) -> None:
+    """The hub's own key store and passphrase; nothing is made."""
+    report.looked.append("hub-key")
+    file, given = data / "passphrase", os.environ.get(PASSPHRASE)
+    if file.exists() and file.stat().st_mode & 0o077:
+        report.error("passphrase-open", f"{file} 别人也能读", f"others can read {file}", f"chmod 600 {quoted(file)}")
+    if not given and not file.exists():
+        report.error("passphrase-absent", "没有枢纽密钥的口令", "there is no passphrase of the hub's key",
+                     f"export {PASSPHRASE}=…")  # fmt: skip
+        return
+    key_store(report, data / "keys", given or file.read_text().strip(), f"export {PASSPHRASE}=…")
+
+
+def key_store(report: Report, folder: Path, passphrase: str | None, elsewhere: str) -> None:
+    """A key store: who can reach it, whether its passphrase opens it, and when its signing key ends."""
+    store, now = KeyStore(folder), datetime.now(UTC)
+    try:
+        listed = store.public_keys()
+        if passphrase is not None:
+            store.signing_key(passphrase, now)
+    except KeyStoreFault as fault:
+        report.error("keystore-fault", f"密钥库 {folder} 不能使用", fault.detail, _mend(folder, fault, elsewhere))
+        return
+    ends = [key.expires for key in listed if isinstance(key, VerifyingKey)]
+    last = max((end for end in ends if end is not None), default=None)
+    if last is not None and None not in ends and last < now + SOON:
+        report.warning("key-ending", f"{folder} 的签名密钥 {last:%Y-%m-%d} 到期", f"it ends {last:%Y-%m-%d}",
+                       f"xieban keys new --keys {quoted(folder)}")  # fmt: skip
+
+
+def _mend(folder: Path, fault: KeyStoreFault, elsewhere: str) -> str:
+    if "reach" in fault.detail or "mode" in fault.detail:
+        return f"chmod 700 {quoted(folder)} && chmod 600 {quoted(folder)}/*.jwe"
+    if "passphrase" in fault.detail:
+        return elsewhere
+    return f"xieban keys list --keys {quoted(folder)}"

@@ -1,0 +1,93 @@
+"""The configuration: whether it can be read, and whether what it names is there."""
+
+import importlib.util
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hub import config as configuration
+from hub.commands.doctor.finding import Report, quoted
+from hub.config import Config
+from keys.errors import Fault
+from keys.jwk import parse_jwks
+from protocols import deadlines, legal_basis
+
+_SECTION = re.compile(r"at `\$\.([a-z_]+)(?:\.([a-z_]+))?")
+_PLACE = re.compile(r"line (\d+)")
+
+
+def read(report: Report, file: Path | None) -> Config | None:
+    """The configuration, None where it can't be used."""
+    report.looked.append("config")
+    try:
+        return configuration.load(file)
+    except Fault as fault:
+        report.error("config-invalid", "配置文件不能使用", fault.detail, _mend(file, fault.detail))
+    return None
+
+
+def _mend(file: Path | None, detail: str) -> str:
+    if place := _PLACE.search(detail):
+        return f"sed -n {place[1]}p {quoted(file)}  # 改正这一行 · mend this line"
+    if found := _SECTION.search(detail):
+        kind = type(getattr(Config(), found[1], None))
+        fields = ", ".join(getattr(kind, "__struct_fields__", ()))
+        return f"$EDITOR {quoted(file)}  # [{found[1]}] 可有 · may hold: {fields}"
+    if "unknown field" in detail:
+        known = ", ".join(f"[{name}]" for name in Config.__struct_fields__)
+        return f"$EDITOR {quoted(file)}  # 只有 · there are: {known}"
+    return f"ls -l {quoted(file)}"
+
+
+def check(report: Report, config: Config) -> None:
+    """What the configuration names: catalogue, anchor, legal basis, extras."""
+    with report.looking("protocols", f"xieban protocols check {quoted(config.protocols.folder or '')}".strip()):
+        config.catalogue()
+    _anchor(report, config)
+    _basis(report, config)
+    for needed, module, extra in (
+        ("SM2" in config.trust.algorithms, "tongsuopy", "sm"),
+        (config.attachments.store is not None, "obstore", "s3"),
+        (config.telemetry.endpoint is not None, "opentelemetry.sdk", "telemetry"),
+    ):
+        if needed and not _installed(module):
+            report.error(
+                "extra-missing", f"缺少附加包 {extra}", f"the configuration needs the extra {extra}",
+                f"pip install 'xieban[{extra}]'",
+            )  # fmt: skip
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _anchor(report: Report, config: Config) -> None:
+    report.looked.append("trust-anchor")
+    anchor, file = config.trust.anchor, config.trust.anchor_jwks
+    if (anchor is None) != (file is None):
+        missing = 'anchor = "410000-supervision"' if anchor is None else 'anchor_jwks = "/etc/xieban/anchor.jwks"'
+        report.error("trust-anchor", "信任锚只写了一半", "[trust] names half an anchor", f"[trust] {missing}")
+    if file is None:
+        return
+    try:
+        found = parse_jwks(json.loads(Path(file).read_bytes()))
+        why = "" if found else "it holds no key"
+    except (OSError, ValueError, Fault) as error:
+        why = error.detail if isinstance(error, Fault) else str(error)
+    if why:
+        report.error("trust-anchor", f"信任锚的公钥 {file} 不能使用", f"the anchor's keys, {file}: {why}",
+                     f"xieban keys show --keys ANCHOR > {quoted(file)}  # 由信任锚 · by the anchor")  # fmt: skip
+
+
+def _basis(report: Report, config: Config) -> None:
+    report.looked.append("legal-basis")
+    try:
+        legal_basis.in_force(config.bulletins.legal_basis, deadlines.local_date(datetime.now(UTC)))
+    except Fault as fault:
+        default = Config().bulletins.legal_basis
+        report.warning("legal-basis", f"通报的法律依据 {config.bulletins.legal_basis} 不可用", fault.detail,
+                       f'[bulletins] legal_basis = "{default}"')  # fmt: skip
