@@ -10,8 +10,8 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -28,8 +28,10 @@ class RunningHub:
 
     data: Path
     port: int
-    process: subprocess.Popen[bytes]
     options: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What its processes find in their environment besides."""
+    process: subprocess.Popen[bytes] = field(init=False)
 
     @property
     def url(self) -> str:
@@ -38,7 +40,7 @@ class RunningHub:
     def start(self) -> None:
         """Start the hub again on the same data and wait until it is ready."""
         _await_gone(self)
-        self.process = _spawn(self.data, self.port, self.options)
+        self.process = _spawn(self)
         _await_ready(self)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -60,10 +62,11 @@ class RunningHub:
             self.process.wait(40)
 
 
-def _spawn(data: Path, port: int, options: tuple[str, ...]) -> subprocess.Popen[bytes]:
-    output = open(data / "hub.log", "ab")  # noqa: SIM115
-    command = [*XIEBAN, "serve", "--data", str(data), "--port", str(port), *options]
-    return subprocess.Popen(command, stdout=output, stderr=output, env=os.environ | {"PYTHONPATH": os.getcwd()})
+def _spawn(hub: RunningHub) -> subprocess.Popen[bytes]:
+    output = open(hub.data / "hub.log", "ab")  # noqa: SIM115
+    command = [*XIEBAN, "serve", "--data", str(hub.data), "--port", str(hub.port), *hub.options]
+    environment = os.environ | {"PYTHONPATH": os.getcwd()} | hub.environment
+    return subprocess.Popen(command, stdout=output, stderr=output, env=environment)
 
 
 def _await_gone(hub: RunningHub) -> None:
@@ -89,14 +92,17 @@ def _await_ready(hub: RunningHub) -> None:
 
 
 @contextlib.contextmanager
-def running_hub(*options: str, data: Path | None = None) -> Iterator[RunningHub]:
+def running_hub(
+    *options: str, data: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[RunningHub]:
     """A hub with further options of `serve`, on a directory of its own or `data`; stopped at the end."""
     with tempfile.TemporaryDirectory(prefix="hub-", ignore_cleanup_errors=True) as folder:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         where = data or Path(folder)
-        running = RunningHub(where, port, _spawn(where, port, options), options)
+        running = RunningHub(where, port, options, environment or {})
+        running.process = _spawn(running)
         try:
             _await_ready(running)
             yield running
