@@ -112,10 +112,11 @@ def running_hub(
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The length of the long campaigns; their short forms run with all other tests."""
-    parser.addoption("--sends", type=int, default=1000, help="messages sent while processes are killed")
-    parser.addoption("--kills", type=int, default=6, help="how many processes are killed meanwhile")
+    parser.addoption("--fault-rounds", type=int, default=1, help="how often each fault is injected")
+    parser.addoption("--fault", help="this fault alone, by its name in tests/faults/injections.py")
+    parser.addoption("--fault-report", help="the file for the campaign's figures, as JSON")
     parser.addoption("--attachment-mib", type=int, default=64, help="size of the large attachment, in MiB")
-    parser.addoption("--fault-seed", type=int, default=2026, help="seed of the moments of the kills")
+    parser.addoption("--fault-seed", type=int, default=2026, help="seed of the order and the moments of faults")
     parser.addoption("--conformance-long", action="store_true", help="adapters play every scenario of the kit")
 
 
