@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench check documents format lock lock-check node java browser bus access-point
+.PHONY: help setup demo test bench faults check documents format lock lock-check node java browser bus access-point
 
 PYTHON ?= python3
 UV ?= uv
@@ -27,6 +27,9 @@ test: setup node java browser bus access-point ## 运行全部测试 (ARGS="-k �
 
 bench: setup ## 测量受理、投递与督导台的速度 (ARGS="--scale 0.1") · measure intake, delivery and the console
 	@.venv/bin/python -m benchmarks $(ARGS)
+
+faults: setup ## 长时间故障演练 (ARGS="--fault-rounds 10 --fault-seed 1") · the long campaign of faults
+	@.venv/bin/python -m pytest tests/faults -s --timeout 0 --fault-rounds 3 --fault-report faults.json $(ARGS)
 
 check: setup lock-check ## 检查风格、类型与模块边界 · check style, types and import contracts
 	@.venv/bin/ruff check .

@@ -196,7 +196,9 @@ class Checker:
         ours = sent is not None and sent.sent.token.decode() == item["message"]
         self.require(ours, "nothing is delivered that nobody sent", (recipient, place))
         at = entry["recipients"].get(recipient)
-        self.require(item["receipt"]["digest"] == digest(item["message"]), "receipts are of their messages", (recipient, place))
+        self.require(
+            item["receipt"]["digest"] == digest(item["message"]), "receipts are of their messages", (recipient, place)
+        )
         self.require(at == place, "a message stands where its entry says", (recipient, place, at))
         self._in_log(base64.b64decode(item["receipt"]["log"]["entry"]), item["receipt"]["log"]["index"],
                      "what is delivered is in the log")  # fmt: skip

@@ -70,7 +70,9 @@ class Evidence:
 
     def reread(self) -> "Evidence":
         """The same, but for what is read of the hub: all of that is to be read afresh."""
-        return replace(self, entries=[], hashes=[], mailboxes={}, cases={}, touched={c.sent.case for c in self.sent.values()})
+        return replace(
+            self, entries=[], hashes=[], mailboxes={}, cases={}, touched={c.sent.case for c in self.sent.values()}
+        )
 
     def answered(self, call: str, status: int, code: str = "") -> None:
         """Note an answer."""

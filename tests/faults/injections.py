@@ -94,10 +94,14 @@ async def stop_database(stage: Stage, chance: random.Random) -> None:
     await asyncio.gather(_stopped(postmaster, chance), _stopped(backend, chance))
 
 
-async def crash_in_batch(stage: Stage, chance: random.Random) -> None:
-    """A worker dies at each step of a batch in turn."""
-    for order in CRASHES:
+def crash(order: str) -> Fault:
+    """A worker dies at a step of its batch."""
+
+    async def crashed(stage: Stage, chance: random.Random) -> None:
         await _crashed(stage.crash_order, order)
+
+    crashed.__name__ = f"crash {order}"
+    return crashed
 
 
 async def _crashed(path: Path, order: str) -> None:
@@ -261,9 +265,14 @@ async def network_slow(stage: Stage, chance: random.Random) -> None:
 
 FAULTS: tuple[Fault, ...] = (
     kill_worker, kill_backend, kill_database, kill_other_parent, kill_parent, stop_worker, stop_parent, stop_database,
-    crash_in_batch, disk_full, read_only, connections_exhausted, descriptors_exhausted, slow_fsync, failing_fsync,
+    *map(crash, CRASHES), disk_full, read_only, connections_exhausted, descriptors_exhausted, slow_fsync, failing_fsync,
     clock_forward, clock_back, database_partitioned, partners_partitioned, network_slow,
 )  # fmt: skip
+SHORT = (
+    "kill_worker", "kill_backend", "kill_database", "kill_parent", "crash after known", "crash before COMMIT",
+    "crash after COMMIT", "disk_full", "connections_exhausted", "failing_fsync", "clock_forward", "database_partitioned",
+)  # fmt: skip
+"""The names of those in the short form."""
 WRONG_CLOCK: tuple[Fault, ...] = (clock_forward, clock_back)
 
 

@@ -43,7 +43,9 @@ class Report:
         for name, count in self.checks.items():
             checks.add_row(name, str(count))
         checks.add_section()
-        checks.add_row("faults, checks, findings", f"{self.faults.total()}, {self.checks.total()}, {len(self.findings)}")
+        checks.add_row(
+            "faults, checks, findings", f"{self.faults.total()}, {self.checks.total()}, {len(self.findings)}"
+        )
         answers = Table("answer", "times")
         for name, count in sorted(self.answers.items()):
             answers.add_row(name, str(count))

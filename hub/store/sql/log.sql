@@ -2,7 +2,10 @@
 SELECT hub, origin, size, root, note, at, key_epoch FROM log_head;
 
 -- name: lock_head
-SELECT size, root, note, at, key_epoch, greatest(clock_timestamp(), at) AS now FROM log_head FOR UPDATE;
+SELECT size, root, note, at, key_epoch, greatest(clock_timestamp(), at) AS now,
+    -- Who goes silent with the lock, cut off or stopped, loses it: all others wait for it.
+    set_config('idle_in_transaction_session_timeout', '5s', true)
+FROM log_head FOR UPDATE;
 
 -- name: hub
 SELECT hub FROM log_head;
