@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class RunningHub:
     data: Path
     port: int
     options: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
     """What its processes find in their environment besides."""
     process: subprocess.Popen[bytes] = field(init=False)
 
@@ -93,7 +93,7 @@ def _await_ready(hub: RunningHub) -> None:
 
 @contextlib.contextmanager
 def running_hub(
-    *options: str, data: Path | None = None, environment: Mapping[str, str] | None = None
+    *options: str, data: Path | None = None, environment: dict[str, str] | None = None
 ) -> Iterator[RunningHub]:
     """A hub with further options of `serve`, on a directory of its own or `data`; stopped at the end."""
     with tempfile.TemporaryDirectory(prefix="hub-", ignore_cleanup_errors=True) as folder:

@@ -1,4 +1,4 @@
-"""What partners hold after a campaign: what they sent, what they were handed, what they read; nothing of the hub's own."""
+"""What partners hold after a campaign: what they sent, were handed and read; nothing of the hub's own."""
 
 import hashlib
 from collections import Counter

@@ -8,11 +8,13 @@ import resource
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
 from hub.store import embedded
 from tests.conftest import RunningHub
+from tests.faults.proxy import Proxy
 from tests.faults.stage import Stage, children, workers
 
 Fault = Callable[[Stage, random.Random], Awaitable[None]]
@@ -165,11 +167,12 @@ async def read_only(stage: Stage, chance: random.Random) -> None:
 async def connections_exhausted(stage: Stage, chance: random.Random) -> None:
     """Somebody takes every connection that PostgreSQL has, those of the hub too."""
     dsn = embedded.dsn(stage.first.data)
-    held: list[asyncpg.Connection] = []
+    held: list[asyncpg.Connection[Any]] = []
     try:
         held.append(await asyncpg.connect(dsn))
         await held[0].execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
         )
         until = asyncio.get_running_loop().time() + moment(chance) + 0.5
         while asyncio.get_running_loop().time() < until:
@@ -234,7 +237,7 @@ async def _clock(stage: Stage, chance: random.Random, direction: int) -> None:
     stage.interposed.wish()
 
 
-async def _partitioned(proxies: Sequence, chance: random.Random) -> None:  # type: ignore[type-arg]
+async def _partitioned(proxies: Sequence[Proxy], chance: random.Random) -> None:
     for proxy in proxies:
         proxy.hold()
     await asyncio.sleep(moment(chance))
@@ -270,7 +273,8 @@ FAULTS: tuple[Fault, ...] = (
 )  # fmt: skip
 SHORT = (
     "kill_worker", "kill_backend", "kill_database", "kill_parent", "crash after known", "crash before COMMIT",
-    "crash after COMMIT", "disk_full", "connections_exhausted", "failing_fsync", "clock_forward", "database_partitioned",
+    "crash after COMMIT", "disk_full", "connections_exhausted", "failing_fsync", "clock_forward",
+    "database_partitioned",
 )  # fmt: skip
 """The names of those in the short form."""
 WRONG_CLOCK: tuple[Fault, ...] = (clock_forward, clock_back)

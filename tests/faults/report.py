@@ -13,7 +13,7 @@ from tests.faults.checker import Finding
 
 @dataclass(slots=True)
 class Report:
-    """The figures of one campaign. `recovered` has, for each fault, the seconds until both nodes took messages again."""
+    """The figures of one campaign. `recovered`: for each fault, the seconds until both nodes took messages again."""
 
     seed: int
     faults: Counter[str] = field(default_factory=Counter)
