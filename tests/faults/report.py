@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from rich.console import Console
@@ -56,4 +56,6 @@ class Report:
 
     def write(self, path: Path) -> None:
         """As JSON."""
-        path.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=1))
+        figures = {each.name: getattr(self, each.name) for each in fields(self)}
+        figures["findings"] = [asdict(finding) for finding in self.findings]
+        path.write_text(json.dumps(figures, ensure_ascii=False, indent=1))
