@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench fuzz check documents format lock lock-check audit sbom wheel wheel-check node java browser bus access-point promtool
+.PHONY: help setup demo test bench fuzz faults check documents format lock lock-check audit sbom wheel wheel-check node java browser bus access-point promtool
 
 PYTHON ?= python3
 UV ?= uv
@@ -30,6 +30,9 @@ bench: setup ## 测量受理、投递与督导台的速度 (ARGS="--scale 0.1") 
 
 fuzz: setup ## 模糊测试所有解码器 (ARGS="--seconds 600 --target jwe") · fuzz every reader of bytes from outside
 	@.venv/bin/python -m tests.fuzzing $(ARGS)
+
+faults: setup ## 长时间故障演练 (ARGS="--fault-rounds 10 --fault-seed 1") · the long campaign of faults
+	@.venv/bin/python -m pytest tests/faults -s --timeout 0 --fault-rounds 3 --fault-report faults.json $(ARGS)
 
 check: setup lock-check ## 检查风格、类型与模块边界 · check style, types and import contracts
 	@.venv/bin/ruff check .

@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -28,8 +28,10 @@ class RunningHub:
 
     data: Path
     port: int
-    process: subprocess.Popen[bytes]
     options: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    """What its processes find in their environment besides."""
+    process: subprocess.Popen[bytes] = field(init=False)
 
     @property
     def url(self) -> str:
@@ -38,7 +40,7 @@ class RunningHub:
     def start(self) -> None:
         """Start the hub again on the same data and wait until it is ready."""
         _await_gone(self)
-        self.process = _spawn(self.data, self.port, self.options)
+        self.process = _spawn(self)
         _await_ready(self)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -60,10 +62,11 @@ class RunningHub:
             self.process.wait(40)
 
 
-def _spawn(data: Path, port: int, options: tuple[str, ...]) -> subprocess.Popen[bytes]:
-    output = open(data / "hub.log", "ab")  # noqa: SIM115
-    command = [*XIEBAN, "serve", "--data", str(data), "--port", str(port), *options]
-    return subprocess.Popen(command, stdout=output, stderr=output, env=os.environ | {"PYTHONPATH": os.getcwd()})
+def _spawn(hub: RunningHub) -> subprocess.Popen[bytes]:
+    output = open(hub.data / "hub.log", "ab")  # noqa: SIM115
+    command = [*XIEBAN, "serve", "--data", str(hub.data), "--port", str(hub.port), *hub.options]
+    environment = os.environ | {"PYTHONPATH": os.getcwd()} | hub.environment
+    return subprocess.Popen(command, stdout=output, stderr=output, env=environment)
 
 
 def _await_gone(hub: RunningHub) -> None:
@@ -89,14 +92,17 @@ def _await_ready(hub: RunningHub) -> None:
 
 
 @contextlib.contextmanager
-def running_hub(*options: str, data: Path | None = None) -> Iterator[RunningHub]:
+def running_hub(
+    *options: str, data: Path | None = None, environment: dict[str, str] | None = None
+) -> Iterator[RunningHub]:
     """A hub with further options of `serve`, on a directory of its own or `data`; stopped at the end."""
     with tempfile.TemporaryDirectory(prefix="hub-", ignore_cleanup_errors=True) as folder:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         where = data or Path(folder)
-        running = RunningHub(where, port, _spawn(where, port, options), options)
+        running = RunningHub(where, port, options, environment or {})
+        running.process = _spawn(running)
         try:
             _await_ready(running)
             yield running
@@ -106,10 +112,11 @@ def running_hub(*options: str, data: Path | None = None) -> Iterator[RunningHub]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The length of the long campaigns; their short forms run with all other tests."""
-    parser.addoption("--sends", type=int, default=1000, help="messages sent while processes are killed")
-    parser.addoption("--kills", type=int, default=6, help="how many processes are killed meanwhile")
+    parser.addoption("--fault-rounds", type=int, default=0, help="how often each fault is injected; 0: a few of them")
+    parser.addoption("--fault", help="this fault alone, by its name in tests/faults/injections.py")
+    parser.addoption("--fault-report", help="the file for the campaign's figures, as JSON")
     parser.addoption("--attachment-mib", type=int, default=64, help="size of the large attachment, in MiB")
-    parser.addoption("--fault-seed", type=int, default=2026, help="seed of the moments of the kills")
+    parser.addoption("--fault-seed", type=int, default=2026, help="seed of the order and the moments of faults")
     parser.addoption("--backup-long", action="store_true", help="a hub is moved to another PostgreSQL and back")
     parser.addoption("--fuzz-inputs", type=int, default=60, help="new inputs for each reader that is fuzzed")
     parser.addoption("--fuzz-long", action="store_true", help="each planted fault is looked for by a campaign")

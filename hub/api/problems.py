@@ -111,9 +111,9 @@ async def _answered(
         return response
     except web.HTTPException as error:
         return answer(RequestMalformed(error.reason), language(request))
-    except ConnectionResetError:
-        raise  # who asked is gone: there is nobody to answer
     except CONNECTION_LOST as error:
+        if isinstance(error, ConnectionResetError) and (request.transport is None or request.transport.is_closing()):
+            raise  # who asked is gone: there is nobody to answer
         logger.warning("database-away", error=type(error).__name__, path=request.path)
         return answer(Unavailable(), language(request))
     except Exception as error:

@@ -24,9 +24,13 @@ CONNECTION_LOST: Final[tuple[type[Exception], ...]] = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,  # a full disk, too many connections or files
+    asyncpg.PostgresSystemError,  # a disk that fails
+    asyncpg.InsufficientPrivilegeError,  # files that it may not write (EACCES, EROFS)
+    asyncpg.ReadOnlySQLTransactionError,  # a standby
+    asyncpg.IdleInTransactionSessionTimeoutError,
 )
-"""What says that the database is away: whether a commit under way happened is then unknown."""
+"""What says that the database is away, or can do nothing just now: whether a commit under way happened is unknown."""
 
 
 @contextlib.asynccontextmanager

@@ -125,8 +125,8 @@ class Outsider:
         """Sign and send one message."""
         return self.call("POST", "/v1/messages", self.sign(json.dumps(event).encode()))
 
-    def acknowledge(self, item: dict[str, Any]) -> tuple[int, Any]:
-        """Acknowledge everything up to a mailbox item."""
+    def acknowledgement(self, item: dict[str, Any]) -> bytes:
+        """The signed word that it has everything up to a mailbox item."""
         said = {
             "hub": "410000-hub",
             "recipient": self.id,
@@ -134,6 +134,8 @@ class Outsider:
             "digest": "sha-256:" + hashlib.sha256(item["message"].encode()).hexdigest(),
             "time": datetime.now(UTC).isoformat(),
         }
-        return self.call(
-            "POST", "/v1/mailbox/acknowledge", self.sign(json.dumps(said).encode(), "xieban-ack+jws", None)
-        )
+        return self.sign(json.dumps(said).encode(), "xieban-ack+jws", None)
+
+    def acknowledge(self, item: dict[str, Any]) -> tuple[int, Any]:
+        """Acknowledge everything up to a mailbox item."""
+        return self.call("POST", "/v1/mailbox/acknowledge", self.acknowledgement(item))

@@ -2,7 +2,9 @@
 SELECT hub, origin, size, root, note, at, key_epoch, epoch_base FROM log_head;
 
 -- name: lock_head
-SELECT origin, size, root, note, at, key_epoch, epoch_base, greatest(clock_timestamp(), at) AS now
+SELECT origin, size, root, note, at, key_epoch, epoch_base, greatest(clock_timestamp(), at) AS now,
+    -- Who goes silent with the lock, cut off or stopped, loses it: all others wait for it.
+    set_config('idle_in_transaction_session_timeout', '5s', true)
 FROM log_head FOR UPDATE;
 
 -- name: hub
