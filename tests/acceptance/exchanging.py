@@ -1,9 +1,8 @@
 """An exchange by files at work in a test: its folders, its station, what lies where."""
 
-import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,8 @@ from adapters.exchange import partner
 from adapters.exchange.exchange import Exchange
 from adapters.running.configuration import section
 from adapters.running.partner import Own
-from adapters.running.station import Station
-from adapters.running.store import Store
 from tests.acceptance.bureaus import Bureau, content, example
+from tests.acceptance.stations import running
 
 
 def configured(folder: Path, who: Bureau, own: str) -> Path:
@@ -35,23 +33,8 @@ async def at_work(folder: Path, who: Bureau, own: str = 'root = "files"\nsettle 
     assert isinstance(made, Exchange)
     clients = {who.id: lambda: who.client(patience=Patience(within=1))}
     made.meet(Own(clients, who.signing))
-    store = Store(folder / "store")
-    task = asyncio.create_task(Station(store, made, clients, 0.1).run())
-    try:
+    async with running(folder / "store", made, clients, 0.1):
         yield made
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, ExceptionGroup):
-            await task
-        store.close()
-
-
-async def until(what: Callable[[], object], within: float = 20) -> None:
-    """Wait for it."""
-    end = asyncio.get_running_loop().time() + within
-    while not what():
-        assert asyncio.get_running_loop().time() < end, "it never came"
-        await asyncio.sleep(0.05)
 
 
 def asked(to: Bureau, **changed: Any) -> bytes:

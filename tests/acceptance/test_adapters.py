@@ -30,10 +30,10 @@ from adapters.running.station import Station
 from adapters.running.store import Store
 from keys import jwk, keyfile
 from tests.acceptance.bureaus import Bureau, audited, content, enrolled, example, mailbox, opened
+from tests.acceptance.stations import running, until
 from tests.conftest import XIEBAN, RunningHub
 
 HERE, THERE = Bureau("411002-health"), Bureau("440306-health")
-pytestmark = pytest.mark.xdist_group("adapters")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -76,23 +76,9 @@ class Far(Partner):
 @contextlib.asynccontextmanager
 async def at_work(folder: Path, far: Far, who: Bureau = HERE, **more: Any) -> AsyncIterator[Station]:
     """The adapter of a partner, running."""
-    store, every = Store(folder), more.get("every", 0.05)
-    made = Station(store, far, {who.id: lambda: who.client(more.get("url"), patience=Patience(within=1))}, every)
-    task = asyncio.create_task(made.run())
-    try:
+    clients = {who.id: lambda: who.client(more.get("url"), patience=Patience(within=1))}
+    async with running(folder, far, clients, more.get("every", 0.05)) as made:
         yield made
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, ExceptionGroup):
-            await task
-        store.close()
-
-
-async def until(what: Callable[[], object], within: float = 20) -> None:
-    end = asyncio.get_running_loop().time() + within
-    while not what():
-        assert asyncio.get_running_loop().time() < end, "it never came"
-        await asyncio.sleep(0.02)
 
 
 def wanted(key: str, **changed: Any) -> Offer:

@@ -36,7 +36,6 @@ from tests.acceptance.pages import ROOT, environment
 from tests.conftest import XIEBAN, RunningHub
 
 pytestmark = [
-    pytest.mark.xdist_group("as4"),
     pytest.mark.skipif(missing() is not None, reason=missing() or ""),
 ]
 THERE = Bureau("440306-health")

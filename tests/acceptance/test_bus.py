@@ -42,7 +42,6 @@ NATS = shutil.which("nats-server", path=f"{os.environ['PATH']}:/usr/sbin")
 RABBIT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 PAGE = (ROOT / "docs/adapters/bus.md").read_text("utf-8")
 SECRET = "王小明住在槐树巷九号"
-pytestmark = pytest.mark.xdist_group("bus")
 needs_nats = pytest.mark.skipif(NATS is None, reason="no nats-server: apt install nats-server")
 needs_rabbit = pytest.mark.skipif(not RABBIT.exists(), reason="no RabbitMQ: apt install rabbitmq-server")
 

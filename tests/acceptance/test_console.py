@@ -32,7 +32,6 @@ OTHER = Bureau("320000-supervision", roles=("supervisor",))
 HERE = Bureau("411002-health", superior=PROVINCE.id)
 THERE = Bureau("440306-health")
 FAR = Bureau("320583-health", superior=OTHER.id)
-pytestmark = pytest.mark.xdist_group("console")
 
 
 @pytest.fixture(scope="module")

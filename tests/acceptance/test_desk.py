@@ -18,7 +18,6 @@ from tests.conftest import RunningHub
 AXE = Path(__file__).parent / "node/node_modules/axe-core/axe.min.js"
 SECRET = "申请人王示例反映三个月工资未结清"
 EVIDENCE = "工资条照片（示例）".encode() * 400_000
-pytestmark = pytest.mark.xdist_group("desk")
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,6 @@ from tests.conftest import RunningHub
 
 SECRET = "王示例"
 SHEET = "填写"
-pytestmark = pytest.mark.xdist_group("desk-work")
 
 
 @pytest.fixture(scope="module")

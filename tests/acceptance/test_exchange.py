@@ -27,13 +27,13 @@ from keys import jwk, jws
 from keys.keystore import KeyStore
 from protocols import receipt
 from tests.acceptance.bureaus import Bureau, audited, content, enrolled, example
-from tests.acceptance.exchanging import asked, at_work, configured, lying, put, read, until
+from tests.acceptance.exchanging import asked, at_work, configured, lying, put, read
 from tests.acceptance.pages import BIN, ROOT, blocks, environment, in_shell
+from tests.acceptance.stations import until
 from tests.conftest import XIEBAN, RunningHub
 
 HERE, THERE = Bureau("411002-health"), Bureau("440306-health")
 PASSPHRASE = "correct horse battery staple"
-pytestmark = pytest.mark.xdist_group("exchange")
 
 
 @pytest.fixture(scope="module", autouse=True)

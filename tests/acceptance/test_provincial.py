@@ -31,7 +31,6 @@ from tests.conftest import XIEBAN, RunningHub
 
 HERE, THERE, GATEWAY = Bureau("411002-health"), Bureau("440306-health"), Bureau("411000-supervision")
 PASSPHRASE = "open sesame, province"
-pytestmark = pytest.mark.xdist_group("provincial")
 
 
 @pytest.fixture(scope="module", autouse=True)
