@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
@@ -45,6 +46,8 @@ class Directory:
     def _put(self, place: str, file: Path) -> None:
         target = self._at(place)
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if file.stat().st_dev != target.parent.stat().st_dev:
+            file = _brought(file, target)
         file.replace(target)
         for folder in (target.parent, self._folder):
             handle = os.open(folder, os.O_RDONLY)
@@ -79,8 +82,24 @@ class Directory:
         return self._folder / place[:2] / place
 
 
+def _brought(file: Path, target: Path) -> Path:
+    """The file beside its target, on another file system than it was: a rename there is all or nothing."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    with file.open("rb") as source, part.open("wb") as copy:
+        shutil.copyfileobj(source, copy, PART)
+        copy.flush()
+        os.fsync(copy.fileno())
+    file.unlink()
+    return part
+
+
 def opened(address: str | None, data: Path) -> Store:
-    """The store at `address` (`s3://bucket/folder`), or that in the data directory. Raises ConfigInvalid."""
+    """The store at `address` (`s3://bucket/folder`, or a folder that nodes share), or that in the data directory.
+
+    Raises ConfigInvalid.
+    """
     if address is None:
         return Directory(data / "attachments" / "kept")
+    if address.startswith("/"):
+        return Directory(Path(address))
     return Bucket(address)
