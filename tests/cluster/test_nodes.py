@@ -92,6 +92,7 @@ async def test_keys_that_one_node_learns_count_at_every_node_from_then_on(hubs: 
 
 async def test_one_leads_and_another_takes_over_in_seconds(hubs: list[RunningHub]) -> None:
     first = await asyncio.to_thread(leader, hubs)
+    assert first is not None
     os.kill(first.process.pid, signal.SIGKILL)
     first.process.wait()
     (left,) = [one for one in hubs if one is not first]
