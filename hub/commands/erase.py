@@ -8,7 +8,7 @@ from hub.commands import beside
 from hub.commands.help_text import examples
 from hub.commands.options import Config, Data, Json
 from hub.commands.output import as_json, say
-from hub.erasure import erasing
+from hub.erasure import again, erasing
 from hub.erasure.erasing import REASONS, Erasing, Request
 from hub.identity import establish, hub_key
 from hub.store import Connection
@@ -51,6 +51,8 @@ def erase(
         if dry_run:
             return await erasing.look(connection, catalogue, request)
         identity = await establish(connection, settings.hub.id, hub_key(data.resolve()))
+        await erasing.look(connection, catalogue, request)
+        again.note(data.resolve(), request)
         done = await erasing.erase(connection, identity, catalogue, request)
         await connection.execute("VACUUM message")
         return done

@@ -20,6 +20,8 @@ from hub.commands.options import Config, Data, Json
 from hub.commands.output import as_json, remark, say
 from hub.config import Config as Settings
 from hub.config import load
+from hub.erasure import again
+from hub.erasure.erasing import Request
 from hub.identity import hub_key as own_key
 from protocols.entries import Continued
 
@@ -48,6 +50,12 @@ def restore(
     moved: Annotated[
         bool, typer.Option("--moved", help="迁移：备份以 --final 制作。 A move: the backup was made with --final.")
     ] = False,
+    erased: Annotated[
+        Path | None,
+        typer.Option(
+            "--erased", metavar="FILE", help="备份之后依法删除的案件（erased.jsonl）。 Erased since the backup."
+        ),
+    ] = None,
     not_current: Annotated[
         bool,
         typer.Option(
@@ -77,7 +85,9 @@ def restore(
         raise UsageFault("a backup and its --key are needed; or --not-current")
     opening = sealing.identity(key, lambda: passphrase_of(passphrase_file))
     trusted = files.verifying_keys(hub_key) if hub_key is not None else []
-    plan = Plan(file, [opening], trusted, data.resolve(), load(config), note, moved)
+    settings = load(config)
+    steps = [] if erased is None else [again.step(_erased(erased), settings.catalogue())]
+    plan = Plan(file, [opening], trusted, data.resolve(), settings, note, moved, steps)
     done = asyncio.run(restore_(plan))
     if json:
         as_json({**msgspec.to_builtins(done), "holds": not done.report.findings})
@@ -96,6 +106,13 @@ async def _go_on(data: Path, settings: Settings, note: str | None) -> Continued:
             missing = await published.lost(connection, kept)
             note = missing.note if missing is not None else None
         return await continuing.go_on(connection, identity, note)
+
+
+def _erased(file: Path) -> list[Request]:
+    try:
+        return again.noted(file)
+    except OSError as error:
+        raise InputUnreadable(f"{file}: {error.strerror}") from None
 
 
 def _note(file: Path | None) -> str | None:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import msgspec
@@ -39,8 +38,7 @@ class ErasureRefused(Fault):
     code: ClassVar[str] = "erasure-refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which case, and why: a code of REASONS, the provision `instrument:article`, the file number of the order."""
 
     case: str
@@ -99,7 +97,7 @@ async def _found(connection: Connection, catalogue: Catalogue, request: Request)
     if not final and not request.although_open:
         raise ErasureRefused(f"the case is {case.state}, not ended: let it end, or say --although-open")
     if row["messages"] == 0:
-        raise ErasureRefused("nothing of the case is left to erase")
+        raise ErasureRefused("nothing of the case is left to erase", empty=True)
     homes = [row["home"] for row in await connection.fetch(SQL["homes_among"], list(case.involved()))]
     return Erasing(case.id, case.state, row["messages"], row["bytes"], row["attachments"], sorted(case.involved()),
                    homes)  # fmt: skip

@@ -3,7 +3,10 @@
 import asyncio
 import base64
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -234,3 +237,35 @@ def _month(hub: RunningHub, ago: int) -> str:
     moment = f"now() AT TIME ZONE 'UTC' - interval '{ago} months'"
     ((row,),) = sql(hub, f"SELECT to_char({moment}, '\"message_\"YYYY_MM') AS name")
     return str(row["name"])
+
+
+@pytest.mark.timeout(300)
+def test_a_backup_of_before_does_not_bring_back_what_was_erased(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = Bureau("411002-health"), Bureau("440306-health")
+    monkeypatch.setenv("XIEBAN_BACKUP_PASSPHRASE", "change-me-too")
+    secret, kept, restored = str(tmp_path / "backup.key"), tmp_path / "kept", tmp_path / "again"
+    for folder in (tmp_path / "hub", restored):
+        folder.mkdir()
+    with running_hub(data=tmp_path / "hub") as hub:
+        enrolled(hub, a, b)
+        case, other = asyncio.run(ended(a, b)), asyncio.run(ended(a, b))
+        recipient = worked(hub.run("backup", "key", "--out", secret)).strip()
+        worked(hub.run("backup", "--data", str(hub.data), "--to", str(kept), "--recipient", recipient))
+        assert erase(hub, case)[0] == 0
+        hub.stop()
+        shutil.copy(hub.data / "passphrase", restored / "passphrase")
+        (file,) = kept.glob("*.age")
+        words = ["--key", secret, "--data", str(restored), "--erased", str(hub.data / "erased.jsonl")]
+        worked(hub.run("restore", str(file), *words))
+    with running_hub(data=restored) as hub:
+        a.url = b.url = hub.url
+        assert all(one["erased"] for one in asyncio.run(view(a, case))["timeline"])
+        assert not any(one["erased"] for one in asyncio.run(view(a, other))["timeline"])
+        assert audited(hub) == ""
+
+
+def worked(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stderr
+    return done.stdout

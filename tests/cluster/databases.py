@@ -53,6 +53,20 @@ class Database:
         source = f"host=127.0.0.1 port={primary.port} user=postgres application_name={self.name}"
         self._program("pg_basebackup", "-D", self._data, "-R", "-X", "stream", "--checkpoint=fast", "-d", source)
 
+    def base_backup(self, name: str) -> None:
+        """A base backup in the folder `name`, without the log that it needs: that is in the archive."""
+        source = f"host=127.0.0.1 port={self.port} user=postgres"
+        folder = str(self.folder / name)
+        self._program(
+            "pg_basebackup", "-D", folder, "-X", "none", "--checkpoint=fast", "--no-verify-checksums", "-d", source
+        )
+
+    def recover(self, restore_command: str, moment: str) -> None:
+        """Start this base backup, and play the archive up to a moment."""
+        (self.folder / self.name / "recovery.signal").touch()
+        self.start(restore_command, f"recovery_target_time={moment}", "recovery_target_action=promote")
+        self.query("SELECT 1 / (NOT pg_is_in_recovery())::int")
+
     def start(self, *settings: str) -> None:
         """Start it, and wait until it takes connections."""
         words = [word for setting in (*SETTINGS, f"port={self.port}", *settings) for word in ("-c", setting)]
