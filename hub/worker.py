@@ -5,7 +5,6 @@ import contextlib
 import gc
 import os
 import resource
-import signal
 import sys
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import uvloop
 from aiohttp import web
 
 from hub import config as configuration
-from hub import journal, metrics, published, succession, telemetry
+from hub import ending, journal, metrics, published, succession, telemetry
 from hub import limits as bounds
 from hub.api.app import application
 from hub.api.health import VITALS
@@ -70,11 +69,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
     attachments = Attachments(pool, opened(config.attachments.store, data), data / "attachments" / "incoming", limits)
     keeping, within = Published(data), bounds.Limits(config.limits)
     hub = Hub(identity, name, pool, config.catalogue(), attachments, keeping, config.witnesses(), within)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_reader(sys.stdin.fileno(), stop.set)
+    stop = ending.told()
     settle_memory()
     served = application(hub)
     served[VITALS] = Vitals(hub, data)

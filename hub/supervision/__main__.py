@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import asyncpg
 import uvloop
 
 from hub import config as configuration
-from hub import journal
+from hub import ending, journal
 from hub.supervision.following import follow_for_ever
 
 NICE = 10
@@ -19,10 +18,7 @@ NICE = 10
 
 async def follow(dsn: str, config: configuration.Config) -> None:
     """Follow until SIGTERM or until the parent is gone."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_reader(sys.stdin.fileno(), stop.set)
+    stop = ending.told()
     async with asyncpg.create_pool(dsn, min_size=0, max_size=2, command_timeout=60, timeout=10) as pool:
         following = asyncio.create_task(follow_for_ever(pool, config.catalogue()))
         await stop.wait()

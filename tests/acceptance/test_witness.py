@@ -133,7 +133,7 @@ async def test_a_hub_collects_what_its_witnesses_sign_and_nothing_else(tmp_path:
             (forged + cosignature.cosign(forged, NAME, KEY, one.at), 400),
             ("nonsense", 400),
             ("\x00" * 10, 400),
-            ("x" * 200_000, 400),
+            ("x" * 200_000, 413),
         ):
             assert (await asked(hub, "POST", "/log/cosignatures", body))[0] == expected
         assert (await asked(hub, "GET", "/log/cosigned"))[1] == note

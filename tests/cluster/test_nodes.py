@@ -116,6 +116,7 @@ def workers(hub: RunningHub) -> list[str]:
     return file.read_text().split() if file.exists() else []
 
 
+@pytest.mark.usefixtures("cluster")
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(HAPROXY is None, reason="no haproxy: apt install haproxy")
 async def test_nodes_and_the_primary_are_killed_under_load_and_nothing_acknowledged_is_lost(

@@ -272,8 +272,7 @@ FAULTS: tuple[Fault, ...] = (
     clock_forward, clock_back, database_partitioned, partners_partitioned, network_slow,
 )  # fmt: skip
 SHORT = (
-    "kill_worker", "kill_backend", "kill_database", "kill_parent", "crash after known", "crash before COMMIT",
-    "crash after COMMIT", "disk_full", "connections_exhausted", "failing_fsync", "clock_forward",
+    "kill_worker", "kill_backend", "kill_database", "crash before COMMIT", "crash after COMMIT", "disk_full",
     "database_partitioned",
 )  # fmt: skip
 """The names of those in the short form."""
