@@ -118,18 +118,18 @@ class Hub:
                 if len(entered) == WINDOW:
                     results += [await self._settled(*entered.popleft(), directory) for _ in range(WINDOW // 2)]
                 incoming = first if number == 1 and first is not None else _decoded(token)
-                entered.append(self._enter(incoming, directory))
+                entered.append(self._enter(incoming, directory, claimed))
                 if number % BREATH == 0:
                     await asyncio.sleep(0)
             return results + [await self._settled(*one, directory) for one in entered]
 
     def _enter(
-        self, incoming: Incoming | Fault, directory: Directory
+        self, incoming: Incoming | Fault, directory: Directory, claimed: str
     ) -> tuple[Incoming | None, asyncio.Future[Outcome] | Fault]:
         if isinstance(incoming, Fault):
             return None, incoming
         try:
-            return incoming, self.sequencer.submit(self._candidate(incoming, directory))
+            return incoming, self.sequencer.submit(self._candidate(incoming, directory), claimed)
         except Fault as refusal:
             return incoming, refusal
 
