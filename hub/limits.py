@@ -19,6 +19,10 @@ REMEMBERED = 10_000
 """Organisations of which the last moments are kept; then those are let go whose bursts are whole again."""
 
 
+ROUNDING = 1e-6
+"""Seconds: what a sum of moments may be off by without anybody being refused for it."""
+
+
 class RateLimited(Fault):
     """This organisation asks more than it may; nothing was taken, and Retry-After says when there is room again."""
 
@@ -44,7 +48,7 @@ class Rate:
             return 0.0
         now = self._clock()
         whole = max(self._whole.get(who, 0.0), now) + self._interval
-        if whole - now > self._tolerance:
+        if whole - now > self._tolerance + ROUNDING:
             return whole - now - self._tolerance
         self._whole[who] = whole
         if len(self._whole) > REMEMBERED:

@@ -129,17 +129,18 @@ class Hub:
                 if len(entered) == WINDOW:
                     results += [await self._settled(entered.popleft(), directory) for _ in range(WINDOW // 2)]
                 incoming = first if number == 1 and first is not None else _decoded(token)
-                entered.append(self._enter(incoming, directory))
+                entered.append(self._enter(incoming, directory, claimed))
                 if number % BREATH == 0:
                     await asyncio.sleep(0)
             return results + [await self._settled(one, directory) for one in entered]
 
-    def _enter(self, incoming: Incoming | Fault, directory: Directory) -> "_Entered":
+    def _enter(self, incoming: Incoming | Fault, directory: Directory, claimed: str) -> "_Entered":
         if isinstance(incoming, Fault):
             return _Entered(None, NOWHERE, incoming)
         way = _begun(incoming, self.identity.hub)
         try:
-            return _Entered(incoming, way, self.sequencer.submit(self._candidate(incoming, directory, way), way))
+            job = self._candidate(incoming, directory, way)
+            return _Entered(incoming, way, self.sequencer.submit(job, claimed, way))
         except Fault as refusal:
             return _Entered(incoming, way, refusal)
 
@@ -163,7 +164,8 @@ class Hub:
         fresh = await self.directory(fresh=True)
         if entered.incoming is None or fresh is judged_by:
             raise refusal
-        return await self.sequencer.submit(self._candidate(entered.incoming, fresh, entered.way), entered.way)
+        job = self._candidate(entered.incoming, fresh, entered.way)
+        return await self.sequencer.submit(job, way=entered.way)
 
     def _candidate(self, incoming: Incoming, directory: Directory, way: Way) -> Candidate:
         now = datetime.now(UTC)

@@ -106,11 +106,13 @@ class Sequencer:
     def _most(self) -> float:
         return min(max(FEWEST, PATIENCE * self._pace), MOST)
 
-    def submit(self, job: Job, way: Way = NOWHERE) -> asyncio.Future[Outcome]:
-        """Have `job` entered; done after commit, with its refusal, Unavailable or Internal."""
+    def submit(self, job: Job, who: str = "", way: Way = NOWHERE) -> asyncio.Future[Outcome]:
+        """Have `job` entered; done after commit, with its refusal, Unavailable or Internal.
+
+        Jobs of the same `who` keep their order, whoever signed them: a later line of a call may rest on an earlier one.
+        """
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        waiting = Waiting(job, future, way, 0 if way is NOWHERE else time.time_ns())
-        self._waiting.add(job.message[0] if job.message is not None else "", waiting)
+        self._waiting.add(who, Waiting(job, future, way, 0 if way is NOWHERE else time.time_ns()))
         if len(self._waiting) == 1:
             self._filled.set()
             self._idle.clear()

@@ -7,7 +7,7 @@ Thing = TypeVar("Thing")
 
 
 class FairQueue(Generic[Thing]):
-    """First come, first served for each sender; among senders, one of each in turn."""
+    """First come, first served in each line; among lines, one of each in turn."""
 
     def __init__(self) -> None:
         self._lines: dict[str, deque[Thing]] = {}
@@ -17,7 +17,7 @@ class FairQueue(Generic[Thing]):
         return self._length
 
     def add(self, who: str, thing: Thing) -> None:
-        """Put it behind what `who` has waiting."""
+        """Put it at the end of the line of `who`."""
         self._lines.setdefault(who, deque()).append(thing)
         self._length += 1
 

@@ -55,7 +55,7 @@ async def relay(hub: Hub, body: bytes) -> tuple[Receipt, bool]:
 async def _entered(hub: Hub, job: Job, event: Event) -> Outcome:
     way = tracing.begin("relay", event.id, source=event.source, type=event.type, hub=hub.identity.hub)
     try:
-        outcome = await hub.sequencer.submit(job, way)
+        outcome = await hub.sequencer.submit(job, way=way)
     except Fault as refusal:
         way.end("refused", refusal)
         raise

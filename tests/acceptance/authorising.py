@@ -66,17 +66,13 @@ def page() -> str:
     found = matrix()
     opened = "、".join(f"`{name}`" for name, call in found.calls.items() if call.open)
     asked = {name: call for name, call in found.calls.items() if not call.open}
-    signed = {name: call for name, call in asked.items() if _signed(name)}
-    tokens = {name: call for name, call in asked.items() if not _signed(name)}
+    signed = {name: call for name, call in asked.items() if name in SIGNED}
+    tokens = {name: call for name, call in asked.items() if name not in SIGNED}
     tables = [
         _table("凭令牌 · with a token", tokens),
         _table("凭所发内容的签名 · by the signature on what is sent", signed),
     ]
     return HEAD.format(open=opened, tables="\n\n".join(tables)) + "\n"
-
-
-def _signed(name: str) -> bool:
-    return name in SIGNED
 
 
 SIGNED = frozenset({

@@ -16,7 +16,7 @@ from adapters.client import Refused
 from hub.api.app import CALLS
 from hub.identity import hub_key
 from keys import jwk, jws, jwt
-from keys.jwk import SigningKey
+from keys.jwk import EncryptionKey, SigningKey, VerifyingKey
 from protocols import delegation, envelope, revocation, vouching
 from protocols.delegation import MAILBOX
 from protocols.vouching import Constraints, Described, Name
@@ -80,7 +80,7 @@ class World:
         row = matrix().calls[name]
         method, _, path = name.partition(" ")
         body = BODIES[row.send](self, caller) if row.send else None
-        asked = (row.ask or path).format(**self.places, fresh=FRESH(caller))
+        asked = (row.ask or path).format(**self.places, fresh=fresh(caller))
         request = urllib.request.Request(self.at.url + asked, body, method=method)
         request.add_header("Content-Type", MEDIA.get(row.send, "application/jose"))
         if name not in SIGNED and (token := caller.token()) is not None:
@@ -94,7 +94,7 @@ class World:
         return (found.get("status", 201) if row.send == "batch" and status == 200 else status), found
 
 
-def FRESH(caller: Caller) -> str:
+def fresh(caller: Caller) -> str:
     """What nobody uploaded yet: another for each caller."""
     return hashlib.sha256(_bytes(caller)).hexdigest()
 
@@ -113,16 +113,16 @@ def world() -> Iterator[World]:
         at.run("hubs", "end", NEIGHBOURS["former-neighbour"])
         opener = bureaus["opener"]
         callers = {name: Caller(name, one.id, one.signing) for name, one in bureaus.items()}
-        for name in ("nobody", "expired-token", "other-hub-token"):
+        for name in ("expired-token", "other-hub-token"):
             callers[name] = Caller(name, opener.id, opener.signing)
-        callers["nobody"] = callers["forger"] = Caller("forger", opener.id, jwk.generate_signing())
-        callers["nobody"] = Caller("nobody", opener.id, jwk.generate_signing())
+        for name in ("nobody", "forger"):
+            callers[name] = Caller(name, opener.id, jwk.generate_signing())
         for name in ("gateway", "gateway-beyond"):
             callers[name] = Caller(name, opener.id, bureaus[name].signing)
         callers["hub"] = Caller("hub", HUB, hub_key(at.hub.data))
         callers |= {name: Caller(name, NEIGHBOURS[name], key) for name, key in hubs.items()}
         spare = {name: jwk.generate_signing() for name in callers}
-        _enrol(at, opener, {"keys": jwk.public_jwks([one.public for one in spare.values()])["keys"]})
+        _enrol(at, opener, [one.public for one in spare.values()])
         yield World(at, bureaus, callers, asyncio.run(_case(bureaus)), spare)
 
 
@@ -135,11 +135,10 @@ def _keys_end(at: Province, bureaus: dict[str, Bureau]) -> None:
     _import(at, expired.record() | {"jwks": {"keys": [key | past for key in jwks["keys"]]}})
 
 
-def _enrol(at: Province, bureau: Bureau, more: dict[str, Any]) -> None:
+def _enrol(at: Province, bureau: Bureau, more: list[VerifyingKey]) -> None:
     """The bureau with further keys."""
-    record = json.loads(json.dumps(bureau.record()))
-    record["jwks"]["keys"] += more["keys"]
-    _import(at, record)
+    keys: list[VerifyingKey | EncryptionKey] = [bureau.signing.public, bureau.sealing.public, *more]
+    _import(at, bureau.record() | {"jwks": jwk.public_jwks(keys)})
 
 
 def _import(at: Province, record: dict[str, Any]) -> None:
@@ -169,11 +168,11 @@ async def _case(bureaus: dict[str, Bureau]) -> dict[str, str]:
         for name, scope in (("gateway", [f"{CASE}.*", MAILBOX]), ("gateway-beyond", ["errand.*"])):
             await client.delegate(bureaus[name].id, scope, now, now + timedelta(days=1))
     kept = Caller("kept", opener.id, opener.signing)
-    request = urllib.request.Request(f"{opener.url}/v1/attachments/{FRESH(kept)}", _bytes(kept), method="PUT")
+    request = urllib.request.Request(f"{opener.url}/v1/attachments/{fresh(kept)}", _bytes(kept), method="PUT")
     request.add_header("Authorization", f"Bearer {kept.token()}")
     with urllib.request.urlopen(request, timeout=20) as answer:
         assert answer.status == 201
-    return {"opener": opener.id, "message": f"{opener.id}/{sent.id}", "case": sent.case, "attachment": FRESH(kept),
+    return {"opener": opener.id, "message": f"{opener.id}/{sent.id}", "case": sent.case, "attachment": fresh(kept),
             "neighbour": NEIGHBOURS["neighbour"]}  # fmt: skip
 
 
@@ -313,7 +312,7 @@ def test_without_a_token_or_with_a_bad_one_there_is_nothing(world: World, name: 
     ]
     for authorization in bad:
         body = BODIES[row.send](world, opener) if row.send else None
-        asked = (row.ask or path).format(**world.places, fresh=FRESH(opener))
+        asked = (row.ask or path).format(**world.places, fresh=fresh(opener))
         request = urllib.request.Request(world.at.url + asked, body, method=method)
         if authorization is not None:
             request.add_header("Authorization", authorization)

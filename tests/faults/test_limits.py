@@ -67,6 +67,19 @@ def test_beyond_its_rate_an_organisation_gets_429_and_nobody_else_does(strict: R
     assert here.call("POST", "/v1/messages", late)[0] == 201
 
 
+def test_the_lines_of_one_call_keep_their_order_whoever_signed_them(hub: RunningHub) -> None:
+    here, there = pair(hub, 411014)
+    data, lines = here.example("request"), []
+    for _ in range(60):
+        event = here.event("request", uuid7(), there, data)
+        lines.append(here.sign(json.dumps(event).encode()))
+    accept = there.event("accept", event["subject"], here, there.example("accept"))
+    lines.append(there.sign(json.dumps(accept).encode()))
+    status, answer = there.call("POST", "/v1/messages/batch", b"\n".join(lines), "application/x-ndjson")
+    assert status == 200
+    assert ["digest" in json.loads(line) for line in answer.split(b"\n") if line] == [True] * 61
+
+
 async def test_the_client_waits_as_it_is_told_and_sends_everything_once(strict: RunningHub) -> None:
     here, there = Bureau("411004-health", strict.url), Bureau("411005-health", strict.url)
     strict.enrol([here.record(), there.record()])
