@@ -41,16 +41,14 @@ class Campaign:
     async def run(self, faults: Sequence[Fault]) -> None:
         """All of the faults, each under load, each followed by a check."""
         working = asyncio.create_task(self.traffic.run())
-        self.traffic.resume()
         for fault in faults:
+            self.traffic.resume()
             await self.recovered()
             self.checker.clock_wrong = self.checker.clock_wrong or fault in WRONG_CLOCK
             await fault(self.stage, self.chance)
             self.report.done(fault.__name__, await self.recovered())
             await self.traffic.pause()
             await asyncio.to_thread(self.check)
-            self.traffic.resume()
-        await self.traffic.pause()
         working.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await working
