@@ -31,11 +31,15 @@ class RunningHub:
     options: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     """What its processes find in their environment besides."""
+    host: str = "127.0.0.1"
+    """Where it is reached."""
+    within: tuple[str, ...] = ()
+    """What begins its command line: a program that runs it somewhere else."""
     process: subprocess.Popen[bytes] = field(init=False)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def start(self) -> None:
         """Start the hub again on the same data and wait until it is ready."""
@@ -64,7 +68,7 @@ class RunningHub:
 
 def _spawn(hub: RunningHub) -> subprocess.Popen[bytes]:
     output = open(hub.data / "hub.log", "ab")  # noqa: SIM115
-    command = [*XIEBAN, "serve", "--data", str(hub.data), "--port", str(hub.port), *hub.options]
+    command = [*hub.within, *XIEBAN, "serve", "--data", str(hub.data), "--port", str(hub.port), *hub.options]
     environment = os.environ | {"PYTHONPATH": os.getcwd()} | hub.environment
     return subprocess.Popen(command, stdout=output, stderr=output, env=environment)
 
@@ -74,7 +78,7 @@ def _await_gone(hub: RunningHub) -> None:
     until = time.monotonic() + 20
     while time.monotonic() < until:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", hub.port)) != 0:
+            if probe.connect_ex((hub.host, hub.port)) != 0:
                 return
         time.sleep(0.02)
 
@@ -93,15 +97,22 @@ def _await_ready(hub: RunningHub) -> None:
 
 @contextlib.contextmanager
 def running_hub(
-    *options: str, data: Path | None = None, environment: dict[str, str] | None = None
+    *options: str,
+    data: Path | None = None,
+    environment: dict[str, str] | None = None,
+    host: str = "127.0.0.1",
+    within: tuple[str, ...] = (),
 ) -> Iterator[RunningHub]:
-    """A hub with further options of `serve`, on a directory of its own or `data`; stopped at the end."""
+    """A hub with further options of `serve`, on a directory of its own or `data`; stopped at the end.
+
+    `within` begins its command line where it is to run elsewhere; it is reached at `host` then.
+    """
     with tempfile.TemporaryDirectory(prefix="hub-", ignore_cleanup_errors=True) as folder:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         where = data or Path(folder)
-        running = RunningHub(where, port, options, environment or {})
+        running = RunningHub(where, port, options, environment or {}, host, within)
         running.process = _spawn(running)
         try:
             _await_ready(running)

@@ -6,7 +6,7 @@ import os
 import random
 import resource
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,16 @@ import asyncpg
 
 from hub.store import embedded
 from tests.conftest import RunningHub
+from tests.faults import network
+from tests.faults.network import Cable
 from tests.faults.proxy import Proxy
 from tests.faults.stage import Stage, children, workers
 
-Fault = Callable[[Stage, random.Random], Awaitable[None]]
+Fault = Callable[[Stage, random.Random], Coroutine[Any, Any, None]]
 SHOWS_WITHIN = 15.0
 """Seconds within which a full disk, say, is to be noticed by somebody."""
+LOCKED_AT_MOST = 5.0
+"""Seconds after which PostgreSQL ends who holds the log's lock and says nothing (hub/store/sql/log.sql)."""
 CRASHES = (
     "before lock_head", "after lock_head", "after known", "after cases", "after counters", "before add_messages",
     "after add_messages", "after set_cases", "after set_counters", "before append", "after append", "before COMMIT",
@@ -256,6 +260,26 @@ async def partners_partitioned(stage: Stage, chance: random.Random) -> None:
     await _partitioned(stage.doors, chance)
 
 
+async def database_unplugged(stage: Stage, chance: random.Random) -> None:
+    """The second node loses the database in the midst of a batch, longer than a lock may be held by who is silent."""
+    assert stage.machine is not None
+    await _unplugged(stage.machine.database, 2 * LOCKED_AT_MOST + moment(chance))
+
+
+async def partners_unplugged(stage: Stage, chance: random.Random) -> None:
+    """The second node loses its partners; it and the database see each other."""
+    assert stage.machine is not None
+    await _unplugged(stage.machine.partners, 2 * moment(chance))
+
+
+async def _unplugged(cable: Cable, seconds: float) -> None:
+    cable.unplug()
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        cable.plug()
+
+
 async def network_slow(stage: Stage, chance: random.Random) -> None:
     """Every piece takes 50 ms longer, to the database and to the partners."""
     proxies = [stage.database, *stage.doors]
@@ -269,14 +293,17 @@ async def network_slow(stage: Stage, chance: random.Random) -> None:
 FAULTS: tuple[Fault, ...] = (
     kill_worker, kill_backend, kill_database, kill_other_parent, kill_parent, stop_worker, stop_parent, stop_database,
     *map(crash, CRASHES), disk_full, read_only, connections_exhausted, descriptors_exhausted, slow_fsync, failing_fsync,
-    clock_forward, clock_back, database_partitioned, partners_partitioned, network_slow,
+    clock_forward, clock_back, database_partitioned, partners_partitioned, database_unplugged, partners_unplugged,
+    network_slow,
 )  # fmt: skip
 SHORT = (
     "kill_worker", "kill_backend", "kill_database", "crash before COMMIT", "crash after COMMIT", "disk_full",
-    "database_partitioned",
+    "database_partitioned", "database_unplugged",
 )  # fmt: skip
 """The names of those in the short form."""
 WRONG_CLOCK: tuple[Fault, ...] = (clock_forward, clock_back)
+ONE_CUT_OFF: tuple[Fault, ...] = (database_unplugged,)
+"""Those that the first node has to go on under, before they are over."""
 
 
 def missing(fault: Fault, stage: Stage) -> str | None:
@@ -285,4 +312,6 @@ def missing(fault: Fault, stage: Stage) -> str | None:
         return "needs root and mount(2), for a file system of its own"
     if fault in (slow_fsync, failing_fsync, *WRONG_CLOCK) and stage.interposed is None:
         return "needs gcc"
+    if fault in (database_unplugged, partners_unplugged) and stage.machine is None:
+        return network.missing()
     return None

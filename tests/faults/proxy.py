@@ -6,13 +6,13 @@ from pathlib import Path
 
 
 class Proxy:
-    """Passes connections on to `target`, a port of this machine or a socket's path.
+    """Passes connections from `host` on to `target`, a host and port or a socket's path.
 
     `delay`: seconds that each piece takes longer, in either direction.
     """
 
-    def __init__(self, target: int | Path) -> None:
-        self.target, self.delay = target, 0.0
+    def __init__(self, target: tuple[str, int] | Path, host: str = "127.0.0.1") -> None:
+        self.target, self.host, self.delay = target, host, 0.0
         self.port = 0
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -21,7 +21,7 @@ class Proxy:
 
     async def start(self) -> "Proxy":
         """Listen on a port of its own, `port` from then on."""
-        self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._pass_on, self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -52,7 +52,7 @@ class Proxy:
             if isinstance(self.target, Path):
                 there = await asyncio.open_unix_connection(self.target)
             else:
-                there = await asyncio.open_connection("127.0.0.1", self.target)
+                there = await asyncio.open_connection(*self.target)
         except OSError:
             writer.transport.abort()
             self._open.discard(writer)

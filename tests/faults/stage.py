@@ -1,4 +1,7 @@
-"""A hub of two nodes on one database, each partner's way and the second node's way to the database through proxies."""
+"""A hub of two nodes on one database, each partner's way and the second node's way to the database through proxies.
+
+The second node has a network namespace of its own, where that can be had.
+"""
 
 import asyncio
 import contextlib
@@ -11,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conftest import RunningHub, running_hub
-from tests.faults import interposing
+from tests.faults import interposing, network
 from tests.faults.interposing import Interposed
+from tests.faults.network import Machine
 from tests.faults.proxy import Proxy
 
 CRASHING = Path(__file__).with_name("crashing")
@@ -31,6 +35,8 @@ class Stage:
     database: Proxy
     doors: list[Proxy]
     interposed: Interposed | None
+    machine: Machine | None
+    """Where the second node runs by itself; absent where there are no network namespaces."""
     own_disk: bool
     """Whether the data directory is a file system of its own."""
 
@@ -85,21 +91,32 @@ async def staged() -> AsyncIterator[Stage]:
 @contextlib.asynccontextmanager
 async def _nodes(folder: Path, first: Path, second: Path, own_disk: bool) -> AsyncIterator[Stage]:
     interposed = None if interposing.missing() else Interposed(folder)
+    machine = None if network.missing() else Machine()
     environment = {"PYTHONPATH": f"{CRASHING}:{os.getcwd()}", "XIEBAN_CRASH": str(folder / "crash")}
     preloaded = interposed.environment if interposed else {}
     async with contextlib.AsyncExitStack() as held:
+        if machine is not None:
+            held.callback(machine.remove)
         hub = running_hub("--workers", "2", data=first, environment=environment | preloaded)
         one = await asyncio.to_thread(held.enter_context, hub)
-        database = await Proxy(first / "postgres" / ".s.PGSQL.5432").start()
+        here, there = (machine.database.here, machine.partners.there) if machine else ("127.0.0.1", "127.0.0.1")
+        database = await Proxy(first / "postgres" / ".s.PGSQL.5432", here).start()
         held.push_async_callback(database.stop)
         shutil.copytree(first / "keys", second / "keys")
         for secret in first.glob("passphrase*"):
             shutil.copy2(secret, second / secret.name)
-        url = f"postgresql://postgres@127.0.0.1:{database.port}/postgres"
-        (second / "config.toml").write_text(f'[database]\nurl = "{url}"\n')
-        hub = running_hub("--config", str(second / "config.toml"), data=second, environment=environment)
+        url = f"postgresql://postgres@{here}:{database.port}/postgres"
+        listening = "0.0.0.0" if machine else there
+        (second / "config.toml").write_text(f'[database]\nurl = "{url}"\n[server]\nhost = "{listening}"\n')
+        hub = running_hub(
+            *("--config", str(second / "config.toml")),
+            data=second,
+            environment=environment,
+            host=there,
+            within=machine.command if machine else (),
+        )
         two = await asyncio.to_thread(held.enter_context, hub)
-        doors = [await Proxy(node.port).start() for node in (one, two)]
+        doors = [await Proxy((node.host, node.port)).start() for node in (one, two)]
         for door in doors:
             held.push_async_callback(door.stop)
-        yield Stage(one, two, database, doors, interposed, own_disk)
+        yield Stage(one, two, database, doors, interposed, machine, own_disk)

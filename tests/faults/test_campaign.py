@@ -12,7 +12,7 @@ import pytest
 from tests.acceptance.outsider import Outsider
 from tests.faults.checker import Checker
 from tests.faults.evidence import Evidence
-from tests.faults.injections import FAULTS, SHORT, WRONG_CLOCK, Fault, missing
+from tests.faults.injections import FAULTS, LOCKED_AT_MOST, ONE_CUT_OFF, SHORT, WRONG_CLOCK, Fault, missing
 from tests.faults.reading import read_all
 from tests.faults.report import Report
 from tests.faults.stage import Stage, staged
@@ -45,13 +45,23 @@ class Campaign:
             self.traffic.resume()
             await self.recovered()
             self.checker.clock_wrong = self.checker.clock_wrong or fault in WRONG_CLOCK
-            await fault(self.stage, self.chance)
+            await self._harm(fault)
             self.report.done(fault.__name__, await self.recovered())
             await self.traffic.pause()
             await asyncio.to_thread(self.check)
         working.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await working
+
+    async def _harm(self, fault: Fault) -> None:
+        harm = asyncio.create_task(fault(self.stage, self.chance))
+        if fault in ONE_CUT_OFF:
+            await asyncio.sleep(LOCKED_AT_MOST + 1)
+            door, before = next(iter(self.traffic.taken.items()))
+            await harm
+            went_on = self.traffic.taken[door] > before
+            self.checker.require(went_on, "a node goes on while another is cut off", fault.__name__)
+        await harm
 
     async def recovered(self) -> float:
         """The seconds until three more messages were taken through each door."""
