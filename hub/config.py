@@ -70,10 +70,17 @@ class TrustSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     algorithms: tuple[str, ...] = ("Ed25519", "ES256")
 
 
+_Rate = Annotated[float, msgspec.Meta(ge=0)]
+_Many = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class AttachmentsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How large an attachment may be, how much may be unnamed by any message and for how many days; where they lie."""
+    """How large an attachment may be; how many bytes one organisation may have here (0: any number), how many of them
+    named by no message and for how many days; where they lie.
+    """
 
     largest: int = 4 << 30
+    quota: _Many = 0
     unnamed: int = 16 << 30
     days: int = 14
     store: str | None = None
@@ -83,10 +90,6 @@ class ConsoleSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The address that browsers have of this hub, `https://hub.example`: passkeys are bound to it."""
 
     origin: Annotated[str, msgspec.Meta(pattern=r"^(https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)?$")] = ""
-
-
-_Rate = Annotated[float, msgspec.Meta(ge=0)]
-_Many = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class LimitsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

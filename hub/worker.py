@@ -64,9 +64,10 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
         identity: Identity = await establish(connection, config.hub.id, hub_key(data))
         await published.require_current(connection, published.kept(data, [identity.key.public]))
         await publish(connection, identity)
-    limits = Limits(config.attachments.largest, config.attachments.unnamed, config.attachments.days)
+    of = config.attachments
+    limits = Limits(of.largest, of.quota, of.unnamed, of.days)
     name = {"zh": config.hub.name_zh, "en": config.hub.name_en}
-    attachments = Attachments(pool, opened(config.attachments.store, data), data / "attachments" / "incoming", limits)
+    attachments = Attachments(pool, opened(of.store, data), data / "attachments" / "incoming", limits)
     keeping, within = Published(data), bounds.Limits(config.limits)
     hub = Hub(identity, name, pool, config.catalogue(), attachments, keeping, config.witnesses(), within)
     stop = ending.told()

@@ -22,9 +22,12 @@ EVERY = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest attachment, how many bytes of one organisation may be named by no message, and for how many days."""
+    """The largest attachment; how many bytes one organisation may have uploaded that are still here (0: any number),
+    how many of them may be named by no message, and for how many days.
+    """
 
     largest: int
+    quota: int
     unnamed: int
     days: int
 
@@ -72,12 +75,11 @@ class Attachments:
         kept = await self._uploaded(organisation, digest)
         if kept is not None:
             return kept.size, True, False
-        await self._require_room(organisation, part.total)
+        room = await self._require_room(organisation, part.total)
         upload = Incoming(self.incoming, organisation, digest)
         try:
             with upload.mine():
-                limit = self.limits.largest if part.total is None else part.total
-                here = await upload.append(body, part.first, part.length, limit)
+                here = await upload.append(body, part.first, part.length, part.total or room)
                 if part.total is not None and here < part.total:
                     return here, False, True
                 await upload.verify()
@@ -141,10 +143,16 @@ class Attachments:
         own = any(one["organisation"] == organisation and one["uploader"] for one in readers)
         return Kept(digest, row["size"], row["place"]) if row is not None and own else None
 
-    async def _require_room(self, organisation: str, total: int | None) -> None:
+    async def _require_room(self, organisation: str, total: int | None) -> int:
+        """How many bytes of one attachment the organisation may upload now. Raises TooLarge for more than that."""
         if total is not None and total > self.limits.largest:
             raise TooLarge(f"an attachment has at most {self.limits.largest} bytes")
         async with self.pool.acquire() as connection:
-            held = await connection.fetchval(SQL["unnamed_bytes"], organisation)
-        if held + (total or 0) > self.limits.unnamed:
-            raise TooLarge(f"no message names {held} bytes that {organisation} uploaded; name them, or wait")
+            unnamed: int = await connection.fetchval(SQL["unnamed_bytes"], organisation)
+            uploaded: int = await connection.fetchval(SQL["uploaded_bytes"], organisation) if self.limits.quota else 0
+        if unnamed + (total or 0) > self.limits.unnamed:
+            raise TooLarge(f"no message names {unnamed} bytes that {organisation} uploaded; name them, or wait")
+        if self.limits.quota and uploaded + (total or 0) > self.limits.quota:
+            raise TooLarge(f"{organisation} has {uploaded} bytes here, of {self.limits.quota} that it may have")
+        quota = self.limits.quota or self.limits.largest + uploaded
+        return min(self.limits.largest, self.limits.unnamed - unnamed, quota - uploaded)

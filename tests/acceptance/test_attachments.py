@@ -224,6 +224,26 @@ def test_what_nobody_names_is_bounded(hub: RunningHub) -> None:
     assert (status, problem["type"]) == (413, "/problems/too-large")
 
 
+async def test_an_organisation_has_its_quota_and_takes_nothing_of_anothers(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[attachments]\nquota = 7_000_000\n")
+    with running_hub("--config", str(config)) as hub:
+        enrolled(hub, HERE, THERE)
+        _, sealed = sealed_file(tmp_path, 4_000_000)
+        async with HERE.client() as here:
+            await here.attach(sealed)
+            await sent_with(here, THERE, sealed.manifest)
+        body = os.urandom(4_000_000)
+        digest = hashlib.sha256(body).hexdigest()
+        status, problem, _ = put(HERE, digest, body)
+        assert (status, problem["type"]) == (413, "/problems/too-large") and "7000000" in problem["detail"]
+        assert put(HERE, digest, body[:1000], "bytes 0-999/4000000")[0] == 413
+        # The receiver of the named one has uploaded nothing.
+        assert put(THERE, digest, body)[0] == 201
+        small = os.urandom(500_000)
+        assert put(HERE, hashlib.sha256(small).hexdigest(), small)[0] == 201
+
+
 async def test_what_was_altered_on_the_way_is_not_opened(hub: RunningHub, tmp_path: Path) -> None:
     _, sealed = sealed_file(tmp_path, 2_500_000)
     lines = sealed.blob.read_bytes().splitlines(keepends=True)
@@ -266,7 +286,7 @@ async def test_what_no_message_names_is_collected_and_what_one_names_stays(tmp_p
         put(HERE, "0" * 64, b"x", "bytes 0-0/2")
         async with processes.attached(hub.data, Config()) as dsn, beside.database(hub.data, Config()) as connection:
             pool = await open_pool(dsn)
-            keeping = Attachments(pool, Directory(kept), hub.data / "attachments" / "incoming", Limits(9, 9, 14))
+            keeping = Attachments(pool, Directory(kept), hub.data / "attachments" / "incoming", Limits(9, 0, 9, 14))
             assert await keeping.collect() == 0
             await connection.execute("UPDATE attachment SET uploaded = now() - interval '15 days'")
             for path in keeping.incoming.iterdir():

@@ -18,6 +18,10 @@ SELECT coalesce(sum(size), 0)::bigint FROM attachment
 WHERE digest IN (SELECT digest FROM attachment_reader WHERE organisation = $1 AND uploader)
     AND NOT EXISTS (SELECT FROM attachment_use AS used WHERE used.digest = attachment.digest);
 
+-- name: uploaded_bytes
+SELECT coalesce(sum(size), 0)::bigint FROM attachment
+WHERE digest IN (SELECT digest FROM attachment_reader WHERE organisation = $1 AND uploader);
+
 -- name: add_uses
 WITH used AS (
     INSERT INTO attachment_use (digest, case_id, log_index)

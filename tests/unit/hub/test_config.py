@@ -24,6 +24,14 @@ def test_the_shipped_file_says_every_setting_with_its_default() -> None:
     }
 
 
+def test_the_page_about_limits_says_the_defaults(tmp_path: Path) -> None:
+    page = (SHIPPED.parent / "docs" / "limits.md").read_text("utf-8")
+    (told,) = re.findall(r"```toml\n(.*?)```", page, re.S)
+    (tmp_path / "config.toml").write_text(told)
+    assert config.load(tmp_path / "config.toml") == Config()
+    assert set(tomllib.loads(told)["limits"]) == set(msgspec.to_builtins(Config().limits))
+
+
 @pytest.mark.parametrize(
     "text", ["x = 1", "[hub]\nnmae = 1", "[hub]\nid = 5", "[hub]\nid = 'Henan'", "[hub", "[database]\nurl = []"]
 )
