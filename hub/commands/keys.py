@@ -18,6 +18,7 @@ from hub.commands.help_text import examples
 from hub.commands.options import DEFAULT_PATIENCE, KEYS, As, CompromisedSince, Hub, Json, Passphrase, Patience
 from hub.commands.output import as_json, remark, say, table
 from hub.commands.partner import Partner, connected, passphrase_of
+from hub.commands.thumbprints import OfKeys
 from keys import jwk
 from keys.algorithms import DEFAULT_ALGORITHMS
 from keys.jwk import DecryptionKey, EncryptionKey, SigningKey, VerifyingKey
@@ -133,11 +134,12 @@ def list_(keys: Store, json: Json = False) -> None:
 
 
 @app.command(
+    cls=OfKeys,
     epilog=examples(
         "xieban keys show --keys ~/xieban-keys > public.jwks",
         "xieban keys show KID --keys ~/xieban-keys",
         "xieban keys show --keys ~/xieban-keys --organisation 411002-health --name-zh NAME --name-en NAME > me.json",
-    )
+    ),
 )
 def show(
     keys: Store,
@@ -194,11 +196,12 @@ def watch(hub: Hub, organisation: As, keys: Store, patience: Patience = DEFAULT_
 
 
 @app.command(
+    cls=OfKeys,
     epilog=examples(
         "xieban organisations show 411002-health --hub http://hub:8420",
         "xieban keys revoke 411002-health KID --keys K --hub http://hub:8420 --as 411000-supervision",
         "xieban keys revoke 411002-health KID --compromised-since 2026-11-20T08:00:00+08:00",
-    )
+    ),
 )
 def revoke(
     target: Annotated[

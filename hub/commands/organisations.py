@@ -19,6 +19,7 @@ from hub.commands.faults import InputUnreadable, UsageFault
 from hub.commands.help_text import examples
 from hub.commands.options import CompromisedSince, Config, Data, Json
 from hub.commands.output import as_json, say, table
+from hub.commands.thumbprints import OfKeys
 from hub.identity import establish, hub_key
 from hub.organisations import Organisation, load
 from protocols import vouching
@@ -122,10 +123,11 @@ def admit(
 
 
 @app.command(
+    cls=OfKeys,
     epilog=examples(
         "xieban organisations revoke 411002-health KID --data DIR",
         "xieban organisations revoke 411002-health KID --compromised-since 2026-11-20T08:00:00+08:00 --data DIR",
-    )
+    ),
 )
 def revoke(
     organisation: Annotated[str, typer.Argument(metavar="ID", help="机构。 The organisation.")],

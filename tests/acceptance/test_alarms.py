@@ -207,16 +207,18 @@ async def test_a_clock_that_is_off_against_the_databases(hub: RunningHub, databa
         " $$SELECT pg_catalog.clock_timestamp() - interval '90 s'$$;"
         " ALTER DATABASE postgres SET search_path = late, pg_catalog, public"
     )
-    end_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query <> ''"
+    end_others = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
     try:
-        await database.execute(f"{end_others} AND backend_type = 'client backend'")
+        await database.execute(end_others)
         until = time.monotonic() + 20
-        while "xieban_log_size" not in (off := await asyncio.to_thread(scraped, hub)):
+        while "ClockOff" not in ringing(await asyncio.to_thread(scraped, hub)):
             assert time.monotonic() < until
     finally:
         await database.execute("ALTER DATABASE postgres RESET search_path; DROP SCHEMA late CASCADE")
-        await database.execute(f"{end_others} AND backend_type = 'client backend'")
-    assert "ClockOff" in ringing(off)
+        await database.execute(end_others)
 
 
 async def test_commits_that_are_slow(long: None, hub: RunningHub, database: asyncpg.Connection) -> None:

@@ -80,7 +80,9 @@ async def test_a_year_published_late_moves_what_was_provisional_and_everybody_ca
     # The parties are told, and read in the log what happened to them.
     items: list[dict[str, Any]] = []
     while not items:
-        items = [one for one in get(THERE, "/v1/notices")[1]["items"] if one["kind"] == "due-changed"]
+        await asyncio.sleep(0.1)
+        status, page = get(THERE, "/v1/notices")
+        items = [one for one in page["items"] if one["kind"] == "due-changed"] if status == 200 else []
     assert {one["case"]: one["due"] for one in items}[case] == str(again)
     async with HERE.client() as client:
         kinds = [event["entry"]["kind"] for event in (await client.clock(case))["events"]]

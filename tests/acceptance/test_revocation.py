@@ -112,6 +112,7 @@ async def test_a_leaked_key_is_never_taken_up_again(hub: RunningHub) -> None:
     [
         (["411002-health", "nonsense"], "never had a key"),
         (["999999-health", "nonsense"], "never had a key"),
+        (["411002-health", "-h" + "iK_-" * 10 + "x"], "never had a key"),
         (["411002-health", "KID", "--compromised-since", "yesterday"], "moment with its offset"),
         (["411002-health", "KID", "--compromised-since", "2026-11-20T08:00:00"], "moment with its offset"),
         (["411002-health", "KID", "--compromised-since", "2999-11-20T08:00:00+08:00"], "in the future"),
