@@ -143,6 +143,20 @@ def lines(form: Field, data: Any) -> Iterator[tuple[Words, Words]]:
     return read(forms.shown(form, data))
 
 
+def plain(data: Any, around: tuple[str, ...] = ()) -> Iterator[tuple[Words, Words]]:
+    """What data say, line by line, where no schema names their parts."""
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            if around or key not in WITHOUT:
+                yield from plain(value, (*around, str(key)))
+    elif isinstance(data, list):
+        for value in data:
+            yield from plain(value, around)
+    elif data is not None:
+        title, text = " · ".join(around), str(data)
+        yield Words(title, title), Words(text, text)
+
+
 def read(shown: Shown) -> Iterator[tuple[Words, Words]]:
     """The same of a form that is filled in."""
     return _said(shown, ())

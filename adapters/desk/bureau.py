@@ -7,8 +7,10 @@ signs; what is signed goes out by the courier.
 import asyncio
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice, product
 from pathlib import Path
@@ -18,14 +20,15 @@ import msgspec
 from pypinyin import Style, lazy_pinyin, pinyin
 
 from adapters.client import Client, messages
-from adapters.desk.drafts import Draft, Drafts, digest, sheet
+from adapters.desk.drafts import DAILY, Draft, Drafts, TooManyToday, digest, sheet
 from adapters.desk.enclosures import Enclosures
 from adapters.desk.forms import Words
 from adapters.desk.saying import objection
 from adapters.desk.vault import Vault
 from adapters.desk.views import case_of
-from keys.errors import Fault
-from protocols.attachments import Manifest, attached
+from keys.errors import BadSeal, Fault
+from protocols import deadlines
+from protocols.attachments import Manifest, attached, manifests
 from protocols.divisions import ancestors, division
 from protocols.loading import Catalogue
 
@@ -51,6 +54,8 @@ class Bureau:
         self.connect = connect
         self.vault = vault
         self.signed = asyncio.Event()
+        self.came = asyncio.Event()
+        """Set when something came in."""
         self._cases: dict[str, dict[str, Any]] = {}
         for id, view in vault.all("case"):
             with contextlib.suppress(msgspec.ValidationError):  # of an earlier version: it is asked for again
@@ -78,6 +83,10 @@ class Bureau:
         """The messages of a case that this desk has, in the order of the hub's log."""
         found = [message for _, message in self.vault.all("message", f"{case}/")]
         return sorted(found, key=lambda message: int(message["entry"]))
+
+    def filed(self) -> list[Manifest]:
+        """The files of every message that this desk has."""
+        return [file for _, message in self.vault.all("message") for file in files_of(message)]
 
     def arrived(self) -> list[dict[str, Any]]:
         """The cases in which something came in that nobody looked at yet."""
@@ -160,12 +169,23 @@ class Bureau:
         return sheet(protocol, version, message, by, case=case, to=to, opening=opening)
 
     def sign(self, by: str, *drafts: Draft) -> None:
-        """Send them: now, or as soon as the hub is back. Raises DraftChanged."""
+        """Send them: now, or as soon as the hub is back. Raises DraftChanged, TooManyToday."""
+        today = deadlines.local_date(datetime.now(UTC)).isoformat()
+        if any(draft.many for draft in drafts):
+            sent = self.drafts.from_workbooks(today)
+            wanted = sent + Counter(str(draft.to) for draft in drafts if draft.many)
+            for to, count in wanted.items():
+                if count > DAILY:
+                    name = (self.organisation_of(to) or {}).get("name", {}).get("zh", to)
+                    raise TooManyToday(
+                        f"{sent[to]} from workbooks go to {to} today, of {DAILY} at most: sign the rest tomorrow",
+                        zh=f"今天已向{name}批量签发 {sent[to]} 件，每天至多 {DAILY} 件，其余请明天签发",
+                    )
         for draft in drafts:
             if draft.signed_as not in (None, digest(draft)):
                 self.drafts.renumber(draft)
             draft.state, draft.signed_by, draft.problem, draft.compact = "queued", by, None, None
-            draft.signed_as = digest(draft)
+            draft.signed_as, draft.signed_on = digest(draft), today
         self.drafts.keep(*drafts)
         self.signed.set()
 
@@ -250,6 +270,14 @@ class Bureau:
         known = self.catalogue.latest(protocol)
         assert known is not None
         return known.version
+
+
+def files_of(message: Mapping[str, Any]) -> list[Manifest]:
+    """The files of a message; none where what it says of them does not hold."""
+    try:
+        return manifests(message["content"])
+    except BadSeal:
+        return []
 
 
 def awaiting(cases: Iterable[Mapping[str, Any]], organisation: str) -> list[Mapping[str, Any]]:

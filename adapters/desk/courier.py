@@ -14,13 +14,15 @@ from adapters.desk.receiving import Receiving
 from adapters.desk.saying import said, unadmitted
 from adapters.desk.sending import Sending
 from adapters.desk.views import CaseSummary
-from keys.errors import Fault
+from keys.errors import BadSeal, Fault
 from protocols import deadlines
 from protocols.scorecard import DAYS, Asked
 
 logger = structlog.get_logger()
 AGAIN: Final = 3.0
 """Seconds until a hub that was away is tried again."""
+SEASON: Final = 600.0
+"""Seconds between two looks at how long others take."""
 YEAR: Final = timedelta(days=365)
 
 
@@ -42,6 +44,8 @@ class Courier:
                     async with asyncio.TaskGroup() as tasks:
                         tasks.create_task(self._receiving.run(client))
                         tasks.create_task(self._sending.run(client))
+                        tasks.create_task(self._fetch(client))
+                        tasks.create_task(self._learn_habits(client))
             except Exception as error:
                 first = _first(error)
                 if not isinstance(first, Fault | OSError | TimeoutError):
@@ -61,6 +65,26 @@ class Courier:
             if known is None or known["updated"] != summary.updated:
                 await self._receiving.refresh(client, summary.id)
         await self._receiving.look_again(client)
+
+    async def _fetch(self, client: Client) -> None:
+        """Have the files of all messages here: they can be read then while the hub is away."""
+        while True:
+            self._bureau.came.clear()
+            for file in self._bureau.filed():
+                try:
+                    await self._bureau.drafts.enclosures.fetch(client, file)
+                except (Refused, BadSeal, OSError) as error:
+                    logger.warning("desk-file-not-fetched", attachment=file.attachment, error=type(error).__name__)
+            await self._bureau.came.wait()
+
+    async def _learn_habits(self, client: Client) -> None:
+        """How long each authority takes to answer us, over a year; again now and then."""
+        while True:
+            with contextlib.suppress(Refused):
+                await self._usual(client)
+            await asyncio.sleep(SEASON)
+
+    async def _usual(self, client: Client) -> None:
         today = deadlines.local_date(datetime.now(UTC))
         figures = await client.figures(Asked(today - YEAR, today, opener=self._bureau.organisation), "responder")
         days = {row.responder: row.figure.indicators[DAYS].value for row in figures.rows}

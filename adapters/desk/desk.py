@@ -35,6 +35,8 @@ from protocols.loading import Catalogue
 logger = structlog.get_logger()
 STORE: Final = "desk.db"
 ENCLOSURES: Final = "enclosures"
+SEALED: Final = (".sealed", ".kept")
+"""How files of drafts end, and those of messages."""
 EVERY: Final = 2.0
 """Seconds between two looks at whether it is time to lock, or for a digest."""
 PATIENCE: Final = Patience(within=5)
@@ -220,8 +222,9 @@ class Desk:
                 with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
                     target.chmod(0o600)
                     archive.write(copy, STORE)
-                    for blob in sorted((self.folder / ENCLOSURES).glob("*.sealed")):
-                        archive.write(blob, f"{ENCLOSURES}/{blob.name}")
+                    for blob in sorted((self.folder / ENCLOSURES).glob("*")):
+                        if blob.suffix in SEALED:
+                            archive.write(blob, f"{ENCLOSURES}/{blob.name}")
             except BaseException:
                 target.unlink(missing_ok=True)
                 raise
@@ -304,6 +307,11 @@ def _sweep(folder: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
+def _names_file(name: str) -> bool:
+    stem, dot, suffix = name.partition(".")
+    return stem.isalnum() and dot + suffix in SEALED
+
+
 def unpack(archive: Path, into: Path) -> None:
     """Unpack what a back-up holds, and nothing else. Raises BackupInvalid."""
     try:
@@ -313,7 +321,7 @@ def unpack(archive: Path, into: Path) -> None:
                 raise BackupInvalid("the parts of a back-up are not longer than the whole", zh=_NONE)
             for one in held.infolist():
                 folder, _, name = one.filename.rpartition("/")
-                blob = folder == ENCLOSURES and name.endswith(".sealed") and name[:-7].isalnum()
+                blob = folder == ENCLOSURES and _names_file(name)
                 if one.filename != STORE and not blob:
                     raise BackupInvalid(f"a back-up of a desk holds no {one.filename[:60]!r}", zh=_NONE)
                 if one.compress_type != zipfile.ZIP_STORED:

@@ -4,6 +4,7 @@ A draft has its message's id from the beginning, so that also a desk restored fr
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Literal
@@ -17,6 +18,8 @@ from keys.errors import Fault
 from protocols.attachments import Manifest
 from protocols.envelope import new_id, rfc3339
 
+DAILY: Final = 50
+"""Most requests from workbooks to one authority a day (domain, rule 2)."""
 KIND: Final = "draft"
 SENT: Final = "sent"
 State = Literal["draft", "waiting", "queued", "sent", "refused"]
@@ -54,6 +57,10 @@ class Draft(msgspec.Struct, kw_only=True):
     """What was signed under its id (`digest`): another content goes out under another id."""
     package: str | None = None
     """The package that it is sent with: all of its messages, or none."""
+    many: bool = False
+    """Whether it came from a workbook: only so many of those go to one authority a day."""
+    signed_on: str | None = None
+    """The day in China on which it was signed for."""
 
     @property
     def missing(self) -> list[Manifest]:
@@ -65,6 +72,15 @@ class DraftChanged(Fault):
     """Somebody else, or the courier, changed the draft meanwhile: look at it again."""
 
     code: ClassVar[str] = "desk-draft-changed"
+
+    def __init__(self) -> None:
+        super().__init__("changed or sent meanwhile", zh="这份草稿刚刚被别处改动或发出，请再看一遍")
+
+
+class TooManyToday(Fault):
+    """As many requests from workbooks as one authority is sent in a day were signed for today: go on tomorrow."""
+
+    code: ClassVar[str] = "desk-daily-cap"
 
 
 class Drafts:
@@ -83,6 +99,11 @@ class Drafts:
         """A draft, or None."""
         value = self._vault.get(KIND, id) or self._vault.get(SENT, id)
         return None if value is None else msgspec.convert(value, Draft)
+
+    def from_workbooks(self, day: str) -> Counter[str]:
+        """How many that came from workbooks were signed for on a day, by whom they go to."""
+        signed = self.all("queued", "sent")
+        return Counter(str(draft.to) for draft in signed if draft.many and draft.signed_on == day)
 
     def keep(self, *drafts: Draft) -> None:
         """Keep drafts as they are now: all of them, or none. Raises DraftChanged where one was kept in between."""
@@ -113,7 +134,7 @@ class Drafts:
     def _require_newest(self, draft: Draft) -> None:
         kept = self.one(draft.id)
         if (kept.revision if kept is not None else 0) != draft.revision:
-            raise DraftChanged(zh="这份草稿刚刚被别处改动或发出，请再看一遍")
+            raise DraftChanged
 
     async def enclose(self, draft: Draft, name: str, content: AsyncIterator[bytes]) -> Manifest:
         """Attach a file to a draft, sealed as it comes in. Raises EnclosureInvalid."""

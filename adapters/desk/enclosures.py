@@ -5,24 +5,29 @@ that only this process has, in a file that has no name, and sealed from there.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import mimetypes
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 from typing import IO, ClassVar, Final
+from weakref import WeakValueDictionary
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from adapters.client import Client
 from adapters.client.attachments import Sealed, parts, plain_name
 from keys import base64url, chunks
-from keys.errors import Fault
+from keys.errors import BadSeal, Fault
 from protocols.attachments import MEDIA, Manifest
 
 _TAG: Final = 16
+_KEPT: Final = ".kept"
+SPARE: Final = 1 << 30
+"""Bytes of the disk that files which come in by themselves leave free."""
 MOST: Final = 1 << 30
 """Bytes of one file."""
 
@@ -34,10 +39,14 @@ class EnclosureInvalid(Fault):
 
 
 class Enclosures:
-    """The sealed files of drafts in a folder; what opens them is in the desk's store."""
+    """Sealed files in a folder: those of drafts, and those of messages that were sent or came in (`.kept`).
+
+    What opens them is in the desk's store.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._fetching = WeakValueDictionary[str, asyncio.Lock]()
 
     async def take(self, name: str, content: AsyncIterator[bytes]) -> Manifest:
         """Seal a file as it comes in. Raises EnclosureInvalid."""
@@ -65,27 +74,67 @@ class Enclosures:
         return Sealed(manifest, self._blob(manifest))
 
     def drop(self, manifest: Manifest) -> None:
-        """Forget a file that was sent, or is not wanted any more."""
+        """Forget a file of a draft that is not wanted any more."""
         self._blob(manifest).unlink(missing_ok=True)
 
     def sweep(self, wanted: Collection[str]) -> None:
-        """Remove everything but these files."""
+        """Remove every file of a draft but these, and what a crash left; what is kept or half fetched stays."""
         for file in self.folder.glob("*") if self.folder.exists() else ():
-            if file.name not in wanted:
+            if file.name not in wanted and file.suffix not in (_KEPT, ".part"):
                 shutil.rmtree(file, ignore_errors=True) if file.is_dir() else file.unlink(missing_ok=True)
 
-    async def open(self, client: Client, manifest: Manifest) -> AsyncIterator[bytes]:
-        """A received file, part by part, once all of it was fetched and checked. Raises BadSeal, Refused, Undecided."""
+    def keep(self, manifest: Manifest) -> None:
+        """A file of a draft that was sent: it stays here, to be read while the hub is away."""
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(self._blob(manifest), self._kept(manifest))
+
+    async def fetch(self, client: Client, manifest: Manifest) -> None:
+        """Have a file here that came in, unless it would fill the disk. Raises BadSeal, Refused, Undecided, OSError."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Each request has a folder of its own: two that fetch the same file do not write into one.
-        own = Path(tempfile.mkdtemp(dir=self.folder))
-        try:
-            blob = await client.download_attachment(manifest, own)
-            await asyncio.to_thread(_check, blob, manifest)
-        except BaseException:
-            shutil.rmtree(own, ignore_errors=True)
-            raise
+        if not self._kept(manifest).exists() and shutil.disk_usage(self.folder).free > 2 * manifest.size + SPARE:
+            async with self._alone(manifest):
+                await self._fetched(client, manifest)
+
+    async def open(self, connect: Callable[[], Client], manifest: Manifest) -> AsyncIterator[bytes]:
+        """A file of a message, part by part, once all of it is here and checked; the hub is asked only where it is not.
+
+        Raises BadSeal, Refused, Undecided.
+        """
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        async with self._alone(manifest):
+            blob = await self._here(manifest)
+            if blob is None:
+                async with connect() as client:
+                    blob = await self._fetched(client, manifest)
         return _given(blob, manifest)
+
+    async def _here(self, manifest: Manifest) -> Path | None:
+        """What is kept of the file, unless that is spoilt."""
+        kept = self._kept(manifest)
+        try:
+            await asyncio.to_thread(_check, kept, manifest)
+        except (FileNotFoundError, BadSeal):
+            kept.unlink(missing_ok=True)
+            return None
+        return kept
+
+    async def _fetched(self, client: Client, manifest: Manifest) -> Path:
+        """The file from the hub, going on where an earlier try stood."""
+        part = await client.download_attachment(manifest, self.folder)
+        try:
+            await asyncio.to_thread(_check, part, manifest)
+        except BadSeal:
+            part.unlink()
+            raise
+        os.replace(part, self._kept(manifest))
+        return self._kept(manifest)
+
+    def _alone(self, manifest: Manifest) -> asyncio.Lock:
+        """Two that fetch the same file do not write into one."""
+        return self._fetching.setdefault(manifest.attachment, asyncio.Lock())
+
+    def _kept(self, manifest: Manifest) -> Path:
+        return self._blob(manifest).with_suffix(_KEPT)
 
     def _blob(self, manifest: Manifest) -> Path:
         return self.folder / f"{manifest.attachment.removeprefix('sha-256:')}.sealed"
@@ -128,12 +177,9 @@ def _check(blob: Path, manifest: Manifest) -> None:
 
 
 async def _given(blob: Path, manifest: Manifest) -> AsyncIterator[bytes]:
-    try:
-        for part in parts(blob, manifest):
-            yield part
-            await asyncio.sleep(0)
-    finally:
-        shutil.rmtree(blob.parent, ignore_errors=True)
+    for part in parts(blob, manifest):
+        yield part
+        await asyncio.sleep(0)
 
 
 def _plain(name: str) -> str:

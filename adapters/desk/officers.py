@@ -9,7 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, ClassVar, Final, Literal, cast
 
@@ -128,7 +128,8 @@ class Officers:
     def dismiss(self, name: str, taker: str) -> list[str]:
         """Take the account away of somebody who left, the cases to `taker`; which these are.
 
-        Raises OfficerInvalid, and changes nothing then: for the last head, or where nobody takes the cases.
+        Whom they stood in for, `taker` stands in for; one who takes the cases is not away. Raises OfficerInvalid, and
+        changes nothing then: for the last head, or where nobody takes the cases.
         """
         officer = self._present(name)
         if self._present(taker).name == name:
@@ -141,6 +142,9 @@ class Officers:
         self._vault.expel(name)
         self._sessions = {token: held for token, held in self._sessions.items() if held[0] != name}
         self._keep(Officer(name, officer.full_name, officer.role, True))
+        for one in self.present():
+            if one.absence is not None and one.absence.stand_in == name:
+                self._keep(replace(one, absence=None if one.name == taker else replace(one.absence, stand_in=taker)))
         return self.hand_over(name, taker)
 
     def absent(self, name: str, absence: Absence | None) -> None:
@@ -285,7 +289,10 @@ def _standing_in(people: Mapping[str, Officer], officer: Officer, today: date) -
     asked: set[str] = set()
     while officer.absence is not None and officer.away(today) and officer.name not in asked:
         asked.add(officer.name)
-        officer = people.get(officer.absence.stand_in, officer)
+        stand_in = people.get(officer.absence.stand_in)
+        if stand_in is None or stand_in.left:
+            break
+        officer = stand_in
     return officer
 
 

@@ -52,6 +52,7 @@ class Receiving:
                 for item in page.items:
                     await self._take_over(client, item)
                 self._bureau.tell("arrived")
+                self._bureau.came.set()
             if page.next > cursor:
                 self._vault.put("state", self._cursor, page.next)
 
@@ -67,6 +68,7 @@ class Receiving:
                 await self._take_over(client, page.items[0])
                 self._vault.drop("trouble", f"{trouble['position']:012}")
                 self._bureau.tell("arrived")
+                self._bureau.came.set()
 
     async def refresh(self, client: Client, case: str) -> None:
         """A case as the hub tells of it now, with where its time went."""

@@ -150,5 +150,5 @@ class Sending:
         await self._receiving.refresh(client, draft.case)  # who is told that it went out finds its case
         self._drafts.keep(draft)
         for file in draft.files:
-            self._drafts.enclosures.drop(file)
+            self._drafts.enclosures.keep(file)
         self._bureau.tell("sent")

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from adapters.desk import asking
+from adapters.desk.drafts import DAILY
 from adapters.desk.forms import Words
 from adapters.workbook.columns import Finding, Row, Sheet, columns, judged
 from protocols.departments import is_hub
@@ -19,8 +20,6 @@ from protocols.loading import Catalogue, MessageType
 
 MANY: Final = ("errand.request", "service-handover.request")
 """What may be asked many times at once. Case assistance and verification may not: that would be a list of people."""
-DAILY: Final = 50
-"""Most requests from workbooks to one authority a day."""
 NARRATIVE: Final = "narrative"
 ROW: Final = Words("本行", "The row")
 

@@ -15,7 +15,7 @@ from hub import journal
 from hub.commands.faults import UsageFault
 from hub.commands.help_text import examples
 from hub.commands.output import remark, say
-from protocols.loading import catalogue
+from protocols.loading import Catalogue, catalogue, load
 
 EXAMPLES = examples(
     "xieban desk",
@@ -41,6 +41,10 @@ def desk(
         Path | None,
         typer.Option(metavar="FILE", help="TLS 证书链与私钥（PEM），供同事访问时加密。 TLS: the chain and its key."),
     ] = None,
+    protocols: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="本地新增协议的文件夹。 Protocols besides those that come with xieban."),
+    ] = None,
 ) -> None:
     """办案台：在浏览器里收件、起草、签发；私钥和密封内容只在本机。 A bureau's desk in the browser.
 
@@ -53,7 +57,10 @@ def desk(
     While the hub is away one reads and drafts; what is signed goes out when it is back, once.
     """
     journal.configure()
-    made = Desk(store.expanduser(), catalogue())
+    known = catalogue()
+    if protocols is not None:
+        known = Catalogue([*known.protocols.values(), *load(protocols).protocols.values()])
+    made = Desk(store.expanduser(), known)
     try:
         asyncio.run(_serve(made, host, port, frozenset(name or ()), _tls(certificate)))
     finally:

@@ -113,6 +113,10 @@ class Person:
                                       headers={"Origin": self.desk.url}) as answer:  # fmt: skip
             return await _read(answer)
 
+    async def fill(self, path: str, form: Mapping[str, str], seen: Answer | None = None) -> Answer:
+        """Send the form of a draft as it stands on its page now, or as it was `seen`."""
+        return await self.post(path, {"revision": revision(seen or await self.get(path)), **form})
+
     async def upload(self, path: str, called: str, content: bytes, file: str = "file", **fields: str) -> Answer:
         """Send a form with a file in it."""
         form = aiohttp.FormData()
@@ -144,6 +148,11 @@ class Person:
 async def _read(answer: aiohttp.ClientResponse) -> Answer:
     body = await answer.read()
     return Answer(answer.status, answer.url.path, body.decode("utf-8", "replace"), body, answer.headers)
+
+
+def revision(page: Answer) -> str:
+    """Which revision of a draft a page shows."""
+    return page.headers["Draft-Revision"]
 
 
 def fingerprints(hub: RunningHub) -> str:

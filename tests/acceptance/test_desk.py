@@ -179,7 +179,18 @@ async def test_a_case_goes_from_desk_to_desk_while_the_hub_comes_and_goes(
     assert await clerk.locator(".field .problem, fieldset > .problem").count() > 2
     await accessible(clerk)
     await filled(clerk)
-    await clerk.get_by_role("button", name="保存草稿").click()
+    # It keeps itself, and goes on from what was kept; a page that shows less than that says so and keeps nothing.
+    old = await clerk.context.new_page()
+    await old.goto(clerk.url)
+    await clerk.get_by_text("已自动保存").wait_for()
+    await old.locator("form#draft textarea").first.fill("旧页面")
+    await old.get_by_text("这份草稿在别处改动过").wait_for()
+    await old.get_by_role("button", name="发送前检查").click()
+    await old.get_by_text("您填的没有保存").wait_for()
+    assert "旧页面" in await old.locator("main").inner_text()
+    await accessible(old)
+    await old.close()
+    await clerk.get_by_role("button", name="保存草稿").last.click()
     await clerk.locator("input[type=file]").set_input_files(
         {"name": "工资条.jpg", "mimeType": "image/jpeg", "buffer": EVIDENCE}
     )

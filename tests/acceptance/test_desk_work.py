@@ -5,6 +5,7 @@ import io
 import json
 import re
 import socket
+import time
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -19,23 +20,26 @@ import pytest
 from aiosmtpd.controller import Controller
 from docx import Document
 
+from adapters.client import attachments as attaching
 from adapters.desk.letter import Receipt, verification_address
 from adapters.desk.pages.app import PAGES
-from protocols import vouching
+from protocols import attachments, vouching
+from protocols.envelope import new_id
 from protocols.vouching import Described
 from tests.acceptance.bureaus import Bureau, audited, content, enrolled, example
-from tests.acceptance.desks import HERE, NAMES, PASSWORD, THERE, Answer, Desk, Person, set_up
+from tests.acceptance.desks import HERE, NAMES, PASSWORD, THERE, Answer, Desk, Person, revision, set_up
 from tests.conftest import RunningHub
 
 SECRET = "王示例"
 SHEET = "填写"
+OTHER = "440305-health"
 
 
 @pytest.fixture(scope="module")
 def there(hub: RunningHub) -> Bureau:
     """The other side, with a program of its own."""
     bureau = Bureau(THERE)
-    enrolled(hub, bureau)
+    enrolled(hub, bureau, Bureau(OTHER))
     return bureau
 
 
@@ -76,7 +80,7 @@ async def drafted(person: Person, **sealed: str) -> str:
     assert page.path.startswith("/drafts/"), page.words
     form = {"open.legal_basis.instrument": "npc-70-2021", "open.urgency": "ordinary", "open.act": "notify",
             "sealed.narrative": f"请告知{SECRET}领取材料"} | {f"sealed.{k}": v for k, v in sealed.items()}  # fmt: skip
-    kept = await person.post(page.path, {**form, "do": "keep"})
+    kept = await person.fill(page.path, {**form, "do": "keep"})
     assert "已保存" in kept.words, kept.words
     return page.path
 
@@ -85,7 +89,7 @@ async def resubmitted(person: Person, path: str, do: str) -> Answer:
     """The form as it stands on the page, sent with another button."""
     form = {"open.legal_basis.instrument": "npc-70-2021", "open.urgency": "ordinary", "open.act": "notify",
             "sealed.narrative": f"请告知{SECRET}领取材料", "do": do}  # fmt: skip
-    return await person.post(path, form)
+    return await person.fill(path, form)
 
 
 async def sent(person: Person) -> str:
@@ -232,9 +236,33 @@ async def test_checking_signs_nothing_and_old_forms_undo_nothing(
     assert (await head.get(path)).words == page.words
     # A file that somebody attached after the head looked.
     other = await drafted(clerk)
-    await clerk.upload(other, "late.txt", b"late", do="attach", **ERRAND)
-    assert "附件刚刚有变" in (await resubmitted(head, other, "sign")).words
+    looked = await head.get(other)
+    now = revision(await clerk.get(other))
+    assert "late.txt" in (await clerk.upload(other, "late.txt", b"late", revision=now, do="attach", **ERRAND)).words
+    assert (await head.fill(other, {**ERRAND, "do": "sign"}, looked)).status == 409
     assert "草稿" in (await head.get(other)).words
+
+
+async def test_a_page_that_shows_an_older_draft_changes_nothing(head: Person, clerk: Person) -> None:
+    path = await drafted(clerk)
+    old = await clerk.get(path)
+    assert "已保存" in (await head.fill(path, {**ERRAND, "sealed.narrative": "负责人改定", "do": "keep"})).words
+    for do in ("keep", "submit", "preflight", "discard", "attach"):
+        stale = await clerk.fill(path, {**ERRAND, "sealed.narrative": "旧页面上的文字", "do": do}, old)
+        assert stale.status == 409 and "负责人改定" in stale.text, stale.words
+        # What was typed is shown, so that nobody types it again; and no form without its revision is taken.
+        assert "没有保存的" in stale.words and "旧页面上的文字" in stale.words
+    assert (await clerk.post(path, {**ERRAND, "do": "keep"})).status == 409
+    upload = await clerk.upload(path, "old.txt", b"old", revision=revision(old), do="attach", **ERRAND)
+    assert upload.status == 409 and "old.txt" not in (await clerk.get(path)).words
+    # Taken back and rewritten after the head looked: the head signs what was on the page, or nothing.
+    assert "已送负责人签发" in (await clerk.fill(path, {**ERRAND, "do": "submit"})).words
+    looked = await head.get(path)
+    await clerk.post(path, {"do": "back"})
+    await clerk.fill(path, {**ERRAND, "sealed.narrative": "重新写过", "do": "keep"})
+    signed = await head.fill(path, {**ERRAND, "do": "sign"}, looked)
+    assert signed.status == 409 and "重新写过" in signed.words
+    assert "草稿" in (await head.get(path)).words
 
 
 ERRAND = {"open.legal_basis.instrument": "npc-70-2021", "open.urgency": "ordinary", "open.act": "notify",
@@ -244,8 +272,10 @@ ERRAND = {"open.legal_basis.instrument": "npc-70-2021", "open.urgency": "ordinar
 async def slowly(person: Person, desk: Desk, path: str, do: str) -> int:
     """The status of a form that takes its time to come in."""
 
+    now = revision(await person.get(path))
+
     async def body() -> AsyncIterator[bytes]:
-        yield f"do={do}&open.urgency=urgent".encode()
+        yield f"revision={now}&do={do}&open.urgency=urgent".encode()
         await asyncio.sleep(4)
         yield b"&open.act=notify"
 
@@ -328,6 +358,25 @@ async def test_many_errands_go_out_together_or_not_at_all(head: Person, clerk: P
     assert [text for text in read if text.startswith("理由：第2号送达任务\n请告知当事人2")] != []
 
 
+async def test_a_day_has_its_cap_whenever_the_rows_were_drafted(head: Person, clerk: Person) -> None:
+    template = (await clerk.get("/packages/template?of=errand.request")).body
+    packages = []
+    for first in (200, 230):
+        rows = filled(template, [errand(n, 对方机构=OTHER) for n in range(first, first + 30)])
+        preview = await clerk.upload("/packages", "x.xlsx", rows, of="errand.request", do="preview")
+        packages.append(preview.path)
+    done, refused = [await head.post(path, {"do": "sign", "seen": seen(await head.get(path))}) for path in packages]
+    assert done.status == 200, done.words
+    assert refused.status == 422 and "批量签发 30 件" in refused.words and "明天" in refused.words
+    assert "草稿 30" in (await head.get(packages[1])).words
+    # One of them alone is not let through by its own page either.
+    (one, *_) = re.findall(r'href="(/drafts/[0-9a-f-]+)"', (await head.get(packages[1])).text)
+    assert (await head.fill(one, {**ERRAND, "do": "sign"})).path == packages[1]
+    more = filled(template, [errand(n, 对方机构=OTHER) for n in range(300, 321)])
+    assert "每天至多" in (await clerk.upload("/packages", "x.xlsx", more, of="errand.request")).words
+    await head.until(packages[0], "已发出 30")
+
+
 async def test_a_package_with_one_request_that_is_refused_sends_none(
     hub: RunningHub, head: Person, there: Bureau
 ) -> None:
@@ -372,6 +421,45 @@ def counted(page: Answer) -> int:
     found = re.search(r"(\d+) 件", page.words.split("只在本机已打开的案件里查找")[1])
     assert found is not None
     return int(found.group(1))
+
+
+async def test_files_are_read_while_the_hub_is_away(hub: RunningHub, desk: Desk, there: Bureau, tmp_path: Path) -> None:
+    own, theirs = "自己发出的".encode() * 9000, "对方发来的".encode() * 9000
+    (tmp_path / "theirs.txt").write_bytes(theirs)
+    async with there.client() as client:
+        sealed = attaching.seal(tmp_path / "theirs.txt", tmp_path / "sealed")
+        manifest = await client.attach(sealed)
+        part = dict(content("case-assistance", "request") or {}, attachments=[])
+        data, part = attachments.attached(example("case-assistance", "request"), part, [manifest])
+        received = (await client.send("case-assistance.request", new_id(), [HERE], data, part, check=True)).case
+    async with Person(desk) as head:
+        await head.enter("zhou")
+        path = await drafted(head)
+        now = revision(await head.get(path))
+        await head.upload(path, "own.txt", own, revision=now, do="attach", **ERRAND)
+        await resubmitted(head, path, "sign")
+        done = await head.until(path, "枢纽已受理，回执如下")
+        case = done.text.split('href="/cases/')[1].split('"')[0]
+        await head.until(f"/cases/{received}", "theirs.txt")
+        kept = [re.findall(r"/cases/[^/]+/attachments/[0-9a-f]{64}", (await head.get(f"/cases/{one}")).text)[0]
+                for one in (case, received)]  # fmt: skip
+        blob = desk.folder / "store" / "enclosures" / f"{kept[1].rpartition('/')[2]}.kept"
+        until = time.monotonic() + 20
+        while not blob.exists():  # it comes by itself
+            assert time.monotonic() < until
+            await asyncio.sleep(0.1)
+        hub.stop()
+        try:
+            assert [(await head.get(one)).body for one in kept] == [own, theirs]
+            backup = await head.post("/settings/backup")
+        finally:
+            hub.start()
+        names = zipfile.ZipFile(io.BytesIO(backup.body)).namelist()
+        assert {f"enclosures/{one.rpartition('/')[2]}.kept" for one in kept} <= set(names)
+        assert own[:30] not in backup.body and theirs[:30] not in backup.body
+        # Spoilt on this disk: it is fetched again, and what is served is whole.
+        blob.write_bytes(blob.read_bytes()[:-40])
+        assert (await head.get(kept[1])).body == theirs
 
 
 async def test_a_backup_opens_elsewhere_and_sends_nothing_again(
@@ -541,8 +629,11 @@ async def test_a_superior_vouches_and_revokes_at_its_desk(hub: RunningHub, tmp_p
             assert (await head.post("/below/vouch", {"application": "nothing"})).status == 422
             listed = await head.until("/below", below.signing.kid)
             assert listed.status == 200
+            assert below.sealing.kid in listed.text  # who has the machine opens with it
             gone = {"organisation": below.id, "kid": below.signing.kid}
             assert "已停用" in (await head.post("/below/revoke", gone)).words
+            opens = {"organisation": below.id, "kid": below.sealing.kid}
+            assert below.sealing.kid not in (await head.post("/below/revoke", opens)).text
             assert (await head.post("/below/revoke", {"organisation": HERE, "kid": below.signing.kid})).status == 422
         async with below.client() as client:
             with pytest.raises(Exception, match="key"):

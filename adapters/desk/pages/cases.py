@@ -1,5 +1,6 @@
 """A case as a conversation: what was said, what may be said next, whose it is, its clock, its files, its document."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -9,13 +10,13 @@ from aiohttp import web
 from adapters.client import Refused, Undecided
 from adapters.client.attachments import plain_name
 from adapters.desk import asking, letter, word
+from adapters.desk.bureau import files_of
 from adapters.desk.drafts import UNSENT, Draft
-from adapters.desk.forms import Words
+from adapters.desk.forms import Field, Words
 from adapters.desk.letter import Hub, Letter, Receipt, Section
 from adapters.desk.officers import OfficerInvalid
 from adapters.desk.pages.frame import Pages, Visit, elsewhere, framed, local
 from keys.errors import BadSeal
-from protocols.attachments import Manifest, manifests
 from protocols.table import OPENER, PARTICIPANT, RESPONDER
 
 STAGES: Final = {
@@ -51,6 +52,7 @@ async def one(visit: Visit) -> web.StreamResponse:
         people=visit.desk.officers.present(),
         deeds=visit.deeds(case["id"]),
         main=_leading(visit, case),
+        spoken=(case["protocol"], version) in visit.desk.catalogue.protocols,
         matter=bureau.matter(case["id"]),
         clock=[(STAGES[kind], round(seconds / 3600, 1)) for kind, seconds in (case["clock"] or {}).items()],
     )
@@ -107,13 +109,12 @@ async def give(visit: Visit) -> web.StreamResponse:
 async def attachment(visit: Visit) -> web.StreamResponse:
     """`GET /cases/{id}/attachments/{digest}`: a file, opened here; nothing readable touches the disk."""
     case, wanted = _case(visit), f"sha-256:{visit.request.match_info['digest']}"
-    files = [file for message in visit.bureau.said(case["id"]) for file in _files(message)]
+    files = [file for message in visit.bureau.said(case["id"]) for file in files_of(message)]
     manifest = next((file for file in files if file.attachment == wanted), None)
     if manifest is None:
         raise web.HTTPNotFound
     try:
-        async with visit.bureau.connect() as client:
-            content = await visit.bureau.drafts.enclosures.open(client, manifest)
+        content = await visit.bureau.drafts.enclosures.open(visit.bureau.connect, manifest)
     except (BadSeal, Refused, Undecided) as fault:
         text = framed("取不到这份附件", "The file can't be had", fault)
         return visit.page("message.html", Words("附件", "Attachment"), 502, problem=text, back=f"/cases/{case['id']}")
@@ -170,15 +171,20 @@ def _said(visit: Visit, case: dict[str, Any]) -> list[dict[str, Any]]:
             message
             | {
                 "title": visit.title_of(protocol, version, name),
-                "open": list(asking.lines(opened, message["data"])) if opened else [],
-                "inside": list(asking.lines(sealed, message["content"])) if sealed else [],
+                "open": list(_lines(opened, message["data"])),
+                "inside": list(_lines(sealed, message["content"])),
                 "accepted": local(message["accepted"]),
                 "signed_by": message.get("signed_by"),
                 "unopened": Words(*message["unopened"]) if message.get("unopened") else None,
-                "files": [(plain_name(file.name), file) for file in _files(message)],
+                "files": [(plain_name(file.name), file) for file in files_of(message)],
             }
         )
     return said
+
+
+def _lines(form: Field | None, data: Any) -> Iterator[tuple[Words, Words]]:
+    """What a part of a message says, in the words of its schema; as it stands where no schema is at hand."""
+    return asking.lines(form, data) if form is not None else asking.plain(data)
 
 
 def _letter(visit: Visit, case: dict[str, Any]) -> Letter:
@@ -223,13 +229,6 @@ def _section(visit: Visit, message: dict[str, Any]) -> Section:
 def _chinese(visit: Visit, organisation: str) -> str:
     known = visit.bureau.organisation_of(organisation)
     return str(known["name"]["zh"]) if known is not None else organisation
-
-
-def _files(message: dict[str, Any]) -> list[Manifest]:
-    try:
-        return manifests(message["content"])
-    except BadSeal:
-        return []
 
 
 def _named(type: str, version: str) -> tuple[str, str, str]:

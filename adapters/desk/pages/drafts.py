@@ -1,20 +1,28 @@
 """A draft: filled in, checked, handed to a head, signed and sent; its files put in and taken out."""
 
-from collections.abc import AsyncIterator
-from typing import Any
+import copy
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 from aiohttp import BodyPartReader, web
 
 from adapters.client import Undecided
 from adapters.desk import asking
-from adapters.desk.drafts import OPEN, Draft
+from adapters.desk.drafts import OPEN, Draft, DraftChanged, TooManyToday
 from adapters.desk.enclosures import EnclosureInvalid
 from adapters.desk.forms import Words
 from adapters.desk.pages.doors import pieces
 from adapters.desk.pages.frame import LARGEST_FORM, Pages, Visit, elsewhere, framed, limited, reading
+from adapters.desk.saying import said
 from keys.errors import Fault
 
+REVISION: Final = "Draft-Revision"
+"""The header that tells a page that keeps itself which revision it shows now."""
+CHANGED = Words(
+    "这份草稿刚刚被别处改动或发出，您填的没有保存。下面是现在的内容，请再看一遍。",
+    "It was changed or sent a moment ago, and what you filled in is not kept. This is how it is now.",
+)
 MISSING = Words("有几处需要改正，见各栏。", "A few things are to be put right; see the fields.")
 
 
@@ -32,26 +40,18 @@ async def change(visit: Visit) -> web.StreamResponse:
         return await _take_back(visit, draft)
     if draft.state not in OPEN:
         return _page(visit, draft)
-    before = _files(draft)
-    sent, problem = await _taken(visit, draft)
-    asking.fill(visit.bureau, draft, sent)
-    if draft.state == "refused":
-        draft.state, draft.problem = "draft", None
-    for name in sent.get("add", ()):
-        asking.extend(draft, name)
-    visit.bureau.drafts.keep(draft)
-    for attachment in sent.get("remove", ()):
-        visit.bureau.drafts.remove(draft, attachment)
+    sent: dict[str, list[str]] = {}
+    try:
+        problem = await _taken(visit, draft, sent)
+        _keep(visit, draft, sent)
+    except DraftChanged:
+        return _stale(visit, sent)
     if problem is not None:
         return _page(visit, draft, problem)
     focus = next((f"{name}." for name in sent.get("add", ())), "file" if sent.get("remove") else "")
     match next(iter(sent.get("do", ())), ""):
         case "discard":
             return _discard(visit, draft)
-        case "sign" if next(iter(sent.get("files", ())), "") != before:
-            return _page(
-                visit, draft, Words("附件刚刚有变，请再看一遍。", "The files changed a moment ago: look again.")
-            )
         case "sign" | "submit" | "preflight" as what:
             if asking.problems(visit.bureau, draft):
                 return _page(visit, draft, MISSING, checked=True)
@@ -76,9 +76,35 @@ def _may(visit: Visit, draft: Draft) -> bool:
     )
 
 
-def _files(draft: Draft) -> str:
-    """Which files are in a draft: a head signs for those that were on the page."""
-    return " ".join(file.attachment for file in draft.files)
+def _keep(visit: Visit, draft: Draft, sent: Mapping[str, Sequence[str]]) -> None:
+    """Keep what was filled in. Raises DraftChanged."""
+    asking.fill(visit.bureau, draft, sent)
+    if draft.state == "refused":
+        draft.state, draft.problem = "draft", None
+    for name in sent.get("add", ()):
+        asking.extend(draft, name)
+    visit.bureau.drafts.keep(draft)
+    for attachment in sent.get("remove", ()):
+        visit.bureau.drafts.remove(draft, attachment)
+
+
+def _require_seen(draft: Draft, sent: Mapping[str, Sequence[str]]) -> None:
+    """Raises DraftChanged unless the page showed the draft as it is: nobody undoes what they never saw."""
+    if [str(draft.revision)] != list(sent.get("revision", ())):
+        raise DraftChanged
+
+
+def _stale(visit: Visit, sent: Mapping[str, Sequence[str]]) -> web.Response:
+    """The draft as it is now, and what was filled in on an older page of it and is not kept."""
+    draft = _draft(visit)
+    mine = copy.deepcopy(draft)
+    asking.fill(visit.bureau, mine, sent)
+    now = set(_lines(visit, draft))
+    return _page(visit, draft, CHANGED, status=409, lost=[line for line in _lines(visit, mine) if line not in now])
+
+
+def _lines(visit: Visit, draft: Draft) -> list[tuple[Words, Words]]:
+    return [line for part in asking.shown(visit.bureau, draft, False) if part is not None for line in asking.read(part)]
 
 
 async def _take_back(visit: Visit, draft: Draft) -> web.Response:
@@ -100,16 +126,20 @@ def _return(visit: Visit, draft: Draft, why: str) -> web.Response:
     return elsewhere("/")
 
 
-async def _taken(visit: Visit, draft: Draft) -> tuple[dict[str, list[str]], Words | None]:
-    """What was filled in, by name; files are sealed as they come in, and in the draft then."""
-    sent: dict[str, list[str]] = {}
+async def _taken(visit: Visit, draft: Draft, sent: dict[str, list[str]]) -> Words | None:
+    """Read what was filled in into `sent`, by name; files are sealed as they come in, and in the draft then.
+
+    What could not be attached, and why. Raises DraftChanged.
+    """
     problem = None
     if visit.request.content_type != "multipart/form-data":
         async with reading():
             given = await visit.request.post()
         visit.still()
-        return {name: [str(value) for value in given.getall(name)] for name in given}, None
-    size = 0
+        sent |= {name: [str(value) for value in given.getall(name)] for name in given}
+        _require_seen(draft, sent)
+        return None
+    size, attached = 0, False
     try:
         async with reading():
             async for part in await visit.request.multipart():
@@ -122,13 +152,18 @@ async def _taken(visit: Visit, draft: Draft) -> tuple[dict[str, list[str]], Word
                         raise web.HTTPRequestEntityTooLarge(LARGEST_FORM, size)
                     sent.setdefault(part.name, []).append(text.decode("utf-8", "replace"))
                 elif part.filename and asking.encloses(visit.bureau, draft):
+                    if not attached:
+                        _require_seen(draft, sent)
+                    attached = True
                     asking.fill(visit.bureau, draft, sent)  # what was typed is safe before a long file comes in
                     file = await visit.bureau.drafts.enclose(draft, part.filename, _touching(visit, part))
                     visit.note(f"附上 {file.name}", f"attached {file.name}", draft.case)
     except EnclosureInvalid as fault:
         problem = framed("没有附上", "It was not attached", fault)
     visit.still()
-    return sent, problem
+    if not attached:
+        _require_seen(draft, sent)
+    return problem
 
 
 async def _touching(visit: Visit, part: BodyPartReader) -> AsyncIterator[bytes]:
@@ -152,7 +187,10 @@ async def _go_on(visit: Visit, draft: Draft, what: str) -> web.Response:
     if draft.package is not None and _whole(visit, draft.package):
         return elsewhere(f"/packages/{draft.package}")
     draft.package = None  # the others went out before
-    visit.bureau.sign(visit.officer.name, draft)
+    try:
+        visit.bureau.sign(visit.officer.name, draft)
+    except TooManyToday as fault:
+        return _page(visit, draft, said(fault))
     visit.did("签发", "signed", draft)
     return elsewhere(f"/drafts/{draft.id}")
 
@@ -191,10 +229,9 @@ def _draft(visit: Visit) -> Draft:
 
 def _page(
     visit: Visit, draft: Draft, problem: Words | None = None, notice: Words | None = None, *, checked: bool = False,
-    focus: str = "",
+    focus: str = "", status: int = 200, lost: Sequence[tuple[Words, Words]] = (),
 ) -> web.Response:  # fmt: skip
     opened, sealed = asking.shown(visit.bureau, draft, checked)
-    lines = list(asking.read(opened)) + (list(asking.read(sealed)) if sealed is not None else [])
     case = visit.bureau.case(draft.case)
     to = draft.to or (case and case["responder" if case["opener"] == visit.bureau.organisation else "opener"]) or ""
     author = visit.desk.officers.one(draft.by)
@@ -208,18 +245,19 @@ def _page(
         }
         for file in draft.files
     ]
-    return visit.page(
+    page = visit.page(
         "draft.html",
         visit.title_of(draft.protocol, draft.version, draft.message),
-        422 if checked else 200,
+        422 if checked else status,
         draft=draft,
         open=opened,
         sealed=sealed,
         problem=problem or draft.problem,
         focus=focus or ("?" if checked else ""),
-        lines=lines,
+        lines=list(asking.read(opened)),
+        inside=list(asking.read(sealed)) if sealed is not None else [],
+        lost=lost,
         may=_may(visit, draft),
-        seen=_files(draft),
         to=to,
         author=author.full_name if author is not None else draft.by,
         notice=notice,
@@ -227,6 +265,8 @@ def _page(
         encloses=asking.encloses(visit.bureau, draft),
         receipt=msgspec.json.format(msgspec.json.encode(draft.receipt)).decode() if draft.receipt else "",
     )
+    page.headers[REVISION] = str(draft.revision)
+    return page
 
 
 PAGES: Pages = (

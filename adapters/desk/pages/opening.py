@@ -53,6 +53,8 @@ def _named(protocol: Protocol, message: str, in_full: bool) -> Words:
 def _usual(days: float | None) -> Words:
     if days is None:
         return Words("尚无办理记录", "no case with it yet")
+    if days < 1:
+        return Words("通常当天答复", "usually answers within a day")
     return Words(f"通常 {days:.0f} 天答复", f"answers in some {days:.0f} days")
 
 

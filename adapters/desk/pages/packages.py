@@ -7,7 +7,6 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
@@ -16,12 +15,12 @@ from aiohttp import web
 
 from adapters import workbook
 from adapters.desk import asking
-from adapters.desk.drafts import OPEN, Draft, packages
+from adapters.desk.drafts import DAILY, OPEN, Draft, TooManyToday, packages
 from adapters.desk.forms import Words
 from adapters.desk.pages.frame import STATES, Pages, Visit, elsewhere
+from adapters.desk.saying import said
 from adapters.workbook import Row, Sheet, WorkbookInvalid
-from adapters.workbook.many import DAILY, MANY, all_judged, content_of, sheets
-from protocols import deadlines
+from adapters.workbook.many import MANY, all_judged, content_of, sheets
 from protocols.envelope import new_id
 
 EXCEL: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -49,7 +48,7 @@ async def take(visit: Visit) -> web.StreamResponse:
         rows = await asyncio.to_thread(workbook.read, sheet, content)
         kind = asking.kind_of(visit.bureau, sheet.protocol, sheet.version, sheet.message)
         assert kind is not None
-        judged = all_judged(kind, sheet, rows, _sent_today(visit))
+        judged = all_judged(kind, sheet, rows, visit.bureau.drafts.from_workbooks(visit.today.isoformat()))
         if not judged:
             return _choosing(visit, Words("工作簿里没有填写任何一行。", "No row of the workbook is filled in."))
         if sent.get("do") == "marked":
@@ -80,7 +79,6 @@ async def decide(visit: Visit) -> web.StreamResponse:
         for draft in drafts:
             visit.bureau.drafts.discard(draft)
         visit.note(f"删除批量 {len(drafts)} 件", f"discarded a package of {len(drafts)}")
-        _count(visit, drafts, -1)
         return elsewhere("/packages")
     wrong = [draft for draft in drafts if asking.problems(visit.bureau, draft)]
     if wrong:
@@ -91,7 +89,10 @@ async def decide(visit: Visit) -> web.StreamResponse:
         if sent.get("seen") != _seen(drafts):
             changed = Words("内容刚刚被改过，请再看一遍。", "Something was changed a moment ago: look again.")
             return _showing(visit, drafts, changed)
-        visit.bureau.sign(visit.officer.name, *drafts)
+        try:
+            visit.bureau.sign(visit.officer.name, *drafts)
+        except TooManyToday as fault:
+            return _showing(visit, drafts, said(fault))
         visit.note(f"签发批量 {len(drafts)} 件", f"signed a package of {len(drafts)}")
         for draft in drafts:
             visit.did("签发", "signed", draft)
@@ -118,30 +119,16 @@ def _draft(visit: Visit, sheet: Sheet, row: Row) -> Draft:
     return draft
 
 
-def _sent_today(visit: Visit) -> dict[str, int]:
-    return visit.desk.vault.get("many", visit.today.isoformat()) or {}
-
-
 def _package(visit: Visit, sheet: Sheet, rows: Sequence[Row]) -> str:
     """The rows as drafts that go out together; what it is called."""
     package, drafts = new_id(), [_draft(visit, sheet, row) for row in rows]
     for draft in drafts:
-        draft.package = package
+        draft.package, draft.many = package, True
     visit.bureau.drafts.keep(*drafts)
-    _count(visit, drafts, 1)
     for draft, row in zip(drafts, rows, strict=True):
         visit.did("批量起草", "drafted", draft, reason=row.reason)
         visit.desk.officers.give(draft.case, visit.officer.name)
     return package
-
-
-def _count(visit: Visit, drafts: Sequence[Draft], by: int) -> None:
-    """Count what goes to each authority on the day that it was drafted; what is thrown away does not count."""
-    for draft in drafts:
-        day = deadlines.local_date(datetime.fromisoformat(draft.made)).isoformat()
-        sent = Counter(visit.desk.vault.get("many", day) or {})
-        sent[str(draft.to)] += by
-        visit.desk.vault.put("many", day, dict(+sent))
 
 
 def _seen(drafts: Sequence[Draft]) -> str:

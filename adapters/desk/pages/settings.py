@@ -149,7 +149,7 @@ async def _below(
                 if one["superior"] != visit.bureau.organisation:
                     continue
                 known = await client.look_up(str(one["id"]))
-                listed.append((one, [key for key in known["jwks"]["keys"] if key.get("use") == "sig"]))
+                listed.append((one, known["jwks"]["keys"]))
     except Fault as fault:
         problem = problem or framed("枢纽此刻连不上", "The hub can't be asked now", fault)
     return visit.page("below.html", BELOW, 422 if problem else 200, listed=listed, problem=problem, notice=notice,

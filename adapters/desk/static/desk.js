@@ -31,19 +31,31 @@ for (const button of document.querySelectorAll("[data-print]")) { button.hidden 
 // A draft keeps itself while it is written, so that a locked desk or a closed page loses nothing.
 const draft = document.querySelector("form[data-autosave]");
 if (draft) {
-  let dirty = false, leaving = false;
+  let dirty = false, leaving = false, stale = false, keeping = null;
   const saved = document.querySelector("[data-autosaved]");
   const keep = async () => {
-    if (!dirty || leaving) return;
     dirty = false;
     const form = new FormData(draft);
     form.delete("file");
     form.set("do", "keep");
     const answer = await fetch(location.href, { method: "POST", body: form, credentials: "same-origin" }).catch(() => null);
-    if (answer && answer.ok && !answer.redirected) saved.hidden = false; else dirty = true;
+    if (answer && answer.ok && !answer.redirected) {
+      saved.hidden = false;
+      draft.elements.revision.value = answer.headers.get("Draft-Revision");
+    } else {
+      dirty = true;
+      if (answer && answer.status === 409) { stale = true; document.querySelector("[data-changed]").hidden = false; }
+    }
+    keeping = null;
   };
   draft.addEventListener("input", () => { dirty = true; saved.hidden = true; });
-  draft.addEventListener("submit", () => { leaving = true; });
-  window.setInterval(keep, 5000);
+  draft.addEventListener("submit", (event) => {
+    leaving = true;
+    if (!keeping) return;
+    // What is being kept is a newer revision than this page says: first that, then this.
+    event.preventDefault();
+    keeping.then(() => draft.requestSubmit(event.submitter));
+  });
+  window.setInterval(() => { if (dirty && !leaving && !stale && !keeping) keeping = keep(); }, 5000);
   window.addEventListener("beforeunload", (event) => { if (dirty && !leaving) event.preventDefault(); });
 }

@@ -149,6 +149,18 @@ def test_a_stand_in_has_the_cases_of_who_is_away(three: Officers) -> None:
             three.absent("li.na", absence)
 
 
+def test_who_takes_over_stands_in_for_whom_the_leaver_stood_in(three: Officers) -> None:
+    for case, name in (("case-1", "li.na"), ("case-2", "zhou")):
+        three.give(case, name)
+        three.absent(name, Absence(TODAY, TODAY, "chen"))
+    assert three.dismiss("chen", "zhou") == []
+    # Whoever takes the cases is not away; nobody's case falls to somebody who left.
+    assert {case: one.name for case, one in three.holders(TODAY).items()} == {"case-1": "zhou", "case-2": "zhou"}
+    head, clerk = three.one("zhou"), three.one("li.na")
+    assert head is not None and head.absence is None
+    assert clerk is not None and clerk.absence is not None and clerk.absence.stand_in == "zhou"
+
+
 def test_who_did_what_is_kept_by_case(people: Officers) -> None:
     (head,) = people.everybody()
     people.note(head, ("签发", "signed"), "case-1")
