@@ -10,11 +10,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import islice, product
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 from pypinyin import Style, lazy_pinyin, pinyin
@@ -284,6 +284,23 @@ def awaiting(cases: Iterable[Mapping[str, Any]], organisation: str) -> list[Mapp
     """The cases in which it is this organisation's turn, what is due first at the top."""
     turn = [case for case in cases if organisation in case["awaits"]]
     return sorted(turn, key=lambda case: (case["due"] or {}).get("date") or "9999")
+
+
+class Turns(NamedTuple):
+    """Cases in which it is one's turn: past their due date, due on a day, and the others."""
+
+    late: list[Mapping[str, Any]]
+    now: list[Mapping[str, Any]]
+    rest: list[Mapping[str, Any]]
+
+
+def turns(cases: Iterable[Mapping[str, Any]], organisation: str, today: date) -> Turns:
+    """The cases in which it is this organisation's turn, as they stand on a day."""
+    made, day = Turns([], [], []), today.isoformat()
+    for case in awaiting(cases, organisation):
+        due = (case["due"] or {}).get("date") or "9999"
+        (made.late if due < day else made.now if due == day else made.rest).append(case)
+    return made
 
 
 def found(organisations: Sequence[Mapping[str, Any]], wanted: str) -> list[Mapping[str, Any]]:

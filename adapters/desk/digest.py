@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from email.message import EmailMessage
+from email.utils import localtime, make_msgid
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from adapters.desk.bureau import turns
 from adapters.desk.habits import Mail
 from keys.errors import Fault
 
@@ -70,13 +72,13 @@ def made(
     arrived: Iterable[Mapping[str, Any]], waiting: int, row: Callable[[Mapping[str, Any]], Row],
 ) -> Digest:  # fmt: skip
     """The digest of a day; `soon` is the last day that counts as near."""
-    turn = sorted((case for case in cases if organisation in case["awaits"] and case["due"]), key=_due)
+    late, now, rest = turns(cases, organisation, day)
     return Digest(
         bureau,
         day,
-        tuple(row(case) for case in turn if _due(case) < day.isoformat()),
-        tuple(row(case) for case in turn if _due(case) == day.isoformat()),
-        tuple(row(case) for case in turn if day.isoformat() < _due(case) <= soon.isoformat()),
+        tuple(row(case) for case in late),
+        tuple(row(case) for case in now),
+        tuple(row(case) for case in rest if case["due"] and case["due"]["date"] <= soon.isoformat()),
         tuple(row(case) for case in arrived),
         waiting,
     )
@@ -97,6 +99,7 @@ def mail(digest: Digest, by: Mail) -> None:
     """Mail it; blocking. Raises DigestNotDelivered."""
     message = EmailMessage()
     message["Subject"], message["From"], message["To"] = digest.subject, by.sender, ", ".join(by.to.split())
+    message["Date"], message["Message-ID"] = localtime(), make_msgid(domain=by.sender.rpartition("@")[2])
     message.set_content(digest.text())
     trusted = ssl.create_default_context()
     try:
@@ -112,7 +115,3 @@ def mail(digest: Digest, by: Mail) -> None:
             server.send_message(message)
     except (OSError, smtplib.SMTPException, ValueError) as error:
         raise DigestNotDelivered(f"{by.host}:{by.port}: {error}") from None
-
-
-def _due(case: Mapping[str, Any]) -> str:
-    return str(case["due"]["date"])

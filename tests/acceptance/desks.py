@@ -130,13 +130,13 @@ class Person:
         """Log in."""
         return await self.post("/enter", {"name": name, "password": password})
 
-    async def until(self, path: str, words: str, within: float = 30) -> Answer:
-        """Look at a page until it says something."""
+    async def until(self, path: str, words: str, within: float = 30, *, shown: bool = True) -> Answer:
+        """Look at a page until it says something, or has it among its tags."""
         clock = asyncio.get_running_loop().time
         end = clock() + within
         while True:
             page = await self.get(path)
-            if words in page.words:
+            if words in (page.words if shown else page.text):
                 return page
             assert clock() < end, (words, page.words)
             await asyncio.sleep(0.2)
@@ -153,6 +153,18 @@ async def _read(answer: aiohttp.ClientResponse) -> Answer:
 def revision(page: Answer) -> str:
     """Which revision of a draft a page shows."""
     return page.headers["Draft-Revision"]
+
+
+def wanted(page: Answer) -> dict[str, str]:
+    """Something in every field that the page demands."""
+    found = {}
+    for id in re.findall(r'<label class="title" for="([\w-]+)">[^<]*<span class="must"', page.text):
+        asked = re.search(rf'id="{id}" name="([\w.]+)"([^>]*)>(.*?)</div>', page.text, re.S)
+        assert asked is not None
+        choice = re.search(r'<option value="([^"]+)"', asked[3])
+        text = "2027-01-04" if 'type="date"' in asked[2] else "0374-0000101" if "phone" in asked[1] else "请办理"
+        found[asked[1]] = choice[1] if choice else text
+    return found
 
 
 def fingerprints(hub: RunningHub) -> str:

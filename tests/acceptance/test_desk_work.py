@@ -14,6 +14,7 @@ from email import message_from_bytes, policy
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any
+from urllib.parse import quote
 
 import openpyxl
 import pytest
@@ -23,11 +24,12 @@ from docx import Document
 from adapters.client import attachments as attaching
 from adapters.desk.letter import Receipt, verification_address
 from adapters.desk.pages.app import PAGES
-from protocols import attachments, vouching
+from protocols import attachments, legal_basis, vouching
+from protocols.deadlines import SHANGHAI
 from protocols.envelope import new_id
 from protocols.vouching import Described
-from tests.acceptance.bureaus import Bureau, audited, content, enrolled, example
-from tests.acceptance.desks import HERE, NAMES, PASSWORD, THERE, Answer, Desk, Person, revision, set_up
+from tests.acceptance.bureaus import Bureau, audited, content, enrolled, example, said
+from tests.acceptance.desks import HERE, NAMES, PASSWORD, THERE, Answer, Desk, Person, revision, set_up, wanted
 from tests.conftest import RunningHub
 
 SECRET = "王示例"
@@ -114,6 +116,34 @@ async def test_a_clerk_drafts_and_only_a_head_signs(head: Person, clerk: Person)
     assert "周明（zhou）签发" in said and "李娜（li.na）起草" in said and SECRET in said
     # What was sent is changed by nobody any more.
     assert "枢纽已受理" in (await resubmitted(head, path, "discard")).words
+
+
+async def test_an_authority_is_found_by_its_place_and_only_what_is_in_force_is_offered(head: Person) -> None:
+    for words in ("宝安", "深圳 440306", "440306"):
+        page = await head.get(f"/new?q={quote(words)}")
+        assert THERE in page.words and re.search("尚无办理记录|通常", page.words), page.words
+    page = await head.post("/new", {"to": THERE, "opening": "errand.request"})
+    choices = page.text.partition('name="open.legal_basis.instrument"')[2].partition("</select>")[0]
+    bases = re.findall(r'<option value="([^"]+)"', choices)
+    in_force = [one.id for one in legal_basis.register().values() if one.in_force_on(date.today())]
+    assert set(bases) == set(in_force) and len(in_force) < len(legal_basis.register())
+
+
+async def test_a_case_shows_its_course_what_is_due_and_where_its_time_went(head: Person, there: Bureau) -> None:
+    async with there.client() as client:
+        part = dict(content("case-assistance", "request") or {}, attachments=[])
+        case = (await client.open_case(HERE, example("case-assistance", "request"), part)).case
+    day = (datetime.now(UTC).astimezone(SHANGHAI).date() + timedelta(days=20)).isoformat()
+    for message, form in (("accept", {}), ("propose-date", {"open.date": day})):
+        await head.until(f"/cases/{case}", f'value="{message}"', shown=False)
+        page = await head.post(f"/cases/{case}/begin", {"message": message})
+        done = await head.fill(page.path, {**wanted(page), **form, "do": "sign"})
+        await head.until(done.path, "枢纽已受理，回执如下")
+    await said(there, case, "case-assistance", "agree-date", agreed=True)
+    page = await head.until(f"/cases/{case}", "时间花在")
+    while day not in page.words.partition("经过")[2]:
+        page = await head.get(f"/cases/{case}")
+    assert case in (await head.get("/")).text.partition("等本机构办理")[2]
 
 
 async def test_cases_are_found_by_name_at_the_desk_alone(head: Person) -> None:
@@ -581,9 +611,6 @@ async def test_the_digest_tells_what_is_due_and_nothing_that_is_sealed(
             "port": "25"}  # fmt: skip
     assert (await clerk.post("/settings", form)).status == 403
     assert "已保存" in (await head.post("/settings", form)).words
-    assert "摘要已送出" in (await head.post("/settings/digest")).words
-    (written,) = tmp_path.glob("xieban-*.txt")
-    assert case in written.read_text() and SECRET not in written.read_text()
     inbox = Inbox()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -598,11 +625,16 @@ async def test_the_digest_tells_what_is_due_and_nothing_that_is_sealed(
         assert "没有保存" in (await head.post("/settings", mail | {"account": "a", "password": "b"})).words
         # Now is the time for it: it comes by itself.
         assert "已保存" in (await head.post("/settings", mail | {"digest_at": "00:00"})).words
-        await head.post("/settings/digest")
+        while not inbox.mails:
+            await asyncio.sleep(0.1)
         assert case in inbox.mails[0] and SECRET not in "".join(inbox.mails) and "新到" in inbox.mails[0]
     finally:
         server.stop()
     assert "摘要没有送出" in (await head.post("/settings/digest")).words
+    assert "已保存" in (await head.post("/settings", form)).words
+    assert "摘要已送出" in (await head.post("/settings/digest")).words
+    (written,) = tmp_path.glob("xieban-*.txt")
+    assert case in written.read_text() and SECRET not in written.read_text()
     await head.post("/settings", form | {"digest": "nobody"})
 
 

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from tests.acceptance.bureaus import audited
+from tests.acceptance.desks import HERE, NAMES, PASSWORD, Desk, Person, fingerprints
 from tests.conftest import XIEBAN, running_hub
 
 
@@ -59,4 +60,37 @@ def test_one_command_on_each_side_and_a_dry_run_that_shows_the_chain(tmp_path: P
         assert refused.returncode == 1 and "vouching-invalid" in refused.stderr
         without = hub.run("organisations", "admit", chain, "--data", str(hub.data))
         assert without.returncode != 0 and "anchor" in without.stderr
+        assert audited(hub) == ""
+
+
+async def test_a_desk_applies_and_is_admitted_by_the_chain(tmp_path: Path) -> None:
+    anchor = "410000-supervision"
+    assert xieban("keys", "new", "--keys", str(tmp_path / anchor)).returncode == 0
+    kept(tmp_path / "anchor.jwks", xieban("keys", "show", "--keys", str(tmp_path / anchor)))
+    config = tmp_path / "config.toml"
+    config.write_text(f'[trust]\nanchor = "{anchor}"\nanchor_jwks = "{tmp_path / "anchor.jwks"}"\n')
+    with running_hub("--config", str(config)) as hub:
+        desk = Desk(hub, tmp_path, HERE).start()
+        try:
+            async with Person(desk) as head:
+                place, department, zh, en = NAMES[HERE]
+                account = {"name": "zhou", "full_name": "周明", "password": PASSWORD, "again": PASSWORD}
+                bureau = {"place": place, "department": department, "zh": zh, "en": en, "superior": anchor}
+                for path, form in (
+                    (desk.first, account),
+                    ("/setup/hub", {"url": hub.url}),
+                    ("/setup/recognise", {"fingerprints": fingerprints(hub)}),
+                    ("/setup/bureau", bureau),
+                    ("/setup/keys", {}),
+                ):
+                    assert (await head.post(path, form)).status == 200, path
+                applied = await head.get("/setup/application")
+                assert applied.headers["Content-Type"].startswith("application/jwt")
+                (tmp_path / f"{HERE}.jwt").write_bytes(applied.body)
+                chain = vouched(tmp_path, HERE, anchor, "--division", "4110")
+                done = hub.run("organisations", "admit", chain, "--data", str(hub.data), "--config", str(config))
+                assert done.returncode == 0, done.stderr
+                await head.until("/setup", "已登记，可以办案了")
+        finally:
+            desk.stop()
         assert audited(hub) == ""

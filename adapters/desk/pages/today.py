@@ -7,7 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from adapters.desk import asking
-from adapters.desk.bureau import awaiting, words_of
+from adapters.desk.bureau import turns, words_of
 from adapters.desk.drafts import UNSENT, Draft, packages
 from adapters.desk.forms import Words
 from adapters.desk.officers import Officer
@@ -27,11 +27,8 @@ MOST: Final = 200
 
 async def to_do(visit: Visit) -> web.StreamResponse:
     """`GET /`."""
-    bureau, today = visit.bureau, visit.today.isoformat()
-    turn = awaiting(bureau.cases(), bureau.organisation)
-    late = [case for case in turn if case["due"] and case["due"]["date"] < today]
-    now = [case for case in turn if case["due"] and case["due"]["date"] == today]
-    rest = [case for case in turn if case not in late and case not in now]
+    bureau = visit.bureau
+    late, now, rest = turns(bureau.cases(), bureau.organisation, visit.today)
     arrived, holders = bureau.arrived(), visit.desk.officers.holders(visit.today)
     unsent = bureau.drafts.all(*UNSENT)
     waiting = [one for one in unsent if one.state == "waiting"]

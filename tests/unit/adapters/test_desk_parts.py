@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from adapters.client.answers import Name
 from adapters.client.attachments import parts
-from adapters.desk import habits, joining
+from adapters.desk import digest, habits, joining
+from adapters.desk.bureau import found, turns
 from adapters.desk.desk import BackupInvalid, Desk
 from adapters.desk.drafts import DraftChanged, Drafts, sheet
 from adapters.desk.enclosures import EnclosureInvalid, Enclosures
@@ -31,6 +33,58 @@ def vault(tmp_path: Path) -> Vault:
     made = Vault(tmp_path / "desk.db")
     made.admit("zhou", PASSWORD)
     return made
+
+
+# What is due ----------------------------------------------------------------------------------------------
+
+
+def test_turns_are_told_apart_by_their_day() -> None:
+    def case(due: str | None, *awaits: str) -> dict[str, Any]:
+        return {"awaits": list(awaits), "due": due and {"date": due}}
+
+    cases = [case("2026-12-02", "us"), case(None, "us"), case("2026-12-01", "us", "them"), case("2026-11-30", "us"),
+             case("2026-11-01", "us"), case("2026-11-01", "them")]  # fmt: skip
+    apart = turns(cases, "us", date(2026, 12, 1))
+    assert (apart.late, apart.now, apart.rest) == (
+        [cases[4], cases[3]],
+        [cases[2]],
+        [cases[0], cases[1]],
+    )
+    told = digest.made("魏都", "us", date(2026, 12, 1), date(2026, 12, 2), cases, [], 0,
+                       lambda one: ("", "", "", (one["due"] or {}).get("date", "")))  # fmt: skip
+    assert [len(rows) for rows in (told.overdue, told.today, told.soon)] == [2, 1, 1]
+    assert "超期 2，今日到期 1" in told.subject
+
+
+# Who is meant ---------------------------------------------------------------------------------------------
+
+LISTED = [
+    {"id": id, "name": {"zh": zh, "en": en}}
+    for id, zh, en in (
+        ("440306-health", "宝安区卫生健康局", "Bao'an Health"),
+        ("411002-health", "魏都区卫生健康委员会", "Weidu Health"),
+        ("500112-health", "重庆市渝北区卫生健康委员会", "Yubei Health"),
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "meant"),
+    [
+        ("宝安卫健", ["440306-health"]),
+        ("baoanqu", ["440306-health"]),
+        ("baqwsjkj", ["440306-health"]),
+        ("深圳 卫健", ["440306-health"]),
+        ("440306", ["440306-health"]),
+        ("chongqing", ["500112-health"]),
+        ("BAO", ["440306-health"]),
+        ("卫生健康", ["440306-health", "411002-health", "500112-health"]),
+        ("税务", []),
+        ("", []),
+    ],
+)
+def test_an_authority_is_found_as_people_call_it(wanted: str, meant: list[str]) -> None:
+    assert [one["id"] for one in found(LISTED, wanted)] == meant
 
 
 # Keys -----------------------------------------------------------------------------------------------------
