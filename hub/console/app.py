@@ -166,6 +166,8 @@ async def _live(visit: Visit) -> web.StreamResponse:
     await response.prepare(visit.request)
     last, until = None, asyncio.get_running_loop().time() + LIVE
     while not visit.hub.waiters.closed and asyncio.get_running_loop().time() < until:
+        if last is not None and await doors.person_of(visit.request) is None:
+            break  # logged out meanwhile
         async with visit.hub.pool.acquire() as connection:
             through = await connection.fetchval(SQL["course_head"])
         told = f"event: grown\ndata: {through}\n\n" if last is not None and through != last else ": \n\n"

@@ -287,6 +287,11 @@ async def test_a_page_hears_that_the_log_has_grown(hub: RunningHub) -> None:
                 pass
             assert line == b"event: grown\n"
             assert int((await answer.content.readline()).partition(b":")[2]) > 0
+            # Who logs out on another page hears no more.
+            async with session.post(f"{hub.url}/console/logout", headers={"Origin": hub.url}):
+                pass
+            while await answer.content.readline():
+                pass
 
 
 async def test_a_form_from_another_site_is_refused(hub: RunningHub) -> None:
