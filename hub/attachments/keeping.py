@@ -121,7 +121,7 @@ class Attachments:
         """Take away what no message has named for so many days; how many attachments."""
         async with self.pool.acquire() as connection, connection.transaction():
             # Under the log's lock no message can come to name one meanwhile.
-            await connection.fetchrow(SQL["lock_head"])
+            await connection.fetchrow(SQL["lock_head"], "0")
             rows = await connection.fetch(SQL["collect_attachments"], self.limits.days)
         for row in rows:
             await self.store.delete(row["place"])

@@ -38,6 +38,8 @@ _case_decoder = msgspec.json.Decoder(Case)
 RETRY_FOR = 15.0
 """Seconds for which a batch is tried again while the database is away."""
 
+LONGEST = "10s"
+"""After which PostgreSQL ends a batch that does not come to its commit: a node cut off in the midst of a statement."""
 PATIENCE = 0.5
 """Seconds of work ahead beyond which nothing more is let in: refused at once rather than late."""
 HOPED = 5_000.0
@@ -190,7 +192,7 @@ class Sequencer:
         self._began = self._committed = time.time_ns()
         async with self._pool.acquire() as connection:
             async with connection.transaction():
-                head = await connection.fetchrow(SQL["lock_head"])
+                head = await connection.fetchrow(SQL["lock_head"], LONGEST)
                 assert head is not None
                 if self._published is not None:
                     self._published.require_current(head["origin"], head["size"])

@@ -22,8 +22,8 @@ from tests.faults.stage import Stage, children, workers
 Fault = Callable[[Stage, random.Random], Coroutine[Any, Any, None]]
 SHOWS_WITHIN = 15.0
 """Seconds within which a full disk, say, is to be noticed by somebody."""
-LOCKED_AT_MOST = 5.0
-"""Seconds after which PostgreSQL ends who holds the log's lock and says nothing (hub/store/sql/log.sql)."""
+LOCKED_AT_MOST = 10.0
+"""Seconds after which PostgreSQL ends who holds the log's lock and says nothing (hub/intake/batch.py)."""
 CRASHES = (
     "before lock_head", "after lock_head", "after known", "after cases", "after counters", "before add_messages",
     "after add_messages", "after set_cases", "after set_counters", "before append", "after append", "before COMMIT",
@@ -263,7 +263,7 @@ async def partners_partitioned(stage: Stage, chance: random.Random) -> None:
 async def database_unplugged(stage: Stage, chance: random.Random) -> None:
     """The second node loses the database in the midst of a batch, longer than a lock may be held by who is silent."""
     assert stage.machine is not None
-    await _unplugged(stage.machine.database, 2 * LOCKED_AT_MOST + moment(chance))
+    await _unplugged(stage.machine.database, LOCKED_AT_MOST + 5 + moment(chance))
 
 
 async def partners_unplugged(stage: Stage, chance: random.Random) -> None:

@@ -216,7 +216,7 @@ def test_the_audit_sees_a_message_that_the_hub_itself_made_up(worked: RunningHub
 
 async def _forge(connection: Connection, key: SigningKey) -> None:
     """A withdrawal of the bureau's case, signed with the hub's key, entered with everything that belongs to it."""
-    head = await connection.fetchrow(SQL["lock_head"])
+    head = await connection.fetchrow(SQL["lock_head"], "0")
     row = await connection.fetchrow("SELECT record FROM case_file")
     assert head is not None and row is not None
     case = msgspec.json.decode(row["record"], type=Case)

@@ -3,8 +3,11 @@ SELECT hub, origin, size, root, note, at, key_epoch, epoch_base FROM log_head;
 
 -- name: lock_head
 SELECT origin, size, root, note, at, key_epoch, epoch_base, greatest(clock_timestamp(), at) AS now,
-    -- Who goes silent with the lock, cut off or stopped, loses it: all others wait for it.
-    set_config('idle_in_transaction_session_timeout', '5s', true)
+    -- Who goes silent with the lock, cut off or stopped, loses it: all others wait for it. Silent between the messages
+    -- of one statement is not idle to PostgreSQL; that is ended after $1, a time or 0, by PostgreSQL 17 and later.
+    set_config('idle_in_transaction_session_timeout', '5s', true),
+    CASE WHEN current_setting('server_version_num')::integer >= 170000
+        THEN set_config('transaction_timeout', $1, true) END
 FROM log_head FOR UPDATE;
 
 -- name: hub
