@@ -30,6 +30,7 @@ class Place(NamedTuple):
 
 
 COMMANDS: Mapping[str, Place] = {
+    "init": Place(_RUNNING, "init", "init"),
     "serve": Place(_RUNNING, "serve", "serve"),
     "audit": Place(_RUNNING, "audit", "audit"),
     "doctor": Place(_RUNNING, "doctor", "doctor"),
