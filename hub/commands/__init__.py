@@ -64,6 +64,7 @@ COMMANDS: Mapping[str, Place] = {
     "witness": Place(_WORKING, "witness", "witness"),
     "protocols": Place(_WORKING, "protocols"),
     "conformance": Place(_WORKING, "conformance"),
+    "sandbox": Place(_WORKING, "sandbox", "sandbox"),
 }
 
 
