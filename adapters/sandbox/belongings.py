@@ -40,9 +40,9 @@ class Belongings:
     def made(self) -> dict[str, Any]:
         """The public keys, made the first time. Raises KeyStoreFault."""
         store = KeyStore(self.keys)
+        store.create()
         if not self.passphrase_file.exists():
             private_files.write(self.passphrase_file, secrets.token_urlsafe(16).encode())
-        store.create()
         passphrase = read_passphrase(self.passphrase_file)
         if not store.kids():
             for key in (jwk.generate_signing(), jwk.generate_encryption()):

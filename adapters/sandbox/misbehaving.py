@@ -9,8 +9,9 @@ from adapters.client import messages
 from adapters.conformance import faults
 from adapters.conformance.faults import Times, Where
 from adapters.conformance.proxy import Call, Given, Onward, Proxy, Rule
-from adapters.conformance.scenarios.contents import ALTERATIONS, in_items
+from adapters.conformance.scenarios.contents import ALTERATIONS
 from adapters.conformance.stage import messages_in
+from protocols.envelope import Event
 
 RETRY_AFTER: Final = {"Retry-After": "2"}
 ALTERED: Final = 2
@@ -28,8 +29,8 @@ def rules(cast: Mapping[str, str], delay: float, proxy: Proxy) -> Iterator[Rule]
     yield faults.away(503, lambda: dict(RETRY_AFTER), busy.is_number(1), Times(None))
     yield faults.away(429, lambda: dict(RETRY_AFTER), busy.is_number(2), Times(None))
     yield faults.slow(lambda call: bool(_sent_to(call, cast["slow"])), delay)
-    yield faults.altered(faults.polls, in_items(Tampering(cast["altered"])))
     yield Pages(cast["repeats"]).rule()
+    yield faults.altered(faults.polls, Tampering(cast["altered"]))
 
 
 def _sent_to(call: Call, organisation: str) -> list[str]:
@@ -61,21 +62,24 @@ class Tries:
 
 
 class Tampering:
-    """Alters an organisation's messages the first times that they are handed out, each in one of the kit's ways."""
+    """Alters an organisation's messages the first times that they are handed out, each in one of the kit's ways.
+
+    One message of a page at a time, the first: who stops there meets the alteration of each.
+    """
 
     def __init__(self, source: str) -> None:
         self._source = source
         self._handed_out: Counter[str] = Counter()
-        self._ways: dict[str, int] = {}
 
-    def __call__(self, item: dict[str, Any]) -> None:
-        """Alter an item of the mailbox, if it is to be."""
-        event = messages.read(item["message"].encode())[1]
-        if event.source != self._source or self._handed_out[event.id] >= ALTERED:
-            return
-        self._handed_out[event.id] += 1
-        way = self._ways.setdefault(event.id, len(self._ways) % len(ALTERATIONS))
-        ALTERATIONS[way](item)
+    def __call__(self, page: Any) -> Any:
+        """The page as it is handed out."""
+        for item, event in _messages(page):
+            if event.source == self._source and self._handed_out[event.id] < ALTERED:
+                self._handed_out[event.id] += 1
+                way = list(self._handed_out).index(event.id) % len(ALTERATIONS)
+                ALTERATIONS[way](item)
+                break
+        return page
 
 
 class Pages:
@@ -89,7 +93,8 @@ class Pages:
         return faults.repeated(self._times, self._new)
 
     def _new(self, call: Call) -> bool:
-        found = _messages_from(call.answer, self._source) - self._seen
+        events = [event for _, event in _messages(json.loads(call.answer))]
+        found = {event.id for event in events if event.source == self._source} - self._seen
         self._seen |= found
         if found:
             assert self._times.left is not None
@@ -97,9 +102,11 @@ class Pages:
         return bool(found)
 
 
-def _messages_from(page: bytes, source: str) -> set[str]:
-    events = [messages.read(item["message"].encode())[1] for item in json.loads(page)["items"] if item.get("message")]
-    return {event.id for event in events if event.source == source}
+def _messages(page: Any) -> Iterator[tuple[dict[str, Any], Event]]:
+    """The items of a page that hold a message, with what that says; a refusal holds none."""
+    for item in page.get("items", ()):
+        if item.get("message"):
+            yield item, messages.read(item["message"].encode())[1]
 
 
 def _forgetting(proxy: Proxy) -> Rule:

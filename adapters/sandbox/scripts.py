@@ -28,14 +28,21 @@ _INSUFFICIENT = {"reason": "content-insufficient"}
 
 
 async def accepted(case: Case) -> bool:
-    """Accept what can be read; what can't is handed back, and whoever watches is told why."""
+    """Accept what can be read."""
+    if not await readable(case):
+        return False
+    await case.say("accept")
+    return True
+
+
+async def readable(case: Case) -> bool:
+    """Whether the request can be read; one that can't is handed back, and whoever watches is told why."""
     try:
         _read(case)
     except Fault as fault:
         case.me.say(case.id, f"✗ {fault}")
         await case.say("exception", _BAD_SEAL if isinstance(fault, BadSeal) else _INSUFFICIENT)
         return False
-    await case.say("accept")
     return True
 
 
@@ -154,10 +161,11 @@ async def dies(case: Case) -> None:
 
 async def repeats(case: Case) -> None:
     """Sends each message twice."""
-    for message, data, content in (("accept", {}, None), ("answer", _OUTCOME, found(case))):
-        draft = await case.draft(message, data, content)
-        await case.send(draft)
-        await case.send(draft)
+    if await readable(case):
+        for message, data, content in (("accept", {}, None), ("answer", _OUTCOME, found(case))):
+            draft = await case.draft(message, data, content)
+            await case.send(draft)
+            await case.send(draft)
 
 
 async def unopenable(case: Case) -> None:

@@ -96,7 +96,7 @@ async def _expired(stage: Stage, case: Opened) -> None:
 
 async def tampering(stage: Stage) -> None:
     """On its way a message is altered, or its receipt, or the proof in it; in the end all come as they are."""
-    for change in map(in_items, ALTERATIONS):
+    for change in map(_items, ALTERATIONS):
         with stage.held():
             case = await stage.case()
         # Nothing is awaited between the two rules: no untouched page slips through.
@@ -119,7 +119,7 @@ async def tampering(stage: Stage) -> None:
         stage.once(case)
 
 
-def in_items(change: Callable[[dict[str, Any]], None]) -> Callable[[Any], Any]:
+def _items(change: Callable[[dict[str, Any]], None]) -> Callable[[Any], Any]:
     """A change to each message on a page of the mailbox."""
 
     def changed(page: Any) -> Any:
