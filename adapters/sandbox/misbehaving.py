@@ -13,7 +13,7 @@ from adapters.conformance.scenarios.contents import ALTERATIONS
 from adapters.conformance.stage import messages_in
 from protocols.envelope import Event
 
-RETRY_AFTER: Final = {"Retry-After": "2"}
+RETRY_AFTER: Final = {"Retry-After": "1"}
 ALTERED: Final = 2
 """So many times a message is handed out altered, before it comes as it is."""
 KEPT: Final = 1000

@@ -34,6 +34,10 @@ class Settings:
     port: int = 0
     delay: float = 20.0
 
+    def cast(self) -> list[Told]:
+        """The counterparts: none has the partner's own id."""
+        return [replace(one, id=SPARE) if one.id == self.partner else one for one in COUNTERPARTS]
+
 
 @dataclass(frozen=True)
 class Sandbox:
@@ -49,7 +53,7 @@ async def sandbox(settings: Settings, tell: Tell) -> AsyncIterator[Sandbox]:
     """While it lasts there is a hub with all counterparts. Raises NotRunning, Fault."""
     tested = kit.Settings(settings.partner, settings.jwks, settings.folder)
     record = tested.record() | {"name": {"zh": "接入方", "en": "Partner"}}
-    cast = [replace(one, id=SPARE) if one.id == settings.partner else one for one in COUNTERPARTS]
+    cast = settings.cast()
     ids = {one.plays: one.id for one in cast}
     hub = Hub(settings.folder / "run")
     async with contextlib.AsyncExitStack() as stack:

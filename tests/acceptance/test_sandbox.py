@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import re
 import subprocess
 import time
 import urllib.error
@@ -13,17 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 from cryptography.exceptions import InvalidSignature
 from jwcrypto import jwk, jws
 from jwcrypto.common import JWException
+from typer.testing import CliRunner
 
-from adapters.sandbox import COUNTERPARTS, Belongings
+from adapters.sandbox import COUNTERPARTS, Belongings, Settings
 from adapters.sandbox.running import SPARE
+from hub.commands import app
+from hub.commands.explaining import line
+from keys.errors import Fault
 from tests.acceptance.outsider import Outsider, uuid7
-from tests.acceptance.pages import environment
+from tests.acceptance.pages import ROOT, blocks, environment, shell
 from tests.acceptance.verifier import verify_receipt
 from tests.conftest import XIEBAN
 
+PAGE = (ROOT / "docs/sandbox.md").read_text("utf-8")
 WHO = {one.plays: one.id for one in COUNTERPARTS}
 CONTENT = {
     "narrative": "申请人反映工资未结清。",
@@ -49,9 +56,9 @@ def sandboxed(folder: Path, *options: str) -> Iterator[dict[str, Any]]:
         )
     try:
         assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line, log.read_text()
-        yield json.loads(line) | {"said": log}
+        ready = process.stdout.readline()
+        assert ready, log.read_text()
+        yield json.loads(ready) | {"said": log}
     finally:
         process.terminate()
         assert process.wait(60) == 0, log.read_text()
@@ -101,7 +108,7 @@ class Partner:
                 return str(event["id"])
             assert status in ("lost", 429, 503), status
             if status != "lost":
-                time.sleep(2)
+                time.sleep(1)
 
     def tried(self, token: bytes) -> object:
         try:
@@ -289,26 +296,39 @@ def test_who_watches_is_told_what_each_does_and_what_the_partner_does_wrong(
         partner.poll()
     assert [event["type"] for event in partner.came[case]] == ["case-assistance.exception"]
     told = said["said"].read_text()
-    (line,) = (line for line in told.splitlines() if case in line and "✗" in line)
-    assert WHO["answers"] in line and "contact" in line
+    (why,) = (said for said in told.splitlines() if case in said and "✗" in said)
+    assert WHO["answers"] in why and "contact" in why
     assert f"{WHO['dies']} {partner.cases['dies']}: 枢纽已被强行终止" in told
     assert "Traceback" not in told
 
 
-def test_keys_are_made_once_and_are_those_of_the_command_line(tmp_path: Path) -> None:
+def test_the_pages_commands_work_with_keys_that_are_made_once(tmp_path: Path) -> None:
+    starting, trying, elsewhere = blocks(PAGE, "sh")
+    assert starting == "xieban sandbox &\n"
+    options = {name for name in elsewhere.split() if name.startswith("--")}
+    assert options <= {name for parameter in command("sandbox").params for name in parameter.opts}
     Belongings(tmp_path / "sandbox").made()
     private = (tmp_path / "sandbox/private.jwks").read_text()
-    with sandboxed(tmp_path, "--organisation", WHO["lossy"]) as said:
-        assert {one["plays"]: one["id"] for one in said["counterparts"]} == WHO | {"lossy": SPARE}
+    with sandboxed(tmp_path) as said:
+        assert said["organisation"] in trying
         assert (tmp_path / said["private_jwks"]).read_text() == private
-        options = ["--hub", said["hub"], "--as", said["organisation"], "--keys", said["keys"], "--json"]
-        command = [*XIEBAN, "poll", *options, "--passphrase-file", said["passphrase_file"], "--open"]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert "KIT-" in done.stdout and WHO["opens"] in done.stdout
+        seen = shell(trying.replace("http://127.0.0.1:8440", said["hub"]), tmp_path)
+        assert "有效 · valid" in seen and WHO["opens"] in seen
     assert all(jwk.JWK(**key).has_private for key in json.loads(private)["keys"])
+
+
+def command(name: str) -> Any:
+    return typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+
+
+def test_the_page_names_every_counterpart() -> None:
+    rows = re.findall(r"(?m)^\| `(.+)` \| ([a-z]+) \| (.+) · (.+) \|$", PAGE)
+    assert rows == [(one.id, one.plays, one.does.zh, one.does.en) for one in COUNTERPARTS]
+
+
+async def test_a_partner_whose_id_is_a_counterparts_has_another_in_its_place(tmp_path: Path) -> None:
+    settings = Settings(WHO["lossy"], Belongings(tmp_path / "kept").made(), tmp_path)
+    assert {one.plays: one.id for one in settings.cast()} == WHO | {"lossy": SPARE}
 
 
 @pytest.mark.parametrize(
@@ -317,13 +337,13 @@ def test_keys_are_made_once_and_are_those_of_the_command_line(tmp_path: Path) ->
         (["--organisation", "nowhere"], "organisation-id-malformed"),
         (["--jwks", "none.jwks"], "input-unreadable"),
         (["--jwks", "empty.jwks"], "needs a key that signs"),
+        (["--port", "1", "--host", "203.0.113.1"], "can't be had"),
     ],
 )
-def test_what_can_not_be_used_is_one_line(tmp_path: Path, options: list[str], word: str) -> None:
+def test_what_can_not_be_used_is_named(
+    tmp_path: Path, options: list[str], word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.jwks").write_text('{"keys": []}')
-    command = [*XIEBAN, "sandbox", *options]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1), done
-    assert word in done.stderr
+    done = CliRunner().invoke(app, ["sandbox", *options])
+    assert isinstance(done.exception, Fault) and word in line(done.exception), done.exc_info
