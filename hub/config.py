@@ -1,5 +1,6 @@
 """What config.toml may say, with its defaults."""
 
+import ipaddress
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -37,9 +38,10 @@ class DatabaseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ServerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the hub listens."""
+    """Where the hub listens, and the addresses of proxies in front of it, whose word on where a caller is counts."""
 
     host: str = "127.0.0.1"
+    proxies: tuple[str, ...] = ()
 
 
 class BulletinsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -187,6 +189,8 @@ def parse(text: str) -> Config:
         config = msgspec.convert(tomllib.loads(text), Config)
         parse_organisation_id(config.hub.id)
         config.witnesses()
+        for address in config.server.proxies:
+            ipaddress.ip_address(address)
         if unknown := set(config.trust.algorithms) - EVERY_ALGORITHM:
             raise ValueError(f"[trust] algorithms: unknown {', '.join(sorted(unknown))}")
     except (ValueError, RecursionError, Fault) as error:
