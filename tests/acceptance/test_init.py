@@ -16,12 +16,14 @@ from typer.testing import CliRunner
 from hub import config
 from hub.commands import app
 from hub.commands.explaining import line
+from hub.commands.init import filled
 from hub.store import embedded
 from keys.errors import Fault
 from tests.acceptance.examined import examined
-from tests.acceptance.pages import environment
+from tests.acceptance.pages import ROOT, blocks, environment, shell
 from tests.conftest import XIEBAN, running_hub
 
+PAGE = (ROOT / "docs/installation.md").read_text("utf-8")
 QUESTIONS = ["the hub's id", "its name in Chinese", "its data directory", "a PostgreSQL of your own"]
 MACHINE = {"calendar-missing", "disk-slow", "disk-filling", "open-files"}
 """What the doctor may say of this machine and this day, whatever was written."""
@@ -88,19 +90,21 @@ async def another_database(data: Path) -> None:
     await connection.close()
 
 
-def test_what_is_written_is_the_shipped_file_with_four_lines_changed(tmp_path: Path) -> None:
-    done = init(
-        tmp_path, "--id", "440300-hub", "--name", '深圳"枢纽', "--name-en", "SZ", "--data", "d", "--database", ""
-    )
-    assert done.returncode == 0, done.stderr
-    written, shipped = (text.splitlines() for text in ((tmp_path / "config.toml").read_text(), config.shipped()))
-    assert [line for line in written if line not in shipped] == [
-        'id = "440300-hub"',
-        'name_zh = "深圳\\"枢纽"',
-        'name_en = "SZ"',
-    ]
+def test_the_pages_command_asks_nothing_and_the_file_is_the_shipped_one(tmp_path: Path) -> None:
+    (block,) = (block for block in blocks(PAGE, "sh") if block.startswith("xieban init"))
+    command, *following = block.strip().splitlines()
+    assert "config.toml · hub-data" in shell(command, tmp_path)
+    assert all("--data hub-data --config config.toml" in one for one in following)
+    assert (tmp_path / "config.toml").read_text() == config.shipped()
+    assert (tmp_path / "hub-data/postgres/PG_VERSION").exists() and (tmp_path / "hub-data/passphrase").exists()
+
+
+def test_answers_stand_in_their_lines_whatever_is_in_them() -> None:
+    said = {"hub": {"id": "440300-hub", "name_zh": '深圳"枢纽\\'}, "database": {"url": "postgresql://x@db/x"}}
+    written, shipped = "".join(filled(config.shipped(), said)).splitlines(), config.shipped().splitlines()
     assert len(written) == len(shipped)
-    assert tomllib.loads("\n".join(written))["hub"]["name_zh"] == '深圳"枢纽'
+    changed = "\n".join(text for text in written if text not in shipped)
+    assert tomllib.loads(changed) == said["hub"] | said["database"]
 
 
 @pytest.fixture
