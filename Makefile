@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench fuzz faults check documents format lock lock-check audit sbom wheel wheel-check node java browser bus access-point promtool
+.PHONY: help setup demo test bench fuzz faults check documents format lock lock-check audit sbom wheel wheel-check node java browser bus access-point promtool installers
 
 PYTHON ?= python3
 UV ?= uv
@@ -22,7 +22,7 @@ demo: setup ## 在内置数据库上演示主要功能 (ARGS="--exit") · show t
 	@.venv/bin/xieban demo $(ARGS)
 
 # Tests wait more than they work: two processes more than there are cores. A file, which shares a hub of its own, stays together.
-test: setup node java browser bus access-point promtool ## 运行全部测试 (ARGS="-k …") · run all tests
+test: setup node java browser bus access-point promtool installers ## 运行全部测试 (ARGS="-k …") · run all tests
 	@.venv/bin/python -m pytest -n $$(( $$(nproc) + 2 )) --maxprocesses 4 --dist loadfile $(ARGS)
 
 bench: setup ## 测量受理、投递与督导台的速度 (ARGS="--scale 0.1") · measure intake, delivery and the console
@@ -64,7 +64,7 @@ wheel: setup ## 由最后一次提交可复现地构建 wheel 到 dist/ · build
 	@.venv/bin/python .ci/build_wheel.py $(ARGS)
 
 wheel-check: setup ## 把 wheel 装入空环境并运行演示 (联网) · install the wheel elsewhere and play the demo (needs a network)
-	@.venv/bin/python -m pytest tests/acceptance/test_supply_chain.py -k empty_environment --wheel-installed --timeout 900
+	@.venv/bin/python -m pytest tests/acceptance/test_supply_chain.py -k "empty_environment or pipx" --wheel-installed --timeout 900
 
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -108,6 +108,12 @@ bus:
 promtool:
 	@command -v promtool >/dev/null || { $(AS_DEBIAN_ROOT) && $(APT_INSTALL) prometheus; } \
 	  || echo "未找到 promtool, 跳过告警规则的测试 · no promtool: the tests of the alert rules are skipped"
+
+# What an operator installs in front of a hub and beside it is run by the tests, on ports of their own.
+installers:
+	@for program in nginx caddy logrotate; do \
+	  PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || { $(AS_DEBIAN_ROOT) && { $(APT_INSTALL) $$program; }; } \
+	  || echo "未找到 $$program, 跳过其配置的测试 · no $$program: the tests of its configuration are skipped"; done
 
 # The AS4 adapter is tested against an access point that is not ours, PyPI's `as4`, in an environment of its own.
 access-point: setup

@@ -1,6 +1,8 @@
 """What config.toml may say, with its defaults."""
 
+import ipaddress
 import tomllib
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -36,9 +38,10 @@ class DatabaseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ServerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the hub listens."""
+    """Where the hub listens, and the addresses of proxies in front of it, whose word on where a caller is counts."""
 
     host: str = "127.0.0.1"
+    proxies: tuple[str, ...] = ()
 
 
 class BulletinsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -171,11 +174,28 @@ def load(path: Path | None) -> Config:
     if path is None:
         return Config()
     try:
-        config = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Config)
+        return parse(path.read_text("utf-8"))
+    except ConfigInvalid as fault:
+        raise ConfigInvalid(f"{path}: {fault.detail}") from fault
+    except (OSError, ValueError) as error:
+        raise ConfigInvalid(f"{path}: {error}") from error
+
+
+def shipped() -> str:
+    """The text of the file with every setting, its default, and what it is for."""
+    return resources.files("hub").joinpath("config.toml").read_text("utf-8")
+
+
+def parse(text: str) -> Config:
+    """The configuration that a file of this text is. Raises ConfigInvalid."""
+    try:
+        config = msgspec.convert(tomllib.loads(text), Config)
         parse_organisation_id(config.hub.id)
         config.witnesses()
+        for address in config.server.proxies:
+            ipaddress.ip_address(address)
         if unknown := set(config.trust.algorithms) - EVERY_ALGORITHM:
             raise ValueError(f"[trust] algorithms: unknown {', '.join(sorted(unknown))}")
-    except (OSError, ValueError, RecursionError, Fault) as error:
-        raise ConfigInvalid(f"{path}: {error}") from error
+    except (ValueError, RecursionError, Fault) as error:
+        raise ConfigInvalid(str(error)) from error
     return config

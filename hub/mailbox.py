@@ -219,12 +219,22 @@ class Waiters:
 
     def __init__(self) -> None:
         self._waiting: dict[str, dict[asyncio.Event, int]] = {}
-        self.closed = False
+        self._ended = asyncio.Event()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the process stops, and nobody may wait any more."""
+        return self._ended.is_set()
 
     def close(self) -> None:
         """Let everybody go, for good: the process stops."""
-        self.closed = True
+        self._ended.set()
         self.wake()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait so long, or until the process stops."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), seconds)
 
     def wake(self, recipients: Iterable[str] | None = None) -> None:
         """Wake those who wait for one of `recipients`; all where it is None."""

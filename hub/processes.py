@@ -27,7 +27,8 @@ from protocols.refusals import CatalogueInvalid
 
 logger = structlog.get_logger()
 STOP_WITHIN = 20.0
-_NO_ENTRY: tuple[type[Exception], ...] = (asyncpg.PostgresError, *CONNECTION_LOST)
+_NO_ENTRY: tuple[type[Exception], ...] = (asyncpg.PostgresError, *CONNECTION_LOST, ValueError)
+"""Why there is no connection; a ValueError is about an address that can't be one."""
 PORT_WITHIN = 5.0
 """Seconds to wait for the port: the workers of a hub that was killed leave it a moment later."""
 METRICS = "metrics"

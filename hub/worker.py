@@ -75,7 +75,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
     served = application(hub)
     served[VITALS] = Vitals(hub, data)
     metrics.STARTS.inc()
-    served.add_subapp("/console", console(config.console.origin))
+    served.add_subapp("/console", console(config.console.origin, frozenset(config.server.proxies)))
     served.add_subapp(verifying.PATH, verification(config.console.origin))
     runner = web.AppRunner(served, access_log=None, shutdown_timeout=5, keepalive_timeout=config.limits.idle)
     async with asyncio.TaskGroup() as tasks:

@@ -1,5 +1,6 @@
 """One organisation's end of the wire: open a case, reply, poll, acknowledge, verify, seal and open."""
 
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -48,7 +49,8 @@ class Client:
 
     `hub_keys` are the hub's public keys by another way than the hub itself; without them it is believed about
     its own keys. `catalogue` is what messages are composed by. With a `pinned` directory the keys of organisations are
-    those of its signed snapshot, and nothing that the hub says beside it.
+    those of its signed snapshot, and nothing that the hub says beside it. `tls` holds the certificate that a hub asks
+    for at its door, if it does.
     """
 
     def __init__(
@@ -62,10 +64,11 @@ class Client:
         patience: Patience | None = None,
         catalogue: Catalogue | None = None,
         pinned: Pinned | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.organisation = organisation
         self._signing, self._sealed_with = signing, list(sealed_with)
-        self._connection = Connection(url, patience, self._token)
+        self._connection = Connection(url, patience, self._token, tls)
         self._notary = Notary(self._connection, hub_keys)
         self._directory = Directory(self._connection, pinned)
         self._outbox = Outbox(self._connection, self._notary)

@@ -1,6 +1,7 @@
 """One hub over HTTP: calls repeated while it is away, every answer judged before anybody reads it."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,12 +55,19 @@ class Away:
 class Connection:
     """HTTP to one hub. Use as an async context manager.
 
-    `token` makes a bearer token for one try; without it calls go out without. Raises AddressInvalid.
+    `token` makes a bearer token for one try; without it calls go out without. `tls` says whom to trust, and may hold a
+    certificate to show (RFC 8446 §4.3.2); else the system's authorities are trusted. Raises AddressInvalid.
     """
 
-    def __init__(self, url: str, patience: Patience | None = None, token: Callable[[], str | None] | None = None):
+    def __init__(
+        self,
+        url: str,
+        patience: Patience | None = None,
+        token: Callable[[], str | None] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ):
         self.url = url.rstrip("/")
-        self.patience, self._token = patience or Patience(), token
+        self.patience, self._token, self._tls = patience or Patience(), token, tls
         self._session: aiohttp.ClientSession | None = None
         try:
             parts = urlsplit(self.url)
@@ -72,7 +80,8 @@ class Connection:
 
     async def __aenter__(self) -> "Connection":
         if self._session is None:
-            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+            connector = aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls)
+            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         return self
 
     async def __aexit__(

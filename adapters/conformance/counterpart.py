@@ -92,8 +92,12 @@ class Counterpart:
                 await asyncio.sleep(0.2)
                 continue
             for item in page.items:
-                self.came.setdefault(item.event.subject, []).append(item)
+                self.take(item)
             self._after = page.next
+
+    def take(self, item: Item) -> None:
+        """Keep what came in."""
+        self.came.setdefault(item.event.subject, []).append(item)
 
     def drafted(
         self,
@@ -106,6 +110,7 @@ class Counterpart:
         id: str | None = None,
         version: str = "1.0",
         protocol: str = "case-assistance",
+        causationid: str | None = None,
         expirytime: datetime | None = None,
     ) -> Draft:
         """A signed message; `sealed` are the members that its open part carries besides `data`."""
@@ -119,6 +124,7 @@ class Counterpart:
             hub=self.client.hub,
             time=datetime.now(UTC),
             data={**data, **(sealed or {})},
+            causationid=causationid,
             expirytime=expirytime,
         )
         return messages.sign(attributes, self.signing)

@@ -136,7 +136,7 @@ def limited(limit: int) -> Rule:
     return rule
 
 
-def repeated(times: Times) -> Rule:
+def repeated(times: Times, where: Where = everything) -> Rule:
     """A page of the mailbox comes again where the next belongs, as from a cache in between."""
     last: list[Given] = []
 
@@ -145,8 +145,8 @@ def repeated(times: Times) -> Rule:
             times.done += 1
             return last[-1]
         given = await onward(call)
-        if call.polls and given.status == 200 and json.loads(given.body).get("items"):
-            last.append(given)
+        if call.polls and given.status == 200 and json.loads(given.body).get("items") and where(call):
+            last[:] = [given]
         return given
 
     return rule

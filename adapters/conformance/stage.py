@@ -229,7 +229,7 @@ class Stage:
 
     def _sendings(self, call: Call) -> Iterator[Sending]:
         if id(call) not in self._read and call.body:
-            self._read[id(call)] = _messages(call)
+            self._read[id(call)] = messages_in(call)
         read = self._read.get(id(call), {})
         answers = call.answer.split(b"\n") if call.path.endswith("/batch") else [call.answer]
         for number, (event, signing_input) in read.items():
@@ -275,7 +275,7 @@ def _through(token: bytes) -> int:
         return 0
 
 
-def _messages(call: Call) -> dict[int, tuple[Event, bytes]]:
+def messages_in(call: Call) -> dict[int, tuple[Event, bytes]]:
     """The messages in a call, by their line: what they say, and their signing input."""
     lines = call.body.split(b"\n") if call.path.endswith("/batch") else [call.body]
     found = {}

@@ -30,6 +30,7 @@ class Place(NamedTuple):
 
 
 COMMANDS: Mapping[str, Place] = {
+    "init": Place(_RUNNING, "init", "init"),
     "serve": Place(_RUNNING, "serve", "serve"),
     "audit": Place(_RUNNING, "audit", "audit"),
     "doctor": Place(_RUNNING, "doctor", "doctor"),
@@ -63,6 +64,7 @@ COMMANDS: Mapping[str, Place] = {
     "witness": Place(_WORKING, "witness", "witness"),
     "protocols": Place(_WORKING, "protocols"),
     "conformance": Place(_WORKING, "conformance"),
+    "sandbox": Place(_WORKING, "sandbox", "sandbox"),
 }
 
 

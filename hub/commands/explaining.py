@@ -39,6 +39,7 @@ _WORDS = {
     "downgrade-refused": "不能退回该版本，未作更改",
     "catalogue-invalid": "协议目录有误",
     "input-unreadable": "输入不能读取",
+    "already-there": "已经存在，不会覆盖，未作更改",
     "adapter-config-invalid": "适配器的配置有误，请对照 docs/adapters 修改 [adapters.NAME]",
     "adapter-unknown": "没有这种适配器，或缺少它所需的附加包，见 xieban adapter list",
     "dead-letter-unknown": "没有这封死信，见 xieban adapter dead-letters",

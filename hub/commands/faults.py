@@ -19,3 +19,9 @@ class DataDirectoryAbsent(Fault):
     """There is no hub's data here; `xieban serve --data DIR` makes it."""
 
     code = "data-directory-absent"
+
+
+class AlreadyThere(Fault):
+    """This would be written over; nothing was changed."""
+
+    code = "already-there"

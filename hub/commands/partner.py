@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import typer
 
 from adapters.client import Client, Pinned
 from adapters.client.patience import Patience
-from hub.commands.options import DIRECTORY
+from hub.commands.faults import UsageFault
+from hub.commands.options import CERTIFICATE, DIRECTORY
 from keys.keystore import KeyStore, read_passphrase
 
 
@@ -37,9 +39,22 @@ async def connected(partner: Partner, *, opening: bool = False) -> AsyncIterator
     named = os.environ.get(DIRECTORY)
     pinned = Pinned(Path(named)) if named else None
     async with Client(
-        partner.hub, partner.organisation, signing, sealed_with, patience=patience, pinned=pinned
+        partner.hub, partner.organisation, signing, sealed_with, patience=patience, pinned=pinned, tls=certificate()
     ) as client:
         yield client
+
+
+def certificate() -> ssl.SSLContext | None:
+    """What is shown to a hub that asks for a certificate. Raises UsageFault."""
+    named = os.environ.get(CERTIFICATE)
+    if not named:
+        return None
+    context = ssl.create_default_context()
+    try:
+        context.load_cert_chain(named)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageFault(f"{CERTIFICATE}: {named} holds no certificate with its key in PEM: {error}") from None
+    return context
 
 
 def passphrase_of(file: Path | None, *, new: bool = False) -> str:

@@ -55,10 +55,10 @@ PAGES: dict[str, tuple[T, View]] = {
 }
 
 
-def console(origin: str) -> web.Application:
-    """The console; it finds the hub in the application that it is part of. `origin`: see `doors.ORIGIN`."""
+def console(origin: str, proxies: frozenset[str]) -> web.Application:
+    """The console; it finds the hub in the application that it is part of. See `doors.ORIGIN`, `doors.PROXIES`."""
     app = web.Application(middlewares=[_middleware])
-    app[doors.ORIGIN] = origin
+    app[doors.ORIGIN], app[doors.PROXIES] = origin, proxies
     app.on_response_prepare.append(_guard)
     for path, (title, view) in PAGES.items():
         app.router.add_get(path, _page(title, view))
@@ -176,5 +176,5 @@ async def _live(visit: Visit) -> web.StreamResponse:
             await response.write(told.encode())
         except ConnectionError:
             break
-        await asyncio.sleep(LOOK_EVERY)
+        await visit.hub.waiters.pause(LOOK_EVERY)
     return response

@@ -20,6 +20,8 @@ from hub.store.queries import SQL
 COOKIE = "xieban-session"
 ORIGIN = web.AppKey("origin", str)
 """The address that browsers have of this hub, `https://hub.example`; empty: as each request says."""
+PROXIES = web.AppKey("proxies", frozenset[str])
+"""The addresses of proxies in front, whose word on where a visitor is counts."""
 CHALLENGE = timedelta(minutes=5)
 _LOGIN = (
     Field("name", T("账户", "Account"), ""),
@@ -35,6 +37,14 @@ _JOIN = (
 def origin_of(request: web.Request) -> str:
     """The origin that this hub is reached by (RFC 6454)."""
     return request.config_dict[ORIGIN] or f"{request.scheme}://{request.host}"
+
+
+def address_of(request: web.Request) -> str:
+    """Where the visitor is: the last of X-Forwarded-For, which the proxy itself added, where a known proxy calls."""
+    remote = request.remote or ""
+    if remote not in request.config_dict[PROXIES]:
+        return remote
+    return request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() or remote
 
 
 def language_of(request: web.Request) -> str:
@@ -99,7 +109,7 @@ async def login(request: web.Request) -> web.StreamResponse:
     name, password, code = (form.get(field, "") for field in ("name", "password", "code"))
     try:
         async with request.config_dict[HUB].pool.acquire() as connection:
-            who = await people.login(connection, name, password, code, request.remote or "")
+            who = await people.login(connection, name, password, code, address_of(request))
             return await _inside(request, connection, who)
     except LoginsTooMany:
         problem, status = T("尝试次数过多，请一刻钟后再试。", "Too many attempts; try again in 15 minutes."), 429

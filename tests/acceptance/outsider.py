@@ -1,5 +1,6 @@
 """An outsider: an organisation that knows the wire contract, jwcrypto and HTTP, and nothing of ours."""
 
+import base64
 import hashlib
 import json
 import os
@@ -8,7 +9,7 @@ import urllib.error
 import urllib.request
 import uuid
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from jwcrypto import jwe, jwk, jws
 
@@ -20,6 +21,13 @@ def uuid7() -> str:
     value = int(time.time() * 1000) << 80 | int.from_bytes(os.urandom(10), "big")
     value = value & ~(0xF << 76) | 0x7 << 76
     return str(uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62))
+
+
+class Recipient(Protocol):
+    """Whom a message goes to, as far as its sender has to know it."""
+
+    id: str
+    sealing: jwk.JWK
 
 
 class Outsider:
@@ -61,8 +69,10 @@ class Outsider:
         token.add_signature(self.signing, None, json.dumps(header))
         return str(token.serialize(compact=True)).encode()
 
-    def event(self, message: str, case: str, to: "Outsider", data: dict[str, Any], **more: Any) -> dict[str, Any]:
-        """A message, sealed to the recipient and to itself."""
+    def event(
+        self, message: str, case: str, to: Recipient, data: dict[str, Any], content: Any = None, **more: Any
+    ) -> dict[str, Any]:
+        """A message, its content sealed to the recipient and to itself."""
         event = {
             "specversion": "1.0",
             "id": uuid7(),
@@ -75,8 +85,9 @@ class Outsider:
             "hub": "410000-hub",
             "datacontenttype": "application/json",
         } | more
-        content = {"source": self.id, "id": event["id"], "subject": case, "salt": os.urandom(16).hex(), "content": {}}
-        plaintext = json.dumps(content).encode()
+        salt = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+        inner = {"source": self.id, "id": event["id"], "subject": case, "salt": salt}
+        plaintext = json.dumps(inner | {"content": content or {}}).encode()
         plaintext += b" " * (-len(plaintext) % 1024)
         sealed = jwe.JWE(plaintext, json.dumps({"enc": "A256GCM"}))
         for party in (self, to):
@@ -85,6 +96,15 @@ class Outsider:
         digest = "sha-256:" + hashlib.sha256(plaintext).hexdigest()
         part = {"sealed": json.loads(sealed.serialize()), "sealed_digest": digest}
         return event | {"data": data | part}
+
+    def unseal(self, event: dict[str, Any]) -> Any:
+        """What is sealed in a message; raises unless it opens, is what its digest names, and was made for it."""
+        data, opened = event["data"], jwe.JWE()
+        opened.deserialize(json.dumps(data["sealed"]), self.sealing)
+        assert data["sealed_digest"] == "sha-256:" + hashlib.sha256(opened.payload).hexdigest()
+        inner = json.loads(opened.payload)
+        assert [inner[name] for name in ("source", "id", "subject")] == [event[n] for n in ("source", "id", "subject")]
+        return inner["content"]
 
     def token(self, **changed: Any) -> str:
         """A fresh bearer token."""

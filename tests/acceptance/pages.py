@@ -24,8 +24,13 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def in_shell(script: str, folder: Path, hub: RunningHub, **more: str) -> str:
+    return shell(script.replace("http://127.0.0.1:8420", hub.url), folder, **more)
+
+
+def shell(script: str, folder: Path, **more: str) -> str:
+    """What the commands say; each must succeed."""
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script.replace("http://127.0.0.1:8420", hub.url)],
+        ["bash", "-euo", "pipefail", "-c", script],
         cwd=folder,
         env=environment(**more),
         capture_output=True,

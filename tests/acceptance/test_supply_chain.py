@@ -20,6 +20,8 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+from tests.acceptance.pages import blocks
+
 ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements.lock", "tests/acceptance/as4/requirements.lock")
 NODE_LOCKS = ("tests/acceptance/node/package-lock.json", "docs/examples/javascript/package-lock.json")
@@ -275,6 +277,7 @@ def test_the_wheel_is_the_same_bytes_wherever_and_whenever_it_is_built(wheel: Pa
 def test_the_wheel_carries_every_file_of_the_packages_and_no_other(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as files:
         carried = {name for name in files.namelist() if ".dist-info/" not in name}
+        assert files.read("hub/config.toml") == (ROOT / "config.toml").read_bytes()
     tracked = set(git("ls-tree", "-r", "--name-only", "HEAD", *PACKAGES).splitlines())
     assert carried == tracked and any(name.endswith(".sql") for name in carried)
 
@@ -294,3 +297,31 @@ def test_the_locked_wheel_in_an_empty_environment_plays_the_demo(
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     demo = [str(tmp_path / "venv/bin/xieban"), "demo", "--exit"]
     subprocess.run(demo, cwd=tmp_path, env=clean, check=True)
+
+
+def test_the_pages_commands_install_it_with_pipx_and_make_a_hub(
+    wheel: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if not request.config.getoption("--wheel-installed"):
+        pytest.skip("takes a minute and a registry; pytest --wheel-installed")
+    installing, _, making, *_ = blocks((ROOT / "docs/installation.md").read_text("utf-8"), "sh")
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "pipx")], check=True)
+    subprocess.run([str(tmp_path / "pipx/bin/python"), "-m", "pip", "install", "--quiet", "pipx"], check=True)
+    shutil.copytree(wheel.parent, tmp_path / "dist")
+    clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    clean["PATH"] = f"{tmp_path}/bin:{tmp_path}/pipx/bin:{os.environ['PATH']}"
+
+    def shell(script: str) -> subprocess.CompletedProcess[str]:
+        placed = script.replace("/opt/pipx", f"{tmp_path}/opt").replace("/usr/local/bin", f"{tmp_path}/bin")
+        command = ["bash", "-euc", placed]
+        return subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, check=False)
+
+    installed = shell(installing)
+    assert installed.returncode == 0, installed.stderr
+    init, doctor, _ = making.splitlines()
+    assert shell("command -v xieban").stdout.strip() == f"{tmp_path}/bin/xieban"
+    assert shell(init).returncode == 0
+    examined = shell(f"{doctor} --json")
+    assert {one["level"] for one in json.loads(examined.stdout)["findings"]} <= {"warning"}, examined.stdout
+    tampered = shell(installing.replace("pipx install", "pipx install --force").replace("sha256=$(", "sha256=0$("))
+    assert tampered.returncode != 0 and "hash" in tampered.stderr.lower() + tampered.stdout.lower()

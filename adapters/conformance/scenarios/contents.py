@@ -28,7 +28,7 @@ async def sealed_content(stage: Stage) -> None:
             "the participant receives the answer too",
         )
         stage.answers_well(shared, stage.there)
-    spoilt = await stage.open(*[stage.request(spoil=spoil) for spoil in (_garbled, _misdigested, _transplanted(stage))])
+    spoilt = await stage.open(*[stage.request(spoil=spoil) for spoil in (garbled, misdigested, _transplanted(stage))])
     after = await stage.case()
     await stage.answered(after)
     await asyncio.sleep(1.0)
@@ -36,14 +36,14 @@ async def sealed_content(stage: Stage) -> None:
         _unanswered(stage, case, "打不开的请求没有当作已读来答复", "what can't be opened is not answered as if read")
 
 
-def _garbled(part: dict[str, Any]) -> dict[str, Any]:
+def garbled(part: dict[str, Any]) -> dict[str, Any]:
     """The ciphertext is altered: it does not open."""
     text = part["sealed"]["ciphertext"]
     flipped = ("B" if text[0] == "A" else "A") + text[1:]
     return part | {"sealed": part["sealed"] | {"ciphertext": flipped}}
 
 
-def _misdigested(part: dict[str, Any]) -> dict[str, Any]:
+def misdigested(part: dict[str, Any]) -> dict[str, Any]:
     """It opens, and is not what the open part's digest names."""
     return part | {"sealed_digest": "sha-256:" + "0" * 64}
 
@@ -96,7 +96,7 @@ async def _expired(stage: Stage, case: Opened) -> None:
 
 async def tampering(stage: Stage) -> None:
     """On its way a message is altered, or its receipt, or the proof in it; in the end all come as they are."""
-    for change in (_message, _receipt, _proof, _note):
+    for change in map(_items, ALTERATIONS):
         with stage.held():
             case = await stage.case()
         # Nothing is awaited between the two rules: no untouched page slips through.
@@ -120,6 +120,8 @@ async def tampering(stage: Stage) -> None:
 
 
 def _items(change: Callable[[dict[str, Any]], None]) -> Callable[[Any], Any]:
+    """A change to each message on a page of the mailbox."""
+
     def changed(page: Any) -> Any:
         for item in page.get("items", []) if isinstance(page, dict) else []:
             if item.get("message"):
@@ -152,4 +154,5 @@ def _note_of(item: dict[str, Any]) -> None:
     item["receipt"]["log"]["checkpoint"] = _flipped(note, len(note) - 20) + "\n"
 
 
-_message, _receipt, _proof, _note = map(_items, (_message_of, _receipt_of, _proof_of, _note_of))
+ALTERATIONS = (_message_of, _receipt_of, _proof_of, _note_of)
+"""What can be altered of a message on its way: its signature, its receipt, the proof and the checkpoint in it."""
