@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar
 
-import msgspec
 import structlog
 
 from hub import entering, organisations
@@ -21,7 +20,6 @@ from hub.store.queries import SQL
 from keys.errors import Fault
 from protocols import deadlines
 from protocols.entries import Succeeded
-from protocols.flow import Case
 from protocols.loading import Catalogue
 
 logger = structlog.get_logger()
@@ -93,7 +91,7 @@ async def _succeed(connection: Connection, identity: Identity, catalogue: Catalo
 async def _take_over(connection: Connection, ledger: Ledger, catalogue: Catalogue, old: str, new: str) -> int:
     count, stuck = 0, list[str]()
     for row in await connection.fetch(SQL["cases_of_party"], old):
-        found = msgspec.json.decode(row["record"], type=Case)
+        found = ledger.read(row)
         case = ledger.cases.get(found.id, found)
         rules = catalogue.protocols[case.protocol, case.version].flow
         if old not in case.parties() or case.home is not None or rules.states[case.state].final:

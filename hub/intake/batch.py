@@ -11,10 +11,9 @@ import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import asyncpg
-import msgspec
 import structlog
 
 from hub import metrics, organisations
@@ -30,13 +29,13 @@ from hub.store import CONNECTION_LOST, Connection, Pool
 from hub.store.queries import SQL
 from keys.errors import Fault
 from keys.tiles import Edge
-from protocols.flow import Case
 from protocols.tracing import NOWHERE, Way
 
 logger = structlog.get_logger()
-_case_decoder = msgspec.json.Decoder(Case)
 RETRY_FOR = 15.0
 """Seconds for which a batch is tried again while the database is away."""
+AGAIN: Final[tuple[type[Exception], ...]] = (*CONNECTION_LOST, Unavailable)
+"""The database is away, or a case is not as it was read."""
 
 LONGEST = "10s"
 """After which PostgreSQL ends a batch that does not come to its commit: a node cut off in the midst of a statement."""
@@ -180,7 +179,7 @@ class Sequencer:
             except LogNotCurrent as fault:
                 logger.critical("log-not-current", detail=fault.detail)
                 return [Unavailable() for _ in jobs]
-            except CONNECTION_LOST as error:
+            except AGAIN as error:
                 self._edge = None
                 logger.warning("batch-retried", error=type(error).__name__, jobs=len(jobs))
                 if asyncio.get_running_loop().time() + delay > deadline:
@@ -230,7 +229,7 @@ class Sequencer:
         cases = list(set(chain.from_iterable(job.cases for job in jobs)))
         if cases:
             for row in await connection.fetch(SQL["cases"], cases):
-                case = _case_decoder.decode(row["record"])
+                case = ledger.read(row)
                 ledger.cases[case.id] = case
         if digests := list(set(chain.from_iterable(job.attachments for job in jobs))):
             for row in await connection.fetch(SQL["attachment_readers"], digests):

@@ -1,15 +1,19 @@
 """What one batch is about to write: entries, messages, positions, cases, kept in order until commit."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, NamedTuple
+
+import msgspec
 
 from hub.organisations import Directory
 from keys.errors import Fault
 from protocols import entries, envelope
 from protocols.flow import Case
+
+_case_decoder = msgspec.json.Decoder(Case)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +192,8 @@ class Ledger:
     """The position before the first that a new mailbox gives out (`protocols.epochs`)."""
     known: dict[tuple[str, str], tuple[bytes, int, int | None]] = field(default_factory=dict)
     cases: dict[str, Case] = field(default_factory=dict)
+    moves: dict[str, int] = field(default_factory=dict)
+    """How often each case that was read had been written."""
     counters: dict[str, Counter] = field(default_factory=dict)
     entered: list[entries.Entry] = field(default_factory=list)
     leaves: list[bytes] = field(default_factory=list)
@@ -218,6 +224,12 @@ class Ledger:
         self.entered.append(entry)
         self.leaves.append(entries.encode(entry))
         return self.size + len(self.leaves) - 1
+
+    def read(self, row: Mapping[str, Any]) -> Case:
+        """A case as the database has it; it is written only if that is still what is there."""
+        case = _case_decoder.decode(row["record"])
+        self.moves[case.id] = row["moves"]
+        return case
 
     def counter(self, recipient: str) -> Counter:
         """The recipient's counter."""

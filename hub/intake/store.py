@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from hub import log
+from hub.errors import Unavailable
 from hub.identity import Identity
 from hub.intake.ledger import Ledger, MailboxRow
 from hub.relaying.storing import store_passing
@@ -24,6 +25,8 @@ async def store(
     connection: Connection, ledger: Ledger, identity: Identity, edge: Edge | None = None
 ) -> tuple[Edge, str]:
     """Write everything in `ledger` and move the log's head; the tree's right edge and its signed checkpoint.
+
+    Raises Unavailable where a case is no longer what the ledger read.
 
     `edge` is the tree as remembered, used only when it has the ledger's size; it is left as it was, for the
     transaction may yet fail.
@@ -74,10 +77,15 @@ async def _cases(connection: Connection, ledger: Ledger, size: int) -> None:
             due,
             case.opened,
             _case_encoder.encode(case).decode(),
+            ledger.moves.get(case.id, 0) + 1,
         )
         for case, due in ledger.changed_cases.values()
     ]
-    await connection.execute(SQL["set_cases"], *_columns(rows), ledger.now, *_columns(sorted(ledger.parties)))
+    parties = _columns(sorted(ledger.parties))
+    written = await connection.execute(SQL["set_cases"], *_columns(rows), ledger.now, *parties)
+    if written != f"INSERT 0 {len(rows)}":
+        # On a cluster a node can hear late of a commit, after what it had before was read here (decision 43).
+        raise Unavailable("a case was written meanwhile")
     duties = [(case, index, ready) for case, (index, ready) in ledger.duties.items() if ready is not None]
     if duties:
         await connection.execute(SQL["set_duties"], *_columns(duties))

@@ -15,7 +15,6 @@ from keys.errors import Fault
 from protocols import entries
 from protocols.between_hubs import Marked, Relayed, There
 from protocols.entries import Accepted, Acknowledged, DueChanged, Entry, Fetched
-from protocols.flow import Case
 
 MOST_POSITIONS = 2_000
 """Positions in one entry, so that it stays an entry."""
@@ -85,7 +84,7 @@ def _signer(directory: Directory, recipient: str, kid: str | None, hub: str) -> 
 async def due_changed(connection: Connection, ledger: Ledger, entry: DueChanged, there: There) -> None:
     """Repeat that the home of a case moved its due date."""
     rows = await connection.fetch(SQL["cases"], [entry.subject])
-    case = msgspec.json.decode(rows[0]["record"], type=Case) if rows else None
+    case = ledger.read(rows[0]) if rows else None
     if case is None or case.home != there.hub or entry.there is not None:
         return
     moved = msgspec.structs.replace(entry, at=ledger.at, there=there)

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-import msgspec
 from asyncpg import Record
 
 from hub import expiry
@@ -14,7 +13,6 @@ from hub.store.queries import SQL
 from protocols import envelope
 from protocols.between_hubs import There
 from protocols.entries import Expired
-from protocols.flow import Case
 from protocols.loading import Catalogue
 
 
@@ -35,16 +33,12 @@ async def expired(
         row = await connection.fetchrow(SQL["mailbox_place"], entry.recipient, position)
         if row is None or row["expired"] or (row["source"], str(row["id"])) != (entry.source, entry.id):
             continue
-        case = await _case(connection, row["case_id"])
+        (found,) = await connection.fetch(SQL["cases"], [row["case_id"]])
+        case = ledger.read(found)
         if case.home is None and await _past(connection, row, datetime.fromisoformat(there.at)):
             ledger.cases[case.id] = case
             await _count(connection, ledger, entry.source)
             expiry.job(row, identity, catalogue, case, there).take(ledger)
-
-
-async def _case(connection: Connection, id: str) -> Case:
-    (row,) = await connection.fetch(SQL["cases"], [id])
-    return msgspec.json.decode(row["record"], type=Case)
 
 
 async def _past(connection: Connection, row: Record, moment: datetime) -> bool:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import asyncpg
-import msgspec
 import pytest
 
 from hub import enrolment, entering
@@ -25,7 +24,7 @@ from keys import jwk, jws
 from keys.jwk import SigningKey
 from protocols import deadlines, delegation, envelope, flow, revocation
 from protocols.entries import KeyCompromised, KeyRemoved
-from protocols.flow import Case, Transition
+from protocols.flow import Transition
 from protocols.loading import catalogue
 from tests.acceptance.outsider import Outsider, uuid7
 from tests.conftest import RunningHub
@@ -217,9 +216,12 @@ def test_the_audit_sees_a_message_that_the_hub_itself_made_up(worked: RunningHub
 async def _forge(connection: Connection, key: SigningKey) -> None:
     """A withdrawal of the bureau's case, signed with the hub's key, entered with everything that belongs to it."""
     head = await connection.fetchrow(SQL["lock_head"], "0")
-    row = await connection.fetchrow("SELECT record FROM case_file")
+    row = await connection.fetchrow("SELECT record, moves FROM case_file")
     assert head is not None and row is not None
-    case = msgspec.json.decode(row["record"], type=Case)
+    directory, origin = await load(connection), head["origin"]
+    ledger = Ledger(now=head["now"], size=head["size"], directory=directory, origin=origin)
+    case = ledger.read(row)
+    ledger.cases[case.id] = case
     protocol = catalogue().protocols["case-assistance", "1.0"]
     event = envelope.compose(
         source="411002-health",
@@ -232,8 +234,6 @@ async def _forge(connection: Connection, key: SigningKey) -> None:
         data=protocol.messages["withdraw"].schema.document["examples"][0],
     )
     token = jws.sign(envelope.encode(event), key, typ=envelope.TYP, cty=envelope.CTY)
-    directory, origin = await load(connection), head["origin"]
-    ledger = Ledger(now=head["now"], size=head["size"], directory=directory, origin=origin, cases={case.id: case})
     counter = await connection.fetchrow("SELECT * FROM mailbox_counter WHERE recipient = '440306-health'")
     assert counter is not None
     ledger.counters["440306-health"] = Counter(*list(counter)[1:])

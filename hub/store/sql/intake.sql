@@ -3,7 +3,7 @@ SELECT source, id, signing_input, log_index, tree_size FROM message_key
 WHERE (source, id) IN (SELECT * FROM unnest($1::text[], $2::uuid[]));
 
 -- name: cases
-SELECT record FROM case_file WHERE case_id = ANY($1::uuid[]);
+SELECT record, moves FROM case_file WHERE case_id = ANY($1::uuid[]);
 
 -- name: counters
 SELECT recipient, last, handed, fetched, acknowledged FROM mailbox_counter WHERE recipient = ANY($1::text[]);
@@ -29,15 +29,17 @@ SELECT case_id, log_index, source, id, type, before, after, due, provisional, $1
 
 -- name: set_cases
 WITH party AS (
-    INSERT INTO case_party (organisation, case_id) SELECT * FROM unnest($11::text[], $12::uuid[])
+    INSERT INTO case_party (organisation, case_id) SELECT * FROM unnest($12::text[], $13::uuid[])
     ON CONFLICT DO NOTHING
 )
-INSERT INTO case_file (case_id, protocol, version, state, opener, responder, due, opened, record, updated)
-SELECT case_id, protocol, version, state, opener, responder, due, opened, record, $10
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::date[], $8::timestamptz[], $9::text[])
-    AS new (case_id, protocol, version, state, opener, responder, due, opened, record)
+INSERT INTO case_file (case_id, protocol, version, state, opener, responder, due, opened, record, moves, updated)
+SELECT case_id, protocol, version, state, opener, responder, due, opened, record, moves, $11
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::date[], $8::timestamptz[],
+    $9::text[], $10::bigint[])
+    AS new (case_id, protocol, version, state, opener, responder, due, opened, record, moves)
 ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, opener = excluded.opener, responder = excluded.responder,
-    due = excluded.due, record = excluded.record, updated = excluded.updated;
+    due = excluded.due, record = excluded.record, moves = excluded.moves, updated = excluded.updated
+WHERE case_file.moves = excluded.moves - 1;
 
 -- name: add_links
 INSERT INTO case_link (about, case_id) SELECT * FROM unnest($1::uuid[], $2::uuid[]) ON CONFLICT DO NOTHING;

@@ -7,7 +7,9 @@ SELECT origin, size, root, note, at, key_epoch, epoch_base, greatest(clock_times
     -- of one statement is not idle to PostgreSQL; that is ended after $1, a time or 0, by PostgreSQL 17 and later.
     set_config('idle_in_transaction_session_timeout', '5s', true),
     CASE WHEN current_setting('server_version_num')::integer >= 170000
-        THEN set_config('transaction_timeout', $1, true) END
+        THEN set_config('transaction_timeout', $1, true) END,
+    -- Free once every node of a cluster has heard of the commit; the row is as soon as this one has (decision 43).
+    pg_advisory_xact_lock(7030002)
 FROM log_head FOR UPDATE;
 
 -- name: hub

@@ -41,8 +41,8 @@ ORDER BY effective, organisation;
 UPDATE succession SET log_index = $2, tree_size = $3 WHERE organisation = $1;
 
 -- name: cases_of_party
-SELECT file.record, file.due FROM case_party AS party JOIN case_file AS file USING (case_id)
-WHERE party.organisation = $1 ORDER BY file.case_id;
+WITH theirs AS MATERIALIZED (SELECT case_id FROM case_party WHERE organisation = $1)
+SELECT record, due, moves FROM case_file WHERE case_id IN (SELECT case_id FROM theirs) ORDER BY case_id;
 
 -- name: add_key_events
 INSERT INTO key_event (organisation, log_index, tree_size)
