@@ -8,13 +8,15 @@ from hub.commands import beside
 from hub.commands.faults import UsageFault
 from hub.commands.help_text import examples
 from hub.commands.options import Config, Data, Json
-from hub.commands.output import as_json, say
-from hub.store import Connection
+from hub.commands.output import as_json, remark, say, table
+from hub.store import Connection, distributing
 from hub.store import migrate as migrations
+from hub.store.distributing import Progress, Step
 from hub.store.migrate import Release, Schema
 
 app = typer.Typer(
-    no_args_is_help=True, help="数据库结构：查看、升级、退回。 The database's schema: look, go forward, go back."
+    no_args_is_help=True,
+    help="数据库结构：查看、升级、退回、分布。 The database's schema: look, go forward, go back, spread over nodes.",
 )
 
 
@@ -66,6 +68,68 @@ def downgrade(
 
     if not beside.run(data, config, work, any_schema=True):
         say(f"已是 {to} 的结构 · the schema is that of {to} already")
+
+
+@app.command(
+    epilog=examples(
+        "xieban store distribute --data DIR --config config.toml",
+        "xieban store distribute --run --data DIR --config config.toml",
+    )
+)
+def distribute(
+    data: Data,
+    run: Annotated[bool, typer.Option("--run", help="现在就分布。 Spread the tables now.")] = False,
+    shards: Annotated[
+        int | None,
+        typer.Option("--shards", min=1, max=4096, help="每组表的分片数。 Shards of each group of tables; 4 a worker."),
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """把大表分布到 Citus 集群的各节点；不加 --run 只列计划。 Spread the large tables over a Citus cluster.
+
+    枢纽可照常运行。中断或失败后再次执行即可，已分布的表保持不变。
+
+    Without --run it only says what would be done. The hub may run meanwhile; one that was interrupted is run again.
+    """
+
+    async def work(connection: Connection) -> list[Step]:
+        steps = await distributing.plan(connection, shards)
+        if run:
+            await distributing.distribute(connection, steps, _spread)
+            return await distributing.plan(connection, shards)
+        return steps
+
+    steps = beside.run(data, config, work, any_schema=True)
+    if json:
+        as_json(steps)
+        return
+    columns = ["表 table", "按列 by", "同置 beside", "此处字节 bytes here", "分片 shards", "已分布 spread"]
+    table(columns, [(s.table, s.column, s.beside or "—", s.bytes, s.shards, "是 yes" if s.done else "") for s in steps])
+
+
+@app.command(epilog=examples("xieban store rebalance --data DIR --config config.toml"))
+def rebalance(data: Data, config: Config = None) -> None:
+    """在 Citus 各节点间均衡分片；枢纽可照常运行。 Move shards until the workers hold equal parts, online.
+
+    中断本命令不影响均衡本身，再次执行即继续查看进度。
+
+    Interrupting this command does not stop the work; run it again to follow it.
+    """
+
+    async def work(connection: Connection) -> Progress | None:
+        return await distributing.rebalance(connection, _moved)
+
+    over = beside.run(data, config, work)
+    say("无需移动 · nothing to move" if over is None else f"已完成 · done: {over.done}/{over.moves}")
+
+
+def _spread(step: Step, seconds: float) -> None:
+    remark(f"{step.table}  {seconds:.1f} s")
+
+
+def _moved(now: Progress) -> None:
+    say(f"{now.state}  {now.done}/{now.moves}")
 
 
 def _release(version: str) -> Release:

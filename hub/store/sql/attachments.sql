@@ -6,7 +6,7 @@ SELECT digest, organisation, uploader FROM attachment_reader WHERE digest = ANY(
 
 -- name: keep_attachment
 INSERT INTO attachment (digest, size, place) VALUES ($1, $2, $3)
-ON CONFLICT (digest) DO UPDATE SET uploaded = now()
+ON CONFLICT (digest) DO UPDATE SET uploaded = excluded.uploaded
 RETURNING place;
 
 -- name: add_uploader

@@ -23,8 +23,9 @@ WHERE (recipient, position) IN (SELECT * FROM unnest($1::text[], $2::bigint[]));
 SELECT recipient, last, handed, fetched, acknowledged FROM mailbox_counter ORDER BY recipient;
 
 -- name: expired_positions
-SELECT mailbox.recipient, position, position <= counter.fetched AS fetched
-FROM mailbox JOIN mailbox_counter AS counter USING (recipient) WHERE expired;
+WITH counter AS MATERIALIZED (SELECT recipient, fetched FROM mailbox_counter)
+SELECT box.recipient, box.position, box.position <= counter.fetched AS fetched
+FROM counter JOIN mailbox AS box ON box.recipient = counter.recipient WHERE box.expired;
 
 -- name: mailbox_totals
 SELECT (SELECT count(*) FROM mailbox) AS positions, (SELECT count(*) FROM mailbox_mark) AS marks;

@@ -4,15 +4,12 @@ WHERE NOT final AND due >= $2 AND due < $3 AND (opener = ANY($1::text[]) OR resp
 ORDER BY due, case_id LIMIT $4;
 
 -- name: unfetched
-SELECT counter.recipient, (
-    SELECT count(*) FROM mailbox WHERE recipient = counter.recipient AND position > counter.fetched
-) AS waiting, box.accepted AS since
-FROM mailbox_counter AS counter
-CROSS JOIN LATERAL (
-    SELECT accepted FROM mailbox WHERE recipient = counter.recipient AND position > counter.fetched
-    ORDER BY position LIMIT 1
-) AS box
-WHERE counter.recipient = ANY($1::text[]) AND counter.last > counter.fetched ORDER BY box.accepted LIMIT $2;
+WITH counter AS MATERIALIZED (
+    SELECT recipient, fetched FROM mailbox_counter WHERE recipient = ANY($1::text[]) AND last > fetched
+)
+SELECT counter.recipient, count(*) AS waiting, min(box.accepted) AS since
+FROM counter JOIN mailbox AS box ON box.recipient = counter.recipient AND box.position > counter.fetched
+GROUP BY counter.recipient ORDER BY since LIMIT $2;
 
 -- name: console_cases
 SELECT case_id, protocol, state, opener, responder, opened_on, due, final, stage, stage_of FROM case_course

@@ -28,9 +28,12 @@ UPDATE attachment SET uploaded = '-infinity' WHERE digest = ANY($1::bytea[])
     AND NOT EXISTS (SELECT FROM attachment_use AS used WHERE used.digest = attachment.digest);
 
 -- name: take_back_attachments
-DELETE FROM attachment_reader AS reader WHERE digest = ANY($1::bytea[]) AND NOT uploader AND NOT EXISTS (
-    SELECT FROM attachment_use AS used JOIN mailbox AS box ON box.log_index = used.log_index
-    WHERE used.digest = reader.digest AND reader.organisation IN (box.recipient, box.source)
+WITH used AS MATERIALIZED (SELECT digest, log_index FROM attachment_use WHERE digest = ANY($1::bytea[])),
+named AS MATERIALIZED (
+    SELECT used.digest, box.recipient, box.source FROM used JOIN mailbox AS box ON box.log_index = used.log_index
+)
+DELETE FROM attachment_reader WHERE digest = ANY($1::bytea[]) AND NOT uploader AND (digest, organisation) NOT IN (
+    SELECT digest, recipient FROM named UNION SELECT digest, source FROM named
 );
 
 -- name: erased_among

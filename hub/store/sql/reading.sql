@@ -55,12 +55,12 @@ WHERE case_id = ANY($1::uuid[]) AND ($2::text IS NULL OR state = $2) ORDER BY ca
 SELECT organisation FROM case_party WHERE case_id = $1 AND organisation = ANY($2::text[]);
 
 -- name: case_links
-SELECT file.case_id, file.protocol, file.state FROM case_link AS link JOIN case_file AS file USING (case_id)
-WHERE link.about = $1 ORDER BY file.case_id;
+WITH linked AS MATERIALIZED (SELECT case_id FROM case_link WHERE about = $1)
+SELECT case_id, protocol, state FROM case_file WHERE case_id IN (SELECT case_id FROM linked) ORDER BY case_id;
 
 -- name: cases_between
-SELECT one.case_id FROM case_party AS one JOIN case_party AS other USING (case_id)
-WHERE one.organisation = $1 AND other.organisation = $2 ORDER BY case_id;
+WITH theirs AS MATERIALIZED (SELECT case_id FROM case_party WHERE organisation = $1)
+SELECT case_id FROM case_party WHERE organisation = $2 AND case_id IN (SELECT case_id FROM theirs) ORDER BY case_id;
 
 -- name: case_histories
 SELECT case_id, log_index, type, source, state_before, state_after, due, accepted FROM case_step
@@ -82,8 +82,8 @@ JOIN LATERAL (
 ) AS mark ON true;
 
 -- name: duties
-SELECT duty.case_id, duty.log_index, file.record FROM hub_duty AS duty JOIN case_file AS file USING (case_id)
-WHERE duty.ready <= $1 ORDER BY duty.case_id LIMIT $2;
+WITH due AS MATERIALIZED (SELECT case_id, log_index FROM hub_duty WHERE ready <= $1 ORDER BY case_id LIMIT $2)
+SELECT due.case_id, due.log_index, file.record FROM due JOIN case_file AS file USING (case_id) ORDER BY due.case_id;
 
 -- name: duty_done
 DELETE FROM hub_duty WHERE case_id = $1 AND log_index = $2;
@@ -95,25 +95,27 @@ UPDATE hub_duty SET ready = $3 WHERE case_id = $1 AND log_index = $2;
 INSERT INTO bulletin (lead, period, reporter, case_id) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;
 
 -- name: bulletins
-SELECT bulletin.period, bulletin.reporter, bulletin.case_id, file.record, file.opened, file.state
-FROM bulletin JOIN case_file AS file USING (case_id)
-WHERE bulletin.lead = $1 AND bulletin.period = ANY($2::text[]) ORDER BY bulletin.reporter, file.opened;
+WITH reported AS MATERIALIZED (
+    SELECT period, reporter, case_id FROM bulletin WHERE lead = $1 AND period = ANY($2::text[])
+)
+SELECT reported.period, reported.reporter, file.case_id, file.record, file.opened, file.state
+FROM reported JOIN case_file AS file USING (case_id) ORDER BY reported.reporter, file.opened;
 
 -- name: returned
 SELECT case_id, count(*) AS times FROM case_step
 WHERE case_id = ANY($1::uuid[]) AND state_after = 'returned' AND state_before <> 'returned' GROUP BY case_id;
 
 -- name: case_keys
-SELECT step.id, step.log_index, key.tree_size, step.accepted FROM case_step AS step
-JOIN message_key AS key ON (key.source, key.id) = (step.source, step.id) WHERE step.case_id = $1;
+WITH step AS MATERIALIZED (SELECT source, id, log_index, accepted FROM case_step WHERE case_id = $1)
+SELECT step.id, step.log_index, key.tree_size, step.accepted
+FROM step JOIN message_key AS key ON key.source = step.source AND key.id = step.id;
 
 -- name: offer_protocols
 INSERT INTO protocol_offered (protocol, version) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING;
 
 -- name: protocols_gone
-SELECT protocol, version FROM protocol_offered AS offered
-WHERE NOT EXISTS (
-    SELECT FROM unnest($1::text[], $2::text[]) AS here (protocol, version)
-    WHERE (here.protocol, here.version) = (offered.protocol, offered.version)
-) AND EXISTS (SELECT FROM case_file AS file WHERE (file.protocol, file.version) = (offered.protocol, offered.version))
+WITH gone AS MATERIALIZED (
+    SELECT protocol, version FROM protocol_offered EXCEPT SELECT * FROM unnest($1::text[], $2::text[])
+)
+SELECT DISTINCT protocol, version FROM case_file WHERE (protocol, version) IN (SELECT protocol, version FROM gone)
 ORDER BY protocol, version;

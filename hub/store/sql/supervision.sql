@@ -15,9 +15,11 @@ JOIN mailbox AS box ON box.recipient = wanted.recipient AND box.position BETWEEN
 SELECT case_id FROM case_course WHERE NOT final OR ended_on >= $1 OR acknowledge_by >= $1;
 
 -- name: case_entries
-SELECT step.case_id, step.log_index, key.tree_size FROM case_step AS step
-JOIN message_key AS key ON (key.source, key.id) = (step.source, step.id)
-WHERE step.case_id = ANY($1::uuid[]) AND step.log_index < $2;
+WITH step AS MATERIALIZED (
+    SELECT case_id, log_index, source, id FROM case_step WHERE case_id = ANY($1::uuid[]) AND log_index < $2
+)
+SELECT step.case_id, step.log_index, key.tree_size
+FROM step JOIN message_key AS key ON key.source = step.source AND key.id = step.id;
 
 -- name: marks_on
 SELECT wanted.recipient, wanted.position, mark.log_index, mark.tree_size
