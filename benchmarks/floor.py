@@ -20,9 +20,9 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from benchmarks.processes import cpu_seconds
 from hub.store import embedded
 from hub.store.migrate import migrate
+from hub.usage import cpu_seconds
 from keys import jws
 from keys.jwk import VerifyingKey, parse_public
 from protocols import envelope

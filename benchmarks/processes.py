@@ -14,29 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hub.usage import cpu_seconds, tree
+
 Request = tuple[str, str, str, str, bytes]
 """Method, path, media type, further header lines, body."""
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def cpu_seconds(root: int) -> float:
-    """User and system time of `root` and of everything below it, children that are gone included."""
-    total = 0.0
-    for pid in _tree(root):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            total += sum(map(int, fields[11:15])) / TICKS
-    return total
-
-
-def _tree(root: int) -> list[int]:
-    """`root` and every process below it."""
-    found = [root]
-    for pid in found:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                found += map(int, (task / "children").read_text().split())
-    return found
 
 
 def _command(pid: int) -> bytes:
@@ -70,7 +51,7 @@ class Hub:
 
     def memory(self) -> int:
         """Bytes that the hub's processes hold, without PostgreSQL's."""
-        return sum(_resident(pid) for pid in _tree(self.process.pid) if b"postgres" not in _command(pid))
+        return sum(_resident(pid) for pid in tree(self.process.pid) if b"postgres" not in _command(pid))
 
     def enrol(self, records: Sequence[dict[str, Any]]) -> None:
         """Import organisations."""

@@ -56,6 +56,12 @@ class HubProcess:
             if not await self._process.stdout.readline():
                 raise HubNotRunning(self._last_words())
 
+    @property
+    def pid(self) -> int:
+        """The process, with all of the hub below it."""
+        assert self._process is not None
+        return self._process.pid
+
     async def kill(self) -> None:
         """SIGKILL to every process of the hub: no warning, nothing saved."""
         assert self._process is not None
