@@ -134,6 +134,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-inputs", type=int, default=60, help="new inputs for each reader that is fuzzed")
     parser.addoption("--fuzz-long", action="store_true", help="each planted fault is looked for by a campaign")
     parser.addoption("--operation-long", action="store_true", help="break what takes a while to break, too")
+    parser.addoption(
+        "--simulation-long", action="store_true", help="a simulated country, as large as the machine bears"
+    )
     parser.addoption("--conformance-long", action="store_true", help="adapters play every scenario of the kit")
     parser.addoption("--wheel-installed", action="store_true", help="install the wheel elsewhere, and play the demo")
 

@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, Place] = {
     "store": Place(_RUNNING, "store"),
     "recompute": Place(_RUNNING, "recompute", "recompute"),
     "demo": Place(_RUNNING, "demonstrate", "demonstrate"),
+    "simulate": Place(_RUNNING, "simulate"),
     "organisations": Place(_RUNNING, "organisations"),
     "hubs": Place(_RUNNING, "hubs"),
     "people": Place(_RUNNING, "people"),

@@ -70,6 +70,8 @@ _WORDS = {
     "log-not-current": "数据库比已发布的日志旧：请换用更新的数据库；确实没有，用 xieban restore --not-current",
     "lineage-invalid": "枢纽不能证明其日志接续原来的日志，请保存证据并联系枢纽运行方",
     "log-set-back": "枢纽丢失了已联署的条目：核实后用 --set-back-to 接受新名称",
+    "not-a-simulation": "这不是模拟的目录，请先 xieban simulate organisations",
+    "organisations-unknown": "枢纽不认识模拟中的机构，请先导入其机构文件",
     "usage": "参数有误，见 --help",
 }
 
