@@ -110,7 +110,11 @@ def problems(bureau: Bureau, draft: Draft) -> list[Problem]:
     kind = kind_of(bureau, draft.protocol, draft.version, draft.message)
     assert kind is not None
     missing = [name for name in _required(bureau, draft) if name not in draft.data]
-    found = problems_of(kind, draft.data, draft.content, bool(draft.files))
+    opened, sealed = _forms(bureau, draft)
+    content = draft.content
+    if sealed is not None and (content or draft.files or kind.declared.sealed == "required"):
+        content = forms.opened(sealed, content or {})
+    found = problems_of(kind, forms.opened(opened, draft.data), content, bool(draft.files))
     return found + [Problem(f"/open/{name}", "required") for name in missing]
 
 

@@ -202,6 +202,16 @@ def requiring(field: Field, keys: Collection[str]) -> Field:
     return replace(field, parts=parts)
 
 
+def opened(field: Field, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The data with every group that is required, be it empty: what lacks in it is said at its own fields."""
+    inside = {
+        part.key: opened(part, held)
+        for part in field.parts
+        if part.kind == "group" and part.required and isinstance(held := data.get(part.key, {}), dict)
+    }
+    return {**data, **inside}
+
+
 def choosing(field: Field, path: str, options: Sequence[tuple[str, Words]]) -> Field:
     """The form with a choice of `options` in the place of the field at `path`; itself where there is none."""
     key, _, rest = path.partition(".")

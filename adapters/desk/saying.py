@@ -41,7 +41,8 @@ def said(fault: BaseException) -> Words:
     if isinstance(fault, Refused):
         problem = fault.data.get("problem")
         problem = problem if isinstance(problem, dict) else {}
-        return Words(f"{problem.get('title', '枢纽不受理')}（{fault.reason}）", fault.detail)
+        title, detail = problem.get("title", "枢纽不受理"), problem.get("detail", fault.detail)
+        return Words(f"{title}（{fault.reason}）", str(detail))
     own = fault.data.get("zh")
     if own is not None:
         return Words(str(own), fault.detail)
