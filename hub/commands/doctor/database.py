@@ -58,7 +58,8 @@ async def check(report: Report, data: Path, config: Config, file: Path | None) -
         async with embedded.attached(data) as dsn:
             return await _connected(report, dsn, data, config, file)
     except Fault as fault:
-        report.error(fault.code, "内置数据库没有启动", f"the embedded database does not start: {_last_words(log, before)}",
+        why = _last_words(log, before)
+        report.error(fault.code, "内置数据库没有启动", f"the embedded database does not start: {why}",
                      f"tail -n 20 {quoted(log)}")  # fmt: skip
     return None
 
