@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import asyncpg
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from hub.neighbours import Neighbour
 from hub.organisations import Directory, Organisation
 from hub.service import Hub
 from hub.store import CONNECTION_LOST
@@ -20,6 +21,7 @@ from hub.store.queries import SQL
 from keys.jwk import EncryptionKey, VerifyingKey
 from protocols import deadlines
 from protocols.calendar import Calendar
+from protocols.delegation import Delegation
 
 KEPT: Final = 0.25
 """Seconds for which what was read is told again."""
@@ -95,23 +97,35 @@ class Vitals:
         return found
 
 
-def ending(directory: Directory, now: datetime) -> list[Vital]:
-    """What runs out SOON: keys, delegations, neighbours' admissions; and how far the calendar is known."""
+class Soon(NamedTuple):
+    """What runs out SOON: the ids of organisations, once for each kind of key; delegations; neighbours."""
+
+    keys: list[str]
+    delegations: list[Delegation]
+    neighbours: list[Neighbour]
+
+
+def soon(directory: Directory, now: datetime) -> Soon:
+    """What of the directory runs out SOON."""
     ours = [one for one in directory.organisations.values() if one.home is None and one.successor is None]
-    kinds = ((VerifyingKey, "signing"), (EncryptionKey, "sealing"))
-    last = [_last_day(one, kind, now) for one in ours for kind, _ in kinds]
-    delegations = [
-        given.statement.ends for one in ours for given in one.delegations if given.in_force(now) and given.ended is None
-    ]
-    beside = [one.expires for one in directory.neighbours.values() if one.in_force(now)]
+    keys = [one.id for one in ours for kind in (VerifyingKey, EncryptionKey) if _soon(_last_day(one, kind), now)]
+    standing = [given for one in ours for given in one.delegations if given.in_force(now) and given.ended is None]
+    delegations = [given.statement for given in standing if _soon(given.statement.ends, now)]
+    beside = [one for one in directory.neighbours.values() if one.in_force(now) and _soon(one.expires, now)]
+    return Soon(keys, delegations, beside)
+
+
+def ending(directory: Directory, now: datetime) -> list[Vital]:
+    """How much runs out SOON: keys, delegations, neighbours' admissions; and how far the calendar is known."""
+    keys, delegations, beside = soon(directory, now)
     return [
         Vital(
             "xieban_keys_ending",
             "Organisations' last keys of a kind that end within 14 days",
-            _soon(last, now),
+            len(keys),
         ),
-        Vital("xieban_delegations_ending", "Delegations that end within 14 days", _soon(delegations, now)),
-        Vital("xieban_neighbours_ending", "Neighbouring hubs admitted for 14 days more at most", _soon(beside, now)),
+        Vital("xieban_delegations_ending", "Delegations that end within 14 days", len(delegations)),
+        Vital("xieban_neighbours_ending", "Neighbouring hubs admitted for 14 days more at most", len(beside)),
         Vital("xieban_calendar_known_days", "Days ahead whose holidays are known", known_days(directory.calendar, now)),
     ]
 
@@ -125,14 +139,14 @@ def known_days(calendar: Calendar, now: datetime) -> int:
     return max(0, (date(year, 1, 1) - today).days)
 
 
-def _last_day(organisation: Organisation, kind: type, now: datetime) -> datetime | None:
+def _last_day(organisation: Organisation, kind: type) -> datetime | None:
     """When the last key of a kind ends; None where there is none, or one that does not end."""
     counted = [key.parsed.expires for key in organisation.keys if isinstance(key.parsed, kind) and key.removed is None]
     return max((end for end in counted if end is not None), default=None) if None not in counted else None
 
 
-def _soon(ends: Iterable[datetime | None], now: datetime) -> int:
-    return sum(1 for end in ends if end is not None and now <= end < now + SOON)
+def _soon(end: datetime | None, now: datetime) -> bool:
+    return end is not None and now <= end < now + SOON
 
 
 def _disk(data: Path) -> Iterator[Vital]:

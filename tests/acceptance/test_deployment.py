@@ -13,7 +13,7 @@ import typer.main
 
 from hub.commands import app
 from tests.acceptance.pages import BIN, ROOT, blocks, environment
-from tests.conftest import RunningHub
+from tests.conftest import RunningHub, running_hub
 
 DEPLOY = ROOT / "deploy"
 UNITS = sorted((DEPLOY / "systemd").iterdir())
@@ -55,6 +55,10 @@ def test_systemd_finds_nothing_wrong_with_a_unit_and_little_that_it_may(unit: Pa
     assert (verified.returncode, verified.stderr) == (0, "")
     if unit.suffix == ".service":
         assert exposed(copy) == 0
+        (level,) = re.findall(
+            r"level for .*: ([\d.]+)", run("systemd-analyze", "security", "--offline=yes", copy).stdout
+        )
+        assert unit.name != "xieban.service" or f"{level}/10" in PAGE
 
 
 def exposed(unit: Path) -> int:
@@ -80,6 +84,32 @@ def test_a_units_command_is_one_that_there_is(unit: Path) -> None:
         command = command.commands[words.pop(0)]
     options = {option for parameter in command.params for option in parameter.opts}
     assert [word for word in words if word.startswith("--") and word not in options] == []
+
+
+@systemd
+def test_a_hub_makes_no_system_call_that_its_unit_forbids(long: None, tmp_path: Path) -> None:
+    if shutil.which("strace") is None:
+        pytest.skip("no strace: the filter is not held against what a hub does (Debian: apt install strace)")
+    trace, text = tmp_path / "trace", (DEPLOY / "systemd/xieban.service").read_text()
+    with running_hub(within=("strace", "-D", "-f", "-qq", "-o", str(trace))) as hub:
+        assert hub.run("audit", "--data", str(hub.data)).returncode == 0
+    made = set(re.findall(r"^\d+ +(\w+)\(", trace.read_text(errors="replace"), re.MULTILINE))
+    allowed: set[str] = set()
+    for without, name in re.findall(r"^SystemCallFilter=(~?)(\S+)$", text, re.MULTILINE):
+        allowed = allowed - calls(name) if without else allowed | calls(name)
+    assert {"fsync", "accept4", "execve"} <= made & allowed and "mount" not in allowed
+    assert made - allowed <= AS_ROOT
+
+
+AS_ROOT = {"setreuid", "setregid", "setgroups", "chown", "fchownat"}
+"""By which root gives the database to its user; a unit has its user from the start."""
+
+
+def calls(group: str) -> set[str]:
+    """The system calls of one of systemd's groups."""
+    lines = run("systemd-analyze", "syscall-filter", group).stdout.splitlines()[1:]
+    words = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+    return {call for word in words for call in (calls(word) if word.startswith("@") else {word})}
 
 
 def test_a_unit_stops_no_memory_that_another_of_its_user_needs() -> None:

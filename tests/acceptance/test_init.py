@@ -70,18 +70,25 @@ def test_four_answers_make_a_hub_that_the_doctor_and_serve_take(tmp_path: Path) 
     assert (file.stat().st_mode & 0o077, data.stat().st_mode & 0o076) == (0, 0)
     found = examined("--data", data, "--config", file)["findings"]
     assert [one for one in found if one["level"] == "error" or one["code"] not in MACHINE] == []
-    with running_hub("--config", str(file), data=data) as running:
-        with urllib.request.urlopen(running.url + "/v1/hub", timeout=10) as answer:
-            assert json.load(answer)["id"] == "411000-hub"
-        asyncio.run(another_database(data))
-        url = embedded.dsn(data).replace("/postgres?", "/another?")
-        other = ["--id", "440300-hub", "--name", "深圳枢纽", "--data", "other", "--config", "other.toml"]
-        assert init(tmp_path, *other, "--database", url).returncode == 0
-        assert config.load(tmp_path / "other.toml").database.url == url
-        found = examined("--data", tmp_path / "other", "--config", tmp_path / "other.toml")["findings"]
+    with (
+        running_hub("--config", str(file), data=data) as running,
+        urllib.request.urlopen(running.url + "/v1/hub", timeout=10) as answer,
+    ):
+        assert json.load(answer)["id"] == "411000-hub"
+
+
+def test_a_database_of_ones_own_is_made_ready_and_named_in_the_file(long: None, tmp_path: Path) -> None:
+    with running_hub() as lending:
+        asyncio.run(another_database(lending.data))
+        url = embedded.dsn(lending.data).replace("/postgres?", "/another?")
+        answers = ["--id", "440300-hub", "--name", "深圳枢纽", "--database", url]
+        assert init(tmp_path, *answers, "--data", "data").returncode == 0
+        file = tmp_path / "config.toml"
+        assert config.load(file).database.url == url
+        found = examined("--data", tmp_path / "data", "--config", file)["findings"]
         assert [one for one in found if one["level"] == "error" or one["code"] not in MACHINE] == []
-        again = init(tmp_path, *other[:4], "--data", "third", "--config", "third.toml", "--database", url)
-        assert again.returncode == 1 and "signed with another key" in again.stderr
+        again = init(tmp_path, *answers, "--data", "another", "--config", "another.toml")
+    assert again.returncode == 1 and "signed with another key" in again.stderr
 
 
 async def another_database(data: Path) -> None:

@@ -39,7 +39,7 @@ CONTENT = {
 }
 LOST = (urllib.error.URLError, http.client.HTTPException, ConnectionError)
 DELAY = 1.0
-WITHIN = 60.0
+WITHIN = 90.0
 
 
 @contextlib.contextmanager
@@ -213,19 +213,22 @@ COMES = {
 
 @pytest.fixture(scope="module")
 def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Partner, dict[str, Any]]]:
-    """A partner with its own keys, after it asked every counterpart for something."""
+    """A partner with the keys that were made for it, after it asked every counterpart for something."""
     folder = tmp_path_factory.mktemp("sandbox")
-    me = Outsider("411002-health", "", "P-256")
-    (folder / "public.jwks").write_text(json.dumps(me.record()["jwks"]))
-    with sandboxed(folder, "--organisation", me.id, "--jwks", "public.jwks") as said:
-        me.url = said["hub"]
+    with sandboxed(folder) as said:
+        me = Outsider(said["organisation"], said["hub"])
+        private = json.loads((folder / said["private_jwks"]).read_text())["keys"]
+        of_use = {key["use"]: jwk.JWK(**key) for key in private}
+        me.signing, me.sealing = of_use["sig"], of_use["enc"]
+        _, trying, _ = blocks(PAGE, "sh")
+        seen = shell(trying.replace("http://127.0.0.1:8440", said["hub"]), folder)
         partner = Partner(me, json.loads((folder / said["hub_jwks"]).read_text()))
         for plays in WHO:
             partner.asks(plays)
         until = time.monotonic() + WITHIN
         while time.monotonic() < until and not all_came(partner):
             partner.poll()
-        yield partner, said
+        yield partner, said | {"seen": seen}
 
 
 def all_came(partner: Partner) -> bool:
@@ -239,7 +242,6 @@ def test_every_counterpart_is_named_and_does_what_is_said(worked: tuple[Partner,
     partner, said = worked
     assert {one["plays"]: one["id"] for one in said["counterparts"]} == WHO and set(COMES) == set(WHO)
     assert all(one["does"]["zh"] and one["does"]["en"] for one in said["counterparts"])
-    assert "keys" not in said
     assert {plays: partner.messages(plays) for plays in WHO} == COMES
 
 
@@ -302,19 +304,30 @@ def test_who_watches_is_told_what_each_does_and_what_the_partner_does_wrong(
     assert "Traceback" not in told
 
 
-def test_the_pages_commands_work_with_keys_that_are_made_once(tmp_path: Path) -> None:
+def test_the_pages_commands_work_as_they_stand(worked: tuple[Partner, dict[str, Any]]) -> None:
+    partner, said = worked
     starting, trying, elsewhere = blocks(PAGE, "sh")
-    assert starting == "xieban sandbox &\n"
+    assert starting == "xieban sandbox &\n" and partner.me.id in trying
     options = {name for name in elsewhere.split() if name.startswith("--")}
     assert options <= {name for parameter in command("sandbox").params for name in parameter.opts}
-    Belongings(tmp_path / "sandbox").made()
-    private = (tmp_path / "sandbox/private.jwks").read_text()
-    with sandboxed(tmp_path) as said:
-        assert said["organisation"] in trying
-        assert (tmp_path / said["private_jwks"]).read_text() == private
-        seen = shell(trying.replace("http://127.0.0.1:8440", said["hub"]), tmp_path)
-        assert "有效 · valid" in seen and WHO["opens"] in seen
+    assert "有效 · valid" in said["seen"] and WHO["opens"] in said["seen"]
+
+
+def test_keys_are_made_once(tmp_path: Path) -> None:
+    kept = Belongings(tmp_path / "kept")
+    public, private = kept.made(), kept.private_jwks.read_text()
+    assert (kept.made(), kept.private_jwks.read_text()) == (public, private)
     assert all(jwk.JWK(**key).has_private for key in json.loads(private)["keys"])
+
+
+def test_a_partner_brings_its_own_keys(long: None, tmp_path: Path) -> None:
+    me = Outsider("320583-health", "", "P-256")
+    (tmp_path / "public.jwks").write_text(json.dumps(me.record()["jwks"]))
+    with sandboxed(tmp_path, "--organisation", me.id, "--jwks", "public.jwks") as said:
+        assert "keys" not in said and sorted(path.name for path in (tmp_path / "sandbox").iterdir()) == ["hub.jwks"]
+        me.url = said["hub"]
+        (item,) = me.call("GET", "/v1/mailbox?after=0&wait=20")[1]["items"]
+        assert "KIT-" in me.unseal(json.loads(jws_payload(item["message"])))["reference"]
 
 
 def command(name: str) -> Any:

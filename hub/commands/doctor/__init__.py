@@ -53,17 +53,17 @@ async def _examined(report: Report, data: Path | None, file: Path | None, port: 
     config = settings.read(report, file)
     urls: dict[str, str] = {}
     if config is not None:
-        settings.check(report, config)
+        settings.check(report, config, file)
     if file is not None and file.exists():
         urls |= partners.check(report, file)
     machine.open_files(report)
     if data is not None:
-        urls |= await _hub(report, data.resolve(), config or Settings(), port)
+        urls |= await _hub(report, data.resolve(), config or Settings(), port, file)
     if not offline:
         await network.addresses(report, urls)
 
 
-async def _hub(report: Report, data: Path, config: Settings, port: int | None) -> dict[str, str]:
+async def _hub(report: Report, data: Path, config: Settings, port: int | None, file: Path | None) -> dict[str, str]:
     """Look at the hub of a data directory; the addresses of its neighbours."""
     if not (data / "keys").is_dir():
         report.error("data-directory-absent", f"{data} 没有枢纽数据", f"{data} holds no hub",
@@ -76,14 +76,14 @@ async def _hub(report: Report, data: Path, config: Settings, port: int | None) -
     with report.looking("hub-key", again):
         machine.hub_key(report, data)
     with report.looking("port", again):
-        await network.port(report, config.server.host, port or last_port(data) or 8420, running)
+        await network.port(report, config.server.host, port or last_port(data) or 8420, running, file)
     if config.database.url is None and not (data / "postgres" / "PG_VERSION").exists():
         report.error("database-absent", "数据目录里没有数据库", f"{data} holds no database",
                      f"xieban serve --data {quoted(data)}")  # fmt: skip
         return {}
     directory = None
     with report.looking("database", again):
-        directory = await database.check(report, data, config)
+        directory = await database.check(report, data, config, file)
     if directory is None:
         return {}
     database.ending(report, directory, data)

@@ -3,13 +3,14 @@
 import asyncio
 import fcntl
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 
 from hub import organisations, vitals
-from hub.commands.doctor.finding import Report, quoted
+from hub.commands.doctor.finding import Report, edited, quoted
 from hub.config import Config
 from hub.organisations import Directory
 from hub.store import Connection, embedded, migrate
@@ -30,6 +31,9 @@ SAFE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 ALSO_SAFE = {"remote_apply", "remote_write", "local"}
 """Further values of synchronous_commit that outlive a crash of this server."""
 
+Said = Callable[..., str]
+"""The command that says statements to the database."""
+
 
 def running(data: Path) -> bool:
     """Whether a hub holds the data directory now."""
@@ -43,50 +47,65 @@ def running(data: Path) -> bool:
     return False
 
 
-async def check(report: Report, data: Path, config: Config) -> Directory | None:
+async def check(report: Report, data: Path, config: Config, file: Path | None) -> Directory | None:
     """Everything about the database; the directory in it, where it could be read."""
     report.looked.append("database")
+    log = data / "postgres.log"
+    before = log.stat().st_size if log.exists() else 0
     try:
         if config.database.url is not None:
-            return await _connected(report, config.database.url, data, config)
+            return await _connected(report, config.database.url, data, config, file)
         async with embedded.attached(data) as dsn:
-            return await _connected(report, dsn, data, config)
+            return await _connected(report, dsn, data, config, file)
     except Fault as fault:
-        report.error(fault.code, "内置数据库没有启动", f"the embedded database does not start: {_last_words(data)}",
-                     f"tail -n 20 {quoted(data / 'postgres.log')}")  # fmt: skip
+        why = _last_words(log, before)
+        report.error(fault.code, "内置数据库没有启动", f"the embedded database does not start: {why}",
+                     f"tail -n 20 {quoted(log)}")  # fmt: skip
     return None
 
 
-def _last_words(data: Path) -> str:
+def _last_words(log: Path, before: int) -> str:
+    """What the log says since it had so many bytes: what an earlier run ended with is no reason now."""
     try:
-        said = (data / "postgres.log").read_text("utf-8", "replace").splitlines()
+        said = log.read_bytes()[before:].decode("utf-8", "replace").splitlines()
     except OSError:
         return "no postgres.log"
     said = [line for line in said if "starting up" not in line]  # which is what it says to whoever asks too early
     return next((line for line in reversed(said) if "FATAL" in line or "PANIC" in line), said[-1] if said else "")
 
 
-async def _connected(report: Report, dsn: str, data: Path, config: Config) -> Directory | None:
+async def _connected(report: Report, dsn: str, data: Path, config: Config, file: Path | None) -> Directory | None:
+    said = _embedded_psql(data) if config.database.url is None else _own_psql
     try:
         connection = await asyncpg.connect(dsn, timeout=5)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         report.error("database-unavailable", "数据库连不上", f"the database does not let us in: {error}",
-                     "psql \"$URL\" -c 'SELECT 1'  # URL = [database] url")  # fmt: skip
+                     said("SELECT 1"))  # fmt: skip
         return None
     try:
         async with asyncio.timeout(30):
-            await _settings(report, connection)
+            await _settings(report, connection, said)
             await _clock(report, connection)
             if not await _migrations(report, connection, data):
                 return None
-            await _identity(report, connection, data, config)
-            await _scheduler(report, connection, data)
+            await _identity(report, connection, data, config, file)
+            await _scheduler(report, connection, data, said)
             return await organisations.load(connection)
     finally:
         await connection.close()
 
 
-async def _settings(report: Report, connection: Connection) -> None:
+def _embedded_psql(data: Path) -> Said:
+    program = f"{quoted(embedded.program('psql'))} {quoted(embedded.dsn(data))}"
+    return lambda *statements: " ".join([program, *(f"-c {quoted(one)}" for one in statements)])
+
+
+def _own_psql(*statements: str) -> str:
+    """The address is not written out: it may hold a password."""
+    return " ".join(['psql "$URL"', *(f"-c {quoted(one)}" for one in statements)]) + "  # URL = [database] url"
+
+
+async def _settings(report: Report, connection: Connection, said: Said) -> None:
     version = int(await connection.fetchval("SHOW server_version_num"))
     if version < OLDEST:
         report.error("database-old", f"PostgreSQL {version // 10000} 太旧", f"PostgreSQL {version // 10000} is too old",
@@ -96,8 +115,9 @@ async def _settings(report: Report, connection: Connection) -> None:
         if value != wanted and not (name == "synchronous_commit" and value in ALSO_SAFE):
             report.error("database-unsafe", f"数据库 {name} = {value}，断电会丢数据",
                          f"with {name} = {value} a crash loses what was acknowledged",
-                         f"ALTER SYSTEM SET {name} = {wanted}; ALTER DATABASE {await _name(connection)} RESET {name}; "
-                         "SELECT pg_reload_conf();")  # fmt: skip
+                         said(f"ALTER SYSTEM SET {name} = {wanted}",
+                              f"ALTER DATABASE {await _name(connection)} RESET {name}",
+                              "SELECT pg_reload_conf()"))  # fmt: skip
     if await connection.fetchval("SHOW data_checksums") != "on":
         report.warning("database-unchecked", "数据库没有页校验和", "the database has no checksums: decay goes unseen",
                        "pg_checksums --enable -D PGDATA  # 停库后 · while it is stopped")  # fmt: skip
@@ -140,14 +160,14 @@ async def _migrations(report: Report, connection: Connection, data: Path) -> boo
     return not (newer or other or missing)
 
 
-async def _identity(report: Report, connection: Connection, data: Path, config: Config) -> None:
+async def _identity(report: Report, connection: Connection, data: Path, config: Config, file: Path | None) -> None:
     head = await connection.fetchrow(SQL["head"])
     if head is None:
         return
     if head["hub"] != config.hub.id:
         report.error("another-hub", f"数据库属于 {head['hub']}，配置说是 {config.hub.id}",
                      f"the database is that of {head['hub']}, the configuration says {config.hub.id}",
-                     f'[hub] id = "{head["hub"]}"')  # fmt: skip
+                     edited(file, f'[hub] id = "{head["hub"]}"'))  # fmt: skip
     try:
         keys = [key for key in KeyStore(data / "keys").public_keys() if isinstance(key, VerifyingKey)]
         checkpoint.verify_checkpoint(head["note"], keys, head["origin"])
@@ -158,14 +178,18 @@ async def _identity(report: Report, connection: Connection, data: Path, config: 
         return  # said of the keys already
 
 
-async def _scheduler(report: Report, connection: Connection, data: Path) -> None:
+async def _scheduler(report: Report, connection: Connection, data: Path, said: Said) -> None:
     row = await connection.fetchrow(SQL["vitals"])
     if row is None:
         return
     silent = (row["now"] - row["seen"]).total_seconds() if row["seen"] is not None else 0.0
     if running(data) and silent > SILENT:
-        report.error("scheduler-silent", f"定时任务 {silent:.0f} 秒无人领导", f"no leader for {silent:.0f} s",
-                     "SELECT pid, query FROM pg_stat_activity WHERE state LIKE 'idle in%';")  # fmt: skip
+        report.error(
+            "scheduler-silent",
+            f"定时任务 {silent:.0f} 秒无人领导",
+            f"no leader for {silent:.0f} s",
+            said("SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'"),
+        )
     if row["failing"]:
         report.warning("job-failing", f"{row['failing']} 项定时任务出错", f"{row['failing']} jobs go wrong",
                        f"xieban schedule list --data {quoted(data)}")  # fmt: skip
@@ -175,15 +199,22 @@ def ending(report: Report, directory: Directory, data: Path) -> None:
     """What runs out soon: keys, delegations, neighbours, the calendar."""
     report.looked.append("ending")
     now, where = datetime.now(UTC), quoted(data)
-    mends = {
-        "xieban_keys_ending": ("key-ending", "把机构密钥 14 天内到期", f"xieban organisations list --data {where}"),
-        "xieban_delegations_ending": ("delegation-ending", "项委托 14 天内到期", "xieban delegations list --help"),
-        "xieban_neighbours_ending": ("neighbour-ending", "个邻接枢纽 14 天内到期", f"xieban hubs list --data {where}"),
-    }
-    for vital in vitals.ending(directory, now):
-        if vital.name in mends and vital.value:
-            code, zh, mend = mends[vital.name]
-            report.warning(code, f"{vital.value:.0f} {zh}", f"{vital.about}: {vital.value:.0f}", mend)
+    soon = vitals.soon(directory, now)
+    for id in soon.keys:
+        report.warning("key-ending", f"{id} 的密钥 14 天内到期", f"the last key of {id} ends within 14 days",
+                       f"xieban keys new --keys DIR --organisation {id} > new.json  # 在该机构，再 · there; then: "
+                       f"xieban organisations import new.json --data {where}")  # fmt: skip
+    for given in soon.delegations:
+        scope = " ".join(f"--scope {quoted(one)}" for one in given.scope)
+        report.warning("delegation-ending", f"{given.organisation} 给 {given.gateway} 的委托 14 天内到期",
+                       f"{given.gateway} signs for {given.organisation} until {given.ends:%Y-%m-%d}",
+                       f"xieban delegations give {given.gateway} {scope} --as {given.organisation}"
+                       "  # 由该机构 · by that organisation")  # fmt: skip
+    for one in soon.neighbours:
+        report.warning("neighbour-ending", f"邻接枢纽 {one.hub} 的担保 14 天内到期",
+                       f"{one.hub} is a neighbour until {one.expires:%Y-%m-%d}",
+                       f"xieban hubs admit new.chain --url {quoted(one.url)} --data {where}"
+                       "  # 信任锚的新担保 · the anchor's new word")  # fmt: skip
     days, year = vitals.known_days(directory.calendar, now), deadlines.local_date(now).year
     if days < 31:
         report.warning("calendar-missing", f"节假日安排只知到 {days} 天后", f"holidays are known for {days} days ahead",

@@ -1,8 +1,9 @@
-"""What the doctor finds: what is wrong, in both languages, and the command or line that mends it."""
+"""What the doctor finds: what is wrong, in both languages, and the command that mends it."""
 
 import contextlib
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -15,7 +16,7 @@ Level = Literal["warning", "error"]
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing that is wrong. `code` is stable, for machines; `mend` is the command to run or the line to write."""
+    """One thing that is wrong. `code` is stable, for machines; `mend` is the command that mends it."""
 
     code: str
     level: Level
@@ -52,6 +53,11 @@ class Report(msgspec.Struct):
         except Exception as error:
             code = error.code if isinstance(error, Fault) else f"{what}-unreadable"
             self.error(code, f"{what} 查不下去", line(error).removeprefix("xieban: "), mend)
+
+
+def edited(file: Path | None, line: str) -> str:
+    """The command by which a line comes into the configuration."""
+    return f"$EDITOR {quoted(file or 'config.toml')}  # {line}"
 
 
 def quoted(value: Any) -> str:

@@ -1,5 +1,6 @@
 """The machine: the data directory's disk, what may be written, open files, the hub's key."""
 
+import errno
 import os
 import resource
 import shutil
@@ -36,9 +37,9 @@ def disk(report: Report, data: Path) -> None:
     try:
         seconds = _flush(data)
     except OSError as error:
+        mount = f"mount -o remount,rw $(df --output=target {quoted(data)} | tail -1)"
         report.error("data-not-writable", f"{data} 不能写入", f"{data} can't be written: {error.strerror}",
-                     f"mount -o remount,rw $(df --output=target {quoted(data)} | tail -1) && "
-                     f"chown -R $(id -un) {quoted(data)}")  # fmt: skip
+                     mount if error.errno == errno.EROFS else f"chown $(id -un) {quoted(data)}")  # fmt: skip
         return
     if seconds > SLOW:
         report.warning("disk-slow", f"落盘要 {seconds * 1000:.0f} 毫秒", f"a flush takes {seconds * 1000:.0f} ms",

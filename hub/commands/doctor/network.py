@@ -1,16 +1,18 @@
 """What is called and what is listened on: ports, addresses, their certificates, and their clocks."""
 
 import asyncio
+import errno
 import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import aiohttp
 from cryptography import x509
 from yarl import URL
 
-from hub.commands.doctor.finding import Report, quoted
+from hub.commands.doctor.finding import Report, edited, quoted
 from hub.commands.doctor.machine import SOON
 
 WITHIN = aiohttp.ClientTimeout(total=10, sock_connect=5)
@@ -18,7 +20,7 @@ CLOCK = timedelta(seconds=5)
 """A Date has whole seconds, and an answer takes its time."""
 
 
-async def port(report: Report, host: str, number: int, running: bool) -> None:
+async def port(report: Report, host: str, number: int, running: bool, file: Path | None) -> None:
     """The hub's own address: answering while it runs, free while it does not."""
     report.looked.append("port")
     where = f"{host}:{number}"
@@ -34,7 +36,8 @@ async def port(report: Report, host: str, number: int, running: bool) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, number))
     except OSError as error:
-        mend = f"ss -ltnp 'sport = :{number}'" if error.errno == 98 else '[server] host = "0.0.0.0"'
+        taken = f"ss -ltnp 'sport = :{number}'  # 停下它，或换 --port · stop it, or another --port"
+        mend = taken if error.errno == errno.EADDRINUSE else edited(file, '[server] host = "127.0.0.1"')
         report.error("port-in-use", f"端口 {where} 用不了", f"{where} can't be had: {error.strerror}", mend)
 
 
@@ -68,7 +71,8 @@ async def _asked(url: str) -> aiohttp.ClientResponse | str:
 def _away(report: Report, url: str, what: str, why: str) -> None:
     if "certificate" in why.lower():
         report.error("certificate-invalid", f"{what} {url} 的证书不可信", f"{what}, {url}: {why}",
-                     f"openssl s_client -connect {_place(url)} -showcerts </dev/null")  # fmt: skip
+                     f"openssl s_client -connect {_place(url)} -showcerts </dev/null"
+                     "  # 证书机构由 SSL_CERT_FILE 给出 · SSL_CERT_FILE names whom to trust")  # fmt: skip
     else:
         report.warning("address-away", f"{what} {url} 连不上", f"{what}, {url}: {why}", f"curl -v {quoted(url)}")
 

@@ -9,7 +9,7 @@ from cryptography import x509
 from adapters.running import kinds
 from adapters.running.configuration import Section, path, sections
 from hub.commands.doctor import machine, network
-from hub.commands.doctor.finding import Report, quoted
+from hub.commands.doctor.finding import Report, edited, quoted
 from keys.errors import Fault, KeyStoreFault
 from keys.keystore import read_passphrase
 
@@ -30,14 +30,14 @@ def check(report: Report, file: Path) -> dict[str, str]:
         with report.looking(f"adapters.{name}", mend):
             for problem in kinds.check(one):
                 report.error("adapter-config-invalid", f"适配器 {name} 的配置有误", problem, mend)
-            _keys(report, one)
-            _files(report, one)
+            _keys(report, one, file)
+            _files(report, one, file)
         urls[one.common.hub] = f"[adapters.{name}] hub"
         urls |= {value: f"[adapters.{name}] {key}" for key, value in _texts(one.own) if value.startswith("https://")}
     return urls
 
 
-def _keys(report: Report, section: Section) -> None:
+def _keys(report: Report, section: Section, file: Path) -> None:
     passphrase = None
     if section.common.passphrase_file is not None:
         try:
@@ -45,12 +45,12 @@ def _keys(report: Report, section: Section) -> None:
         except KeyStoreFault as fault:
             report.error("passphrase-unreadable", f"适配器 {section.name} 的口令文件不能使用", fault.detail,
                          f"chmod 600 {quoted(section.common.passphrase_file)}")  # fmt: skip
-    elsewhere = f'[adapters.{section.name}] passphrase_file = "…"'
+    elsewhere = edited(file, f'[adapters.{section.name}] passphrase_file = "…"')
     for folder in (section.common.keys, *section.common.sealed_keys):
         machine.key_store(report, folder, passphrase if folder == section.common.keys else None, elsewhere)
 
 
-def _files(report: Report, section: Section) -> None:
+def _files(report: Report, section: Section, file: Path) -> None:
     """Certificates that end, and private keys that others can read."""
     for key, value in _texts(section.own):
         text = value
@@ -67,7 +67,7 @@ def _files(report: Report, section: Section) -> None:
         if PEM in text:
             for held in x509.load_pem_x509_certificates(text.encode()):
                 network.certificate(report, held, f"[adapters.{section.name}] {key}",
-                                    f"$EDITOR {key}  # 换上新证书 · put the new one in")  # fmt: skip
+                                    edited(file, f"[adapters.{section.name}] {key} 换新 · a new one"))  # fmt: skip
 
 
 def _texts(held: Any, named: str = "") -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hub import config as configuration
-from hub.commands.doctor.finding import Report, quoted
+from hub.commands.doctor.finding import Report, edited, quoted
 from hub.config import Config
 from keys.errors import Fault
 from keys.jwk import parse_jwks
@@ -40,12 +40,12 @@ def _mend(file: Path | None, detail: str) -> str:
     return f"ls -l {quoted(file)}"
 
 
-def check(report: Report, config: Config) -> None:
+def check(report: Report, config: Config, file: Path | None) -> None:
     """What the configuration names: catalogue, anchor, legal basis, extras."""
     with report.looking("protocols", f"xieban protocols check {quoted(config.protocols.folder or '')}".strip()):
         config.catalogue()
-    _anchor(report, config)
-    _basis(report, config)
+    _anchor(report, config, file)
+    _basis(report, config, file)
     for needed, module, extra in (
         ("SM2" in config.trust.algorithms, "tongsuopy", "sm"),
         (config.attachments.store is not None, "obstore", "s3"),
@@ -65,12 +65,14 @@ def _installed(module: str) -> bool:
         return False
 
 
-def _anchor(report: Report, config: Config) -> None:
+def _anchor(report: Report, config: Config, where: Path | None) -> None:
     report.looked.append("trust-anchor")
     anchor, file = config.trust.anchor, config.trust.anchor_jwks
     if (anchor is None) != (file is None):
         missing = 'anchor = "410000-supervision"' if anchor is None else 'anchor_jwks = "/etc/xieban/anchor.jwks"'
-        report.error("trust-anchor", "信任锚只写了一半", "[trust] names half an anchor", f"[trust] {missing}")
+        report.error(
+            "trust-anchor", "信任锚只写了一半", "[trust] names half an anchor", edited(where, f"[trust] {missing}")
+        )
     if file is None:
         return
     try:
@@ -83,11 +85,11 @@ def _anchor(report: Report, config: Config) -> None:
                      f"xieban keys show --keys ANCHOR > {quoted(file)}  # 由信任锚 · by the anchor")  # fmt: skip
 
 
-def _basis(report: Report, config: Config) -> None:
+def _basis(report: Report, config: Config, where: Path | None) -> None:
     report.looked.append("legal-basis")
     try:
         legal_basis.in_force(config.bulletins.legal_basis, deadlines.local_date(datetime.now(UTC)))
     except Fault as fault:
         default = Config().bulletins.legal_basis
         report.warning("legal-basis", f"通报的法律依据 {config.bulletins.legal_basis} 不可用", fault.detail,
-                       f'[bulletins] legal_basis = "{default}"')  # fmt: skip
+                       edited(where, f'[bulletins] legal_basis = "{default}"'))  # fmt: skip
