@@ -120,8 +120,8 @@ class Database:
 
 
 @contextlib.contextmanager
-def pair() -> Iterator[tuple[Database, Database]]:
-    """A primary, and a standby without whose word nothing is committed."""
+def pair(synchronous: bool = True) -> Iterator[tuple[Database, Database]]:
+    """A primary, and a standby; where it is `synchronous`, nothing is committed without its word."""
     with tempfile.TemporaryDirectory(prefix="databases-", ignore_cleanup_errors=True) as folder:
         place = Path(folder)
         if os.geteuid() == 0:
@@ -132,8 +132,9 @@ def pair() -> Iterator[tuple[Database, Database]]:
             primary.start()
             standby.copy(primary)
             standby.start()
-            primary.query("ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (second)'")
-            primary.query("SELECT pg_reload_conf()")
+            if synchronous:
+                primary.query("ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (second)'")
+                primary.query("SELECT pg_reload_conf()")
             yield primary, standby
         finally:
             standby.stop()
