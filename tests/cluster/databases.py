@@ -96,6 +96,21 @@ class Database:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """While it lasts no process of the server moves; its connections stay open."""
+        assert self.process is not None
+        postmaster = self.process.pid
+        os.kill(postmaster, signal.SIGSTOP)  # which starts no other meanwhile
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        for child in children:
+            os.kill(int(child), signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for one in (*children, postmaster):
+                os.kill(int(one), signal.SIGCONT)
+
     def promote(self) -> None:
         """Make the standby the primary, which then waits for no standby."""
         self.query("ALTER SYSTEM SET synchronous_standby_names = ''")
