@@ -1,12 +1,15 @@
 """The log as files: a plain web server serves them, and an outsider proves by them what the hub said."""
 
 import base64
+import contextlib
 import functools
 import http.server
 import json
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.error
@@ -14,9 +17,14 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from adapters.witness.reading import LogUnreachable, Reader
+from keys.merkle import consistency_nodes, consistency_proof, root, root_nodes, verify_consistency
 from tests.acceptance.outsider import Outsider
+from tests.acceptance.pages import ROOT, blocks
+from tests.acceptance.test_proxies import caddy, free_port, listening, nginx
 from tests.acceptance.verifier import (
     Head,
     consistency_path,
@@ -42,13 +50,21 @@ def bureaus(hub: RunningHub) -> tuple[Outsider, Outsider]:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     """A folder, and the address of a web server that knows nothing but files."""
     folder = tmp_path_factory.mktemp("exported")
+    with serving(folder) as url:
+        yield folder, url
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[str]:
     handler = functools.partial(_Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield folder, f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -176,3 +192,63 @@ def test_another_history_is_never_written_over(
     (folder / "tile" / "0" / "000").write_bytes(bytes(8192))
     assert "export-contradicted" in exported(hub, folder).stderr
     assert not (folder / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_web_servers_let_caches_keep_tiles_for_ever_and_nothing_else(kind: str, served: tuple[Path, str]) -> None:
+    program = shutil.which(kind, path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip(f"no {kind}: its configuration is not tested (Debian: apt install {kind})")
+    (site,) = blocks((ROOT / "docs/scaling.md").read_text("utf-8"), kind)
+    with tempfile.TemporaryDirectory() as name:
+        folder, port = Path(name), free_port()
+        folder.chmod(0o755)
+        shutil.copytree(served[0], folder / "log")
+        (folder / "log").chmod(0o755)
+        words = {"nginx": nginx, "caddy": caddy}[kind](folder, site.replace("/srv", name).replace("8421", str(port)))
+        environment = os.environ | {"HOME": name, "XDG_DATA_HOME": name, "XDG_CONFIG_HOME": name}
+        said = folder / "said"
+        with open(said, "wb") as output:
+            process = subprocess.Popen([program, *words[1:]], stdout=output, stderr=output, env=environment)
+        try:
+            until = time.monotonic() + 20
+            while not listening(port):
+                assert process.poll() is None and time.monotonic() < until, said.read_text()
+                time.sleep(0.05)
+            url = f"http://127.0.0.1:{port}/log"
+            assert cached(f"{url}/tile/0/000") == (200, "public, max-age=31536000, immutable")
+            assert cached(f"{url}/checkpoint") == (200, "no-store")
+            assert cached(f"{url}/tile/0/999") == (404, None)
+            assert get(f"{url}/tile/0/000") == (served[0] / "tile/0/000").read_bytes()
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def cached(url: str) -> tuple[int, str | None]:
+    """The status, and for how long a cache may keep the answer."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return response.status, response.headers["Cache-Control"]
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers["Cache-Control"]
+
+
+async def test_a_reader_takes_the_whole_tile_for_a_part_that_is_no_longer_there(
+    served: tuple[Path, str], hub: RunningHub, tmp_path: Path
+) -> None:
+    folder, url = served
+    (tmp_path / "log").symlink_to(folder)
+    size, old = int((folder / "checkpoint").read_text().split("\n")[1]), 200
+    assert size > 256 and not (folder / "tile/0/000.p").exists()
+    with serving(tmp_path) as plain:
+        async with aiohttp.ClientSession() as session:
+            log = Reader(plain, session)
+            before, after = await log.nodes(root_nodes(old), old), await log.nodes(consistency_nodes(old, size), size)
+            known = before | after | await log.nodes(root_nodes(size), size)
+            with pytest.raises(LogUnreachable):
+                await log.nodes([(0, size + 256)], size + 512)
+    roots = [root(of, lambda level, index: known[level, index]) for of in (old, size)]
+    proof = consistency_proof(old, size, lambda level, index: known[level, index])
+    verify_consistency(old, size, proof, *roots)
+    assert roots[0] == tree_root(leaves_at(url, size)[:old])
