@@ -203,9 +203,11 @@ def test_web_servers_let_caches_keep_tiles_for_ever_and_nothing_else(kind: str, 
     with tempfile.TemporaryDirectory() as name:
         folder, port = Path(name), free_port()
         folder.chmod(0o755)
-        shutil.copytree(served[0], folder / "log")
-        (folder / "log").chmod(0o755)
-        words = {"nginx": nginx, "caddy": caddy}[kind](folder, site.replace("/srv", name).replace("8421", str(port)))
+        shutil.copytree(served[0], folder / "srv/log")
+        (folder / "srv/log").chmod(0o755)
+        words = {"nginx": nginx, "caddy": caddy}[kind](
+            folder, site.replace("/srv", f"{name}/srv").replace("8421", str(port))
+        )
         environment = os.environ | {"HOME": name, "XDG_DATA_HOME": name, "XDG_CONFIG_HOME": name}
         said = folder / "said"
         with open(said, "wb") as output:
