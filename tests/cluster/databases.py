@@ -102,14 +102,14 @@ class Database:
         assert self.process is not None
         postmaster = self.process.pid
         os.kill(postmaster, signal.SIGSTOP)  # which starts no other meanwhile
-        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        children = [int(id) for id in Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()]
         for child in children:
-            os.kill(int(child), signal.SIGSTOP)
+            os.kill(child, signal.SIGSTOP)
         try:
             yield
         finally:
             for one in (*children, postmaster):
-                os.kill(int(one), signal.SIGCONT)
+                os.kill(one, signal.SIGCONT)
 
     def promote(self) -> None:
         """Make the standby the primary, which then waits for no standby."""

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from hub.config import ConfigInvalid, parse
 from tests.acceptance.bureaus import Bureau, get, opened
 from tests.acceptance.examined import found
+from tests.acceptance.pages import ROOT, blocks
 from tests.cluster.databases import Database, dsn, pair
 from tests.cluster.nodes import nodes
 from tests.cluster.test_nodes import enroll
@@ -100,6 +102,24 @@ async def test_a_replica_that_freezes_or_dies_changes_no_answer(
     await asyncio.to_thread(replica.start)
     await used(hub)
     assert get(NATION, CASES) == wanted
+
+
+async def test_a_replica_of_another_history_is_not_read(hub: RunningHub, databases: tuple[Database, Database]) -> None:
+    _, replica = databases
+    wanted = get(NATION, CASES)
+    await asyncio.to_thread(replica.query, "SELECT pg_promote()")
+    replica.query("UPDATE log_head SET origin = 'elsewhere'")
+    replica.query("DELETE FROM case_course")
+    await passed_by(hub)
+    assert get(NATION, CASES) == wanted
+    assert await asyncio.to_thread(found_of_replica, hub) == {"replica-other"}
+
+
+def test_the_pages_lines_are_a_configuration_and_half_of_them_is_none() -> None:
+    (text,) = blocks((ROOT / "docs/scaling.md").read_text("utf-8"), "toml")
+    assert parse(text).database.replica == "postgresql://xieban@third/xieban"
+    with pytest.raises(ConfigInvalid):
+        parse('[database]\nreplica = "postgresql://xieban@third/xieban"\n')
 
 
 async def counted(hub: RunningHub, cases: int) -> None:
