@@ -32,9 +32,10 @@ class HubSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DatabaseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A PostgreSQL of one's own; without `url` the embedded one."""
+    """A PostgreSQL of one's own; without `url` the embedded one. From its `replica` supervisors' pages are read."""
 
     url: str | None = None
+    replica: str | None = None
 
 
 class ServerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -192,6 +193,8 @@ def parse(text: str) -> Config:
         config = msgspec.convert(tomllib.loads(text), Config)
         parse_organisation_id(config.hub.id)
         config.witnesses()
+        if config.database.replica is not None and config.database.url is None:
+            raise ValueError("[database] replica: the embedded database has none; a url is missing")
         for address in config.server.proxies:
             ipaddress.ip_address(address)
         if unknown := set(config.trust.algorithms) - EVERY_ALGORITHM:

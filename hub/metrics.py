@@ -30,6 +30,7 @@ BATCH_ENTRIES: Final = Histogram(
     "xieban_batch_entries", "Log entries a commit", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 )
 LIMITED: Final = Counter("xieban_limited", "Refusals by the limit of one organisation, by what of", ["kind"])
+READS: Final = Counter("xieban_reads", "Supervisors' reads, by the database that answered", ["database"])
 QUEUE: Final = Gauge("xieban_queue_jobs", "Jobs that wait for a batch", multiprocess_mode="livesum")
 POLLS: Final = Gauge("xieban_polls_waiting", "Long polls that wait", multiprocess_mode="livesum")
 STARTS: Final = Counter("xieban_worker_starts", "Workers started; more than there are were started again")

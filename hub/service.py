@@ -31,8 +31,9 @@ from hub.organisations import Directory, Organisation
 from hub.published import Published
 from hub.relaying import receipts
 from hub.signatories import signatory
-from hub.store import Connection, Pool, glimpse
+from hub.store import Connection, Pool
 from hub.store.queries import SQL
+from hub.store.reader import Reader
 from hub.supervision.clocks import CaseClock, case_clock
 from hub.supervision.figures import contributions, figures
 from keys import jwt
@@ -92,10 +93,11 @@ class Hub:
         published: Published,
         witnesses: Sequence[Witness] = (),
         limits: Limits | None = None,
+        reader: Reader | None = None,
     ) -> None:
         self.identity, self.name, self.pool, self.catalogue = identity, name, pool, catalogue
         self.witnesses, self.attachments, self.published = witnesses, attachments, published
-        self.limits = limits or Limits()
+        self.limits, self.reader = limits or Limits(), reader or Reader(pool)
         self.sequencer = Sequencer(pool, identity, published=published)
         self.waiters = Waiters()
         self.sequencer.on_commit = lambda ledger: self.waiters.wake(
@@ -330,14 +332,12 @@ class Hub:
     async def figures(self, caller: Organisation, asked: Asked, by: By) -> Figures:
         """What the cases come to that count for `caller`."""
         sight = await self._counted(caller)
-        async with glimpse(self.pool) as connection:
-            return await figures(connection, asked, by, sight, datetime.now(UTC))
+        return await self.reader.read(lambda connection: figures(connection, asked, by, sight, datetime.now(UTC)))
 
     async def contributions(self, caller: Organisation, asked: Asked, after: str | None, limit: int) -> Contributions:
         """The cases behind such a figure."""
         sight = await self._counted(caller)
-        async with glimpse(self.pool) as connection:
-            return await contributions(connection, asked, sight, after, limit)
+        return await self.reader.read(lambda connection: contributions(connection, asked, sight, after, limit))
 
     async def notices(self, caller: Organisation, after: int, limit: int) -> Notices:
         """What the hub told `caller`, and those in whose place it stands, of deadlines."""
@@ -352,9 +352,8 @@ class Hub:
             raise NotFound()
         if lead not in await self._sight(caller):
             raise Forbidden()
-        async with self.pool.acquire() as connection:
-            today = deadlines.local_date(datetime.now(UTC))
-            return await standing(connection, self.catalogue, directory, lead, period, today)
+        today = deadlines.local_date(datetime.now(UTC))
+        return await self.reader.read(lambda c: standing(c, self.catalogue, directory, lead, period, today))
 
     async def _sight(self, caller: Organisation) -> list[str]:
         """Whose cases the caller sees: its own, and as a supervisor those below it."""

@@ -18,6 +18,7 @@ from hub.organisations import Directory, Organisation
 from hub.service import Hub
 from hub.store import CONNECTION_LOST
 from hub.store.queries import SQL
+from hub.store.reader import Reader
 from keys.jwk import EncryptionKey, VerifyingKey
 from protocols import deadlines
 from protocols.calendar import Calendar
@@ -66,7 +67,8 @@ class Vitals:
         await asyncio.wait([asking], timeout=WITHIN)
         self._asking = None if asking.done() else asking
         found = asking.result() if asking.done() else []
-        return [Vital("xieban_database_up", "Whether the database answers", bool(found)), *found]
+        up = Vital("xieban_database_up", "Whether the database answers", bool(found))
+        return [up, *found, *_replica(self._hub.reader)]
 
     async def _known(self) -> list[Vital]:
         """What the database knows; nothing while it is away."""
@@ -156,6 +158,14 @@ def _disk(data: Path) -> Iterator[Vital]:
         return
     yield Vital("xieban_disk_free_bytes", "Free where the data directory is", usage.free)
     yield Vital("xieban_disk_size_bytes", "Size of the disk where the data directory is", usage.total)
+
+
+def _replica(reader: Reader) -> Iterator[Vital]:
+    if reader.replicated:
+        yield Vital("xieban_replica_used", "Whether supervisors' reads go to the replica", reader.followed)
+        yield Vital(
+            "xieban_replica_behind_seconds", "Since the replica is known to have had everything", reader.behind()
+        )
 
 
 def offset(before: datetime, theirs: datetime, after: datetime) -> float:

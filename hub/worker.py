@@ -32,6 +32,7 @@ from hub.scheduler.running import Scheduler
 from hub.service import Hub
 from hub.snapshot.publishing import publish, publish_for_ever
 from hub.store import CONNECTION_LOST, Pool, partitions
+from hub.store.reader import reader
 from hub.vitals import Vitals
 from protocols.loading import Catalogue
 
@@ -69,7 +70,8 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
     name = {"zh": config.hub.name_zh, "en": config.hub.name_en}
     attachments = Attachments(pool, opened(of.store, data), data / "attachments" / "incoming", limits)
     keeping, within = Published(data), bounds.Limits(config.limits)
-    hub = Hub(identity, name, pool, config.catalogue(), attachments, keeping, config.witnesses(), within)
+    reads = await reader(pool, config.database.replica, POOL)
+    hub = Hub(identity, name, pool, config.catalogue(), attachments, keeping, config.witnesses(), within, reads)
     stop = ending.told()
     settle_memory()
     served = application(hub)
@@ -92,6 +94,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
             tasks.create_task(publish_for_ever(pool, identity)),
             tasks.create_task(keeping.keep_for_ever(pool)),
             tasks.create_task(attachments.collect_for_ever()),
+            tasks.create_task(reads.watch_for_ever()),
             scheduling,
         ]
         await runner.setup()
@@ -106,6 +109,7 @@ async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(hub.sequencer.drain(), 10)
         writer.cancel()
+    reads.close()
     await pool.close()
 
 

@@ -62,12 +62,22 @@ class Reader:
             key = place.tile_level, place.tile_index
             if key not in read:
                 width = _width(*key, size)
-                body = await self._get("/log/" + tiles.tile_path(*key, width))
+                body = await self._tile(*key, width)
                 if len(body) != width * merkle.HASH_SIZE:
                     raise BadCheckpoint("a tile has not as many hashes as it says", tile=key)
                 read[key] = body
             found[level, index] = tiles.inner_node(read[key], place.row, place.position)
         return found
+
+    async def _tile(self, level: int, index: int, width: int) -> bytes:
+        """A tile's hashes, cut off the whole tile where the log has no longer a part of it (C2SP tlog-tiles)."""
+        try:
+            return await self._get("/log/" + tiles.tile_path(level, index, width))
+        except LogUnreachable as missing:
+            if width == tiles.TILE_WIDTH or missing.data.get("status") != 404:
+                raise
+        whole = await self._get("/log/" + tiles.tile_path(level, index))
+        return whole[: width * merkle.HASH_SIZE]
 
     async def bundles(self, first: int, size: int) -> AsyncGenerator[list[bytes], None]:
         """The entries of bundle number `first` and of those after it, in the tree of `size`, a bundle at a time.

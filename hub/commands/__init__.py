@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, Place] = {
     "erase": Place(_RUNNING, "erase", "erase"),
     "retention": Place(_RUNNING, "retention", "retention"),
     "store": Place(_RUNNING, "store"),
+    "log": Place(_RUNNING, "log"),
     "recompute": Place(_RUNNING, "recompute", "recompute"),
     "demo": Place(_RUNNING, "demonstrate", "demonstrate"),
     "simulate": Place(_RUNNING, "simulate"),

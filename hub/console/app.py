@@ -168,8 +168,7 @@ async def _live(visit: Visit) -> web.StreamResponse:
     while not visit.hub.waiters.closed and asyncio.get_running_loop().time() < until:
         if last is not None and await doors.person_of(visit.request) is None:
             break  # logged out meanwhile
-        async with visit.hub.pool.acquire() as connection:
-            through = await connection.fetchval(SQL["course_head"])
+        through = await visit.hub.reader.read(lambda connection: connection.fetchval(SQL["course_head"]))
         told = f"event: grown\ndata: {through}\n\n" if last is not None and through != last else ": \n\n"
         last = through
         try:

@@ -69,6 +69,53 @@ def path_root(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
     return leaf
 
 
+def consistency_path(old: int, leaves: list[bytes], known: bool = True) -> list[bytes]:
+    """RFC 6962 §2.1.2, as its definition reads: PROOF of the first `old` leaves, over leaf hashes."""
+    if old == len(leaves):
+        return [] if known else [tree_root(leaves)]
+    split = 1
+    while split * 2 < len(leaves):
+        split *= 2
+    if old <= split:
+        return [*consistency_path(old, leaves[:split], known), tree_root(leaves[split:])]
+    return [*consistency_path(old - split, leaves[split:], False), tree_root(leaves[:split])]
+
+
+def verify_growth(old: Head, new: Head, path: list[bytes]) -> None:
+    """RFC 9162 §2.1.4.2: raise unless the new tree begins with the old one, of at least one leaf."""
+    if old.size == new.size:
+        assert (old.root, path) == (new.root, [])
+        return
+    path = [old.root, *path] if old.size & (old.size - 1) == 0 else path
+    node, last = old.size - 1, new.size - 1
+    while node & 1:
+        node, last = node >> 1, last >> 1
+    before = after = path[0]
+    for step in path[1:]:
+        assert last > 0
+        if node & 1 or node == last:
+            before = hashlib.sha256(b"\x01" + step + before).digest()
+            after = hashlib.sha256(b"\x01" + step + after).digest()
+            while not node & 1 and node:
+                node, last = node >> 1, last >> 1
+        else:
+            after = hashlib.sha256(b"\x01" + after + step).digest()
+        node, last = node >> 1, last >> 1
+    assert (last, before, after) == (0, old.root, new.root)
+
+
+def inclusion_path(index: int, leaves: list[bytes]) -> list[bytes]:
+    """RFC 6962 §2.1.1, as its definition reads: PATH of a leaf, over leaf hashes."""
+    if len(leaves) == 1:
+        return []
+    split = 1
+    while split * 2 < len(leaves):
+        split *= 2
+    if index < split:
+        return [*inclusion_path(index, leaves[:split]), tree_root(leaves[split:])]
+    return [*inclusion_path(index - split, leaves[split:]), tree_root(leaves[:split])]
+
+
 def verify_receipt(receipt: dict[str, Any], jwks: dict[str, Any], token: bytes | None = None) -> Head:
     """Raise unless the receipt holds; the head it is proven under."""
     log = receipt["log"]

@@ -96,6 +96,21 @@ class Database:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """While it lasts no process of the server moves; its connections stay open."""
+        assert self.process is not None
+        postmaster = self.process.pid
+        os.kill(postmaster, signal.SIGSTOP)  # which starts no other meanwhile
+        children = [int(id) for id in Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()]
+        for child in children:
+            os.kill(child, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for one in (*children, postmaster):
+                os.kill(one, signal.SIGCONT)
+
     def promote(self) -> None:
         """Make the standby the primary, which then waits for no standby."""
         self.query("ALTER SYSTEM SET synchronous_standby_names = ''")
@@ -120,8 +135,8 @@ class Database:
 
 
 @contextlib.contextmanager
-def pair() -> Iterator[tuple[Database, Database]]:
-    """A primary, and a standby without whose word nothing is committed."""
+def pair(synchronous: bool = True) -> Iterator[tuple[Database, Database]]:
+    """A primary, and a standby; where it is `synchronous`, nothing is committed without its word."""
     with tempfile.TemporaryDirectory(prefix="databases-", ignore_cleanup_errors=True) as folder:
         place = Path(folder)
         if os.geteuid() == 0:
@@ -132,8 +147,9 @@ def pair() -> Iterator[tuple[Database, Database]]:
             primary.start()
             standby.copy(primary)
             standby.start()
-            primary.query("ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (second)'")
-            primary.query("SELECT pg_reload_conf()")
+            if synchronous:
+                primary.query("ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (second)'")
+                primary.query("SELECT pg_reload_conf()")
             yield primary, standby
         finally:
             standby.stop()

@@ -16,7 +16,7 @@ HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/
 
 
 @contextlib.contextmanager
-def nodes(dsn: str, count: int) -> Iterator[list[RunningHub]]:
+def nodes(dsn: str, count: int, replica: str | None = None) -> Iterator[list[RunningHub]]:
     """So many nodes, each with a data directory of its own, and the hub's one key in all of them."""
     with (
         tempfile.TemporaryDirectory(prefix="nodes-", ignore_cleanup_errors=True) as folder,
@@ -24,7 +24,8 @@ def nodes(dsn: str, count: int) -> Iterator[list[RunningHub]]:
     ):
         base = Path(folder)
         config = base / "config.toml"
-        config.write_text(f'[database]\nurl = "{dsn}"\n[attachments]\nstore = "{base / "attachments"}"\n')
+        database = f'[database]\nurl = "{dsn}"\n' + (f'replica = "{replica}"\n' if replica else "")
+        config.write_text(f'{database}[attachments]\nstore = "{base / "attachments"}"\n')
         found: list[RunningHub] = []
         for number in range(count):
             data = base / f"node-{number}"

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from hub.commands.doctor import database, machine, network, partners, settings
+from hub.commands.doctor import database, machine, network, partners, replica, settings
 from hub.commands.doctor.finding import Report, quoted
 from hub.commands.help_text import examples
 from hub.commands.options import Config, Json
@@ -86,6 +86,9 @@ async def _hub(report: Report, data: Path, config: Settings, port: int | None, f
         directory = await database.check(report, data, config, file)
     if directory is None:
         return {}
+    if config.database.url is not None and config.database.replica is not None:
+        with report.looking("replica", again):
+            await replica.check(report, config.database.replica, config.database.url)
     database.ending(report, directory, data)
     return {one.url: f"hub {one.hub}" for one in directory.neighbours.values() if one.ended is None}
 

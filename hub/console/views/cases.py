@@ -10,7 +10,6 @@ from hub.console.views.today import CASE_COLUMNS, case_row, protocol_name, state
 from hub.console.words import STAGES, T
 from hub.errors import Forbidden, NotFound, PurposeNeeded
 from hub.holders import Purpose
-from hub.store import glimpse
 from hub.store.queries import SQL
 from protocols import deadlines, envelope
 from protocols.turnaround import KINDS
@@ -44,21 +43,8 @@ async def _listing(visit: Visit, protocol: str | None) -> Page:
     stage = visit.query("stage") if visit.query("stage") in STAGES else None
     named = (visit.query("state") or None, visit.query("opener") or None, visit.query("responder") or None)
     after_day, after_id = _cursor(visit.query("after"))
-    async with glimpse(visit.hub.pool) as connection:
-        rows = await connection.fetch(
-            SQL["console_cases"],
-            visit.sight,
-            protocol,
-            *named,
-            stage,
-            overdue,
-            today,
-            first,
-            last,
-            after_day,
-            after_id,
-            PAGE,
-        )
+    wanted = visit.sight, protocol, *named, stage, overdue, today, first, last, after_day, after_id, PAGE
+    rows = await visit.hub.reader.read(lambda connection: connection.fetch(SQL["console_cases"], *wanted))
     names = sorted({name for name, _ in visit.hub.catalogue.protocols})
     filters = [
         Field(

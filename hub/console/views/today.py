@@ -8,7 +8,7 @@ from asyncpg import Record
 from hub.console.pages import Page, Section, Visit
 from hub.console.tables import Cell, Link, Table
 from hub.console.words import STAGES, T
-from hub.store import glimpse
+from hub.store import Connection
 from hub.store.queries import SQL
 from hub.supervision import predicting
 from protocols import deadlines
@@ -27,14 +27,19 @@ async def view(visit: Visit) -> Page:
     now = datetime.now(UTC)
     day = deadlines.local_date(now)
     soon = day + timedelta(days=SOON)
-    async with glimpse(visit.hub.pool) as connection:
-        late = await connection.fetch(SQL["due_cases"], visit.sight, _LONG_AGO, day, SHOWN)
-        next_ones = await connection.fetch(SQL["due_cases"], visit.sight, day, soon + timedelta(days=1), SHOWN)
-        foretold = await connection.fetch(SQL["predictions"], visit.sight, day, SHOWN)
-        kept = await predicting.record(connection, (day - timedelta(days=335)).replace(day=1))
-        waiting = await connection.fetch(SQL["unfetched"], visit.sight, SHOWN)
-        since = _working_days_ago(day, visit.directory.calendar)
-        silent = await connection.fetch(SQL["silent"], visit.sight, since, SHOWN)
+    since = _working_days_ago(day, visit.directory.calendar)
+
+    async def read(connection: Connection) -> tuple[list[list[Record]], predicting.Record]:
+        rows = [
+            await connection.fetch(SQL["due_cases"], visit.sight, _LONG_AGO, day, SHOWN),
+            await connection.fetch(SQL["due_cases"], visit.sight, day, soon + timedelta(days=1), SHOWN),
+            await connection.fetch(SQL["predictions"], visit.sight, day, SHOWN),
+            await connection.fetch(SQL["unfetched"], visit.sight, SHOWN),
+            await connection.fetch(SQL["silent"], visit.sight, since, SHOWN),
+        ]
+        return rows, await predicting.record(connection, (day - timedelta(days=335)).replace(day=1))
+
+    (late, next_ones, foretold, waiting, silent), kept = await visit.hub.reader.read(read)
     quiet: list[list[Cell]] = [
         ["、".join(map(visit.name, row["stage_of"].split())), row["stage_of"], row["cases"], _moment(row["since"])]
         for row in silent

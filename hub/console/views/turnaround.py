@@ -8,7 +8,6 @@ from hub.console.pages import Chart, Field, Page, Section, Visit
 from hub.console.tables import Cell, Heat, Light, Link, Rows, Table
 from hub.console.views.today import protocol_name
 from hub.console.words import INDICATORS, STAGES, T
-from hub.store import glimpse
 from hub.supervision.figures import figures
 from protocols import deadlines, scorecard
 from protocols.scorecard import DAYS, Asked, By, Figure, Figures, Row
@@ -41,8 +40,7 @@ async def found(visit: Visit, by: By) -> Figures:
 
 
 async def _figures(visit: Visit, by: By) -> Figures:
-    async with glimpse(visit.hub.pool) as connection:
-        return await figures(connection, asked(visit), by, visit.sight, datetime.now(UTC))
+    return await visit.hub.reader.read(lambda c: figures(c, asked(visit), by, visit.sight, datetime.now(UTC)))
 
 
 def filters(visit: Visit) -> list[Field]:

@@ -85,3 +85,6 @@ WHERE cosigned.size = (SELECT max(size) FROM log_cosignature) GROUP BY checkpoin
 
 -- name: forget_cosignatures
 DELETE FROM log_cosignature WHERE witness = $1 AND size < $2;
+
+-- name: tiles_between
+SELECT index, hashes FROM log_tile WHERE level = $1 AND index >= $2 AND index < $3 ORDER BY index;
