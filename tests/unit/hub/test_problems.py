@@ -41,6 +41,8 @@ NEVER_OVER_HTTP = {
     "migration-mismatch",
     "schema-outdated",
     "downgrade-refused",
+    "export-contradicted",
+    "export-impossible",
     "laid-out-otherwise",
     "no-cluster",
     "spreading-failed",
