@@ -117,6 +117,7 @@ async def test_the_primary_dies_under_load_and_intake_goes_on_at_the_standby_wit
     senders = [Bureau(f"4110{n:02}-civil-affairs") for n in range(10, 14)]
     receiver = Bureau("440308-civil-affairs")
     enroll(hubs, *senders, receiver)
+    assert not {one for one in diagnosed(hubs[0]) if one.startswith("standby")}
     taken: list[tuple[float, str]] = []
     stop = asyncio.Event()
     work = [asyncio.create_task(send(one, receiver, taken, stop)) for one in senders]
@@ -134,6 +135,13 @@ async def test_the_primary_dies_under_load_and_intake_goes_on_at_the_standby_wit
     found = [item.event.id for item in await mailbox(receiver)]
     assert sorted(found) == sorted(id for _, id in taken)  # each once, and nothing besides
     assert audited(hubs[0]) == ""
+    assert "standby-asynchronous" in diagnosed(hubs[0])  # it has no standby of its own yet
+
+
+def diagnosed(hub: RunningHub) -> set[str]:
+    """What `xieban doctor` finds."""
+    done = hub.run("doctor", "--json", "--offline", *beside(hub))
+    return {one["code"] for one in json.loads(done.stdout)["findings"]}
 
 
 def poll(bureau: Bureau) -> tuple[int, Message]:
