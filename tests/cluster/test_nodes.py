@@ -118,6 +118,9 @@ async def test_the_primary_dies_under_load_and_intake_goes_on_at_the_standby_wit
     receiver = Bureau("440308-civil-affairs")
     enroll(hubs, *senders, receiver)
     assert not {one for one in diagnosed(hubs[0]) if one.startswith("standby")}
+    careless = hubs[0].data.parent / "careless.toml"
+    careless.write_text(f'[database]\nurl = "{dsn(primary, standby).partition("?")[0]}"\n')
+    assert "standby-not-passed-over" in diagnosed(hubs[0], careless)
     taken: list[tuple[float, str]] = []
     stop = asyncio.Event()
     work = [asyncio.create_task(send(one, receiver, taken, stop)) for one in senders]
@@ -138,9 +141,10 @@ async def test_the_primary_dies_under_load_and_intake_goes_on_at_the_standby_wit
     assert "standby-asynchronous" in diagnosed(hubs[0])  # it has no standby of its own yet
 
 
-def diagnosed(hub: RunningHub) -> set[str]:
-    """What `xieban doctor` finds."""
-    done = hub.run("doctor", "--json", "--offline", *beside(hub))
+def diagnosed(hub: RunningHub, config: Path | None = None) -> set[str]:
+    """What `xieban doctor` finds, with the node's own configuration or another."""
+    options = ["--data", str(hub.data), "--config", str(config)] if config is not None else beside(hub)
+    done = hub.run("doctor", "--json", "--offline", *options)
     return {one["code"] for one in json.loads(done.stdout)["findings"]}
 
 

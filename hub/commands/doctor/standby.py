@@ -25,4 +25,5 @@ async def check(report: Report, dsn: str, connection: Connection, said: Callable
     if not names or await connection.fetchval("SHOW synchronous_commit") not in WAITING:
         report.warning("standby-asynchronous", "提交不等待备机：主机丢失时，备机可能缺最后的消息",
                        "commits wait for no standby: one that takes over may lack the last messages",
-                       said("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'", "SELECT pg_reload_conf()"))  # fmt: skip
+                       said("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'",
+                            "SELECT pg_reload_conf()"))  # fmt: skip
