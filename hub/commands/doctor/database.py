@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 
 from hub import organisations, vitals
+from hub.commands.doctor import standby
 from hub.commands.doctor.finding import Report, edited, quoted
 from hub.config import Config
 from hub.organisations import Directory
@@ -85,6 +86,7 @@ async def _connected(report: Report, dsn: str, data: Path, config: Config, file:
     try:
         async with asyncio.timeout(30):
             await _settings(report, connection, said)
+            await standby.check(report, dsn, connection, said)
             await _clock(report, connection)
             if not await _migrations(report, connection, data):
                 return None
