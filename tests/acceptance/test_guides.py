@@ -1,5 +1,6 @@
 """The guides for the first hour: what they say is run, from top to bottom, in an empty folder."""
 
+import json
 import re
 import socket
 import subprocess
@@ -34,6 +35,18 @@ def test_a_partner_gets_from_nothing_to_a_closed_case(tmp_path: Path) -> None:
     for part in ("request.jose", "receipt.json", "hub.jwks", "sender.jwks"):
         assert verified(tmp_path, part, lambda text: text)
         assert not verified(tmp_path, part, spoilt), part
+
+
+def test_a_protocol_is_made_changed_and_in_use_in_an_afternoon(tmp_path: Path) -> None:
+    page = "".join(blocks(guide("protocol"), "sh"))
+    for port in ("8420", "8430"):
+        page = page.replace(port, str(free_port()))
+    said = shell(BEHIND + page, tmp_path)
+    assert said.count("✓ shared-patrol 1.0") == 3 and "✓ shared-patrol 1.1" in said
+    served = json.loads((tmp_path / "request.schema.json").read_text("utf-8"))
+    assert served["properties"]["people"]["maximum"] == 50
+    assert "兼容 · compatible" in said
+    assert (tmp_path / "pages/shared-patrol/1.0/flow.svg").is_file()
 
 
 def verified(folder: Path, part: str, change: Callable[[str], str]) -> bool:
