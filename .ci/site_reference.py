@@ -1,7 +1,7 @@
 """The wire reference in Markdown, made from the hub's own OpenAPI document."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 _SHAPES = "shapes.md"
@@ -113,6 +113,6 @@ def _shape(schema: Mapping[str, Any]) -> str:
     return ", ".join([said, *limits]) if said else "—"
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
