@@ -145,4 +145,4 @@ def test_a_supervisor_logs_in_and_works_figures_out_again(hub: RunningHub, tmp_p
 
 def test_an_officer_opens_the_desk(tmp_path: Path, all_guides: None) -> None:
     shell(BEHIND + "".join(blocks(guide("officer"), "sh")).replace("8430", str(free_port())), tmp_path)
-    assert "<form" in (tmp_path / "desk.html").read_text("utf-8")
+    assert "本办案台尚未启用" in (tmp_path / "desk.html").read_text("utf-8")
