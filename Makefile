@@ -2,11 +2,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench fuzz faults check documents format lock lock-check audit sbom wheel wheel-check node java browser bus access-point promtool installers
+.PHONY: help setup demo test bench fuzz faults check docs guides documents format lock lock-check audit sbom wheel wheel-check node java browser bus access-point promtool installers
 
 PYTHON ?= python3
 UV ?= uv
 ARGS ?=
+SITE ?= site
 NODE_FOLDERS := tests/acceptance/node docs/examples/javascript
 AS4_TESTS := tests/acceptance/as4
 GSON := /usr/share/java/gson.jar
@@ -39,6 +40,13 @@ check: setup lock-check ## 检查风格、类型与模块边界 · check style, 
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+
+docs: setup ## 建文档网站 site/, 从磁盘打开即可 · build the documentation site, to be read from the disk
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet --site-dir $(SITE)
+	@.venv/bin/python .ci/site_check.py $(SITE)
+
+guides: setup ## 照做每篇指南 · go through every guide, command for command
+	@.venv/bin/python -m pytest tests/acceptance/test_guides.py --guides-long $(ARGS)
 
 documents: setup ## 由协议目录生成说明 · write docs/protocols from the catalogue
 	@.venv/bin/xieban protocols document --to docs/protocols

@@ -138,6 +138,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--simulation-long", action="store_true", help="a simulated country, as large as the machine bears"
     )
     parser.addoption("--conformance-long", action="store_true", help="adapters play every scenario of the kit")
+    parser.addoption("--guides-long", action="store_true", help="go through every guide, not the partner's alone")
     parser.addoption("--wheel-installed", action="store_true", help="install the wheel elsewhere, and play the demo")
 
 

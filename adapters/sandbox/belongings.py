@@ -34,7 +34,7 @@ class Belongings:
 
     @property
     def hub_jwks(self) -> Path:
-        """The public keys of the hub that runs now."""
+        """The public keys of the hub that runs now: there once it is ready, and not before."""
         return self.folder / "hub.jwks"
 
     def made(self) -> dict[str, Any]:

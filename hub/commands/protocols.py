@@ -1,6 +1,7 @@
 """`xieban protocols`: the catalogue checked, listed, and its messages shown with examples."""
 
 import dataclasses
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,6 +53,17 @@ def new(
     checking.require(Catalogue([loading.read_protocol(made)]))
     say(f"已建立 · made: {made}")
     say(f"改好后 · when changed: xieban protocols check {made}")
+
+
+@app.command(epilog=examples("xieban protocols copy catalogue", "xieban protocols new shared-patrol --to catalogue"))
+def copy(to: Annotated[Path, typer.Argument(metavar="DIR", help="新文件夹。 A new folder.")]) -> None:
+    """把随附的协议目录抄到新文件夹，供增加协议。 Copy the shipped catalogue, to add protocols to it."""
+    try:
+        shutil.copytree(loading.FOLDER, to)
+    except FileExistsError as error:
+        raise UsageFault(f"{to} 已经存在，未作更改 · is there already; nothing was changed") from error
+    say(f"已抄 · copied: {to}")
+    say(f'config.toml: [protocols] folder = "{to.resolve()}"')
 
 
 @app.command(

@@ -61,6 +61,7 @@ async def _run(settings: Settings, kept: Belongings, made: bool, json: bool) -> 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    kept.hub_jwks.unlink(missing_ok=True)
     async with sandboxes.sandbox(settings, remark) as running:
         files.keep(kept.hub_jwks, running.hub_jwks.encode())
         (as_line if json else _tell)(_said(settings, running, kept, made))

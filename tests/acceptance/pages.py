@@ -35,7 +35,7 @@ def shell(script: str, folder: Path, **more: str) -> str:
         env=environment(**more),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
     )
     assert done.returncode == 0, (script, done.stderr)

@@ -52,6 +52,17 @@ def test_a_new_protocol_that_can_not_be_leaves_nothing(tmp_path: Path, arguments
     assert [path.name for path in tmp_path.iterdir()] == ["there"] and not any((tmp_path / "there").iterdir())
 
 
+def test_the_shipped_catalogue_is_copied_and_never_over_another(tmp_path: Path) -> None:
+    to = tmp_path / "catalogue"
+    done = xieban("copy", str(to))
+    assert done.returncode == 0 and str(to) in done.stdout, done.stderr
+    assert loading.load(to).protocols.keys() == loading.catalogue().protocols.keys()
+    (to / "mine").write_text("kept")
+    again = xieban("copy", str(to))
+    assert again.returncode == 1 and "nothing was changed" in again.stderr and "Traceback" not in again.stderr
+    assert (to / "mine").read_text() == "kept"
+
+
 def test_what_is_no_protocol_is_said(tmp_path: Path) -> None:
     done = xieban("check", str(tmp_path))
     assert done.returncode == 1 and str(tmp_path) in done.stderr
