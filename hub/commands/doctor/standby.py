@@ -20,7 +20,7 @@ async def check(report: Report, dsn: str, connection: Connection, said: Callable
     if not WRITABLE & set(asked.get("target_session_attrs", [])):
         report.error("standby-not-passed-over", "[database] url 列出多台，却没有说要可写的那台",
                      "[database] url names several servers and does not say that it wants the one that takes writes",
-                     '$EDITOR config.toml  # [database] url = "postgresql://…/…?target_session_attrs=read-write"')  # fmt: skip
+                     "$EDITOR config.toml  # [database] url = …?target_session_attrs=read-write")  # fmt: skip
     names = await connection.fetchval("SHOW synchronous_standby_names")
     if not names or await connection.fetchval("SHOW synchronous_commit") not in WAITING:
         report.warning("standby-asynchronous", "提交不等待备机：主机丢失时，备机可能缺最后的消息",
