@@ -16,7 +16,12 @@ SHIPPED = Path(__file__).parents[3] / "config.toml"
 def test_the_shipped_file_says_every_setting_with_its_default() -> None:
     assert config.load(SHIPPED) == Config() == config.load(None)
     said = tomllib.loads(
-        re.sub(r"^# (url|folder|anchor|anchor_jwks|store|endpoint) =", r"\1 =", SHIPPED.read_text("utf-8"), flags=re.M)
+        re.sub(
+            r"^# (url|replica|folder|anchor|anchor_jwks|store|endpoint) =",
+            r"\1 =",
+            SHIPPED.read_text("utf-8"),
+            flags=re.M,
+        )
     )
     sections = msgspec.to_builtins(Config())
     assert {name: set(section) for name, section in said.items()} == {
@@ -33,7 +38,16 @@ def test_the_page_about_limits_says_the_defaults(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x = 1", "[hub]\nnmae = 1", "[hub]\nid = 5", "[hub]\nid = 'Henan'", "[hub", "[database]\nurl = []"]
+    "text",
+    [
+        "x = 1",
+        "[hub]\nnmae = 1",
+        "[hub]\nid = 5",
+        "[hub]\nid = 'Henan'",
+        "[hub",
+        "[database]\nurl = []",
+        "[database]\nreplica = 'postgresql://there'",
+    ],
 )
 def test_anything_else_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.toml").write_text(text)
