@@ -27,8 +27,8 @@ async def check(report: Report, replica: str, primary: str) -> None:
     elif not there.has(wanted):
         behind = max(wanted.size - there.size, wanted.through - there.through)
         report.warning("replica-behind", f"副本落后 {behind} 条，未被使用", f"the replica is {behind} entries behind",
-                       "SELECT pg_wal_replay_resume(); SELECT * FROM pg_stat_wal_receiver;  # 在副本上 · on it"
-                       )  # fmt: skip
+                       "psql \"$URL\" -c 'SELECT pg_wal_replay_resume()' -c 'TABLE pg_stat_wal_receiver'"
+                       "  # URL = [database] replica")  # fmt: skip
 
 
 @contextlib.asynccontextmanager
