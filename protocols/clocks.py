@@ -118,5 +118,6 @@ def _resume(running: Clock, unit: Unit, today: date, calendar: Calendar) -> Cloc
     was = Due(running.due, running.provisional)
     left = deadlines.days_left(running.paused_on, was, unit, calendar)
     due = deadlines.resumed(was, running.paused_on, resumed_on, unit, calendar)
-    counted = running.counted if left < 0 else Counted(resumed_on, left, unit)
+    # Missed over a weekend, no working day is missing: what counts is whether it was missed.
+    counted = running.counted if running.due < running.paused_on else Counted(resumed_on, left, unit)
     return Clock(due.date, counted, due.provisional)

@@ -61,11 +61,10 @@ def verified(folder: Path, part: str, change: Callable[[str], str]) -> bool:
 
 
 def spoilt(text: str) -> str:
-    """The same with one character changed: of a signature, of the log's entry, or of a key."""
-    found = re.search(r'"entry": ?"|"x": ?"|\.(?=[^.]*$)', text)
-    assert found is not None
-    at = found.end() + 8
-    return text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
+    """The same with a character changed: of a signature, of the log's entry, or of each key."""
+    spots = [found.end() + 8 for found in re.finditer(r'"entry": ?"|"x": ?"|\.(?=[^.]*$)', text)]
+    assert spots
+    return "".join("AB"[char == "A"] if at in spots else char for at, char in enumerate(text))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,10 +1,10 @@
-"""The long form of the tests of several nodes."""
+"""What takes a while: with --cluster."""
 
 import pytest
 
 
-@pytest.fixture
-def cluster(request: pytest.FixtureRequest) -> None:
-    """For what takes a while: with --cluster."""
-    if not request.config.getoption("--cluster"):
-        pytest.skip("with --cluster")
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skipped before any database is made for it."""
+    for item in items:
+        if item.get_closest_marker("cluster") and not config.getoption("--cluster"):
+            item.add_marker(pytest.mark.skip(reason="with --cluster"))

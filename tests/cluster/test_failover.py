@@ -54,7 +54,7 @@ def primary_of(databases: list[Database]) -> Database:
     return found
 
 
-@pytest.mark.usefixtures("cluster")
+@pytest.mark.cluster
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(HAPROXY is None, reason="no haproxy: apt install haproxy")
 async def test_nodes_and_the_primary_are_killed_under_load_and_nothing_acknowledged_is_lost(
@@ -94,7 +94,7 @@ async def test_nodes_and_the_primary_are_killed_under_load_and_nothing_acknowled
         print(f"\n{len(taken)} messages; two nodes and the primary killed; intake was away for {away}")
 
 
-@pytest.mark.usefixtures("cluster")
+@pytest.mark.cluster
 @pytest.mark.timeout(300)
 async def test_a_standby_that_lacks_the_last_entries_is_refused_until_the_log_goes_on_under_a_new_origin(
     hubs: list[RunningHub], databases: list[Database]

@@ -36,7 +36,7 @@ def said(name: str, place: Path) -> str:
     return line.partition(" #")[0].replace("/srv/archive", str(place / "archive")).replace(" = ", "=").replace("'", "")
 
 
-@pytest.mark.usefixtures("cluster")
+@pytest.mark.cluster
 @pytest.mark.timeout(300)
 async def test_a_database_is_put_back_to_a_moment_and_the_log_goes_on_under_a_new_origin(place: Path) -> None:
     database = Database(place, "own")

@@ -78,6 +78,7 @@ async def test_a_replica_that_stands_still_is_passed_by(hub: RunningHub, databas
     assert now["replica"] < numbers(hub)["replica"]
 
 
+@pytest.mark.cluster
 async def test_a_replica_that_freezes_or_dies_changes_no_answer(
     hub: RunningHub, databases: tuple[Database, Database]
 ) -> None:
@@ -104,6 +105,7 @@ async def test_a_replica_that_freezes_or_dies_changes_no_answer(
     assert get(NATION, CASES) == wanted
 
 
+@pytest.mark.cluster
 async def test_a_replica_of_another_history_is_not_read(hub: RunningHub, databases: tuple[Database, Database]) -> None:
     _, replica = databases
     wanted = get(NATION, CASES)

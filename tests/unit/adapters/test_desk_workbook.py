@@ -504,8 +504,10 @@ def test_titles_from_a_register_become_no_formula_in_a_template() -> None:
     assert book["选项"]["A1"].value == "=cmd|'/c calc'!A0"
 
 
+LARGEST = 9.99999999999999e307
+"""What a cell holds at most (Excel specifications and limits)."""
 VALUES = st.one_of(
-    st.none(), st.booleans(), st.integers(-(10**30), 10**30), st.floats(allow_nan=False, allow_infinity=False),
+    st.none(), st.booleans(), st.integers(-(10**30), 10**30), st.floats(-LARGEST, LARGEST),
     st.dates(date(1900, 1, 1)), st.datetimes(datetime(1900, 1, 1)), st.times(),
     st.timedeltas(timedelta(0), timedelta(9999)),
     st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff"), max_size=20),
