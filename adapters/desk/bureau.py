@@ -54,8 +54,8 @@ class Bureau:
         self.connect = connect
         self.vault = vault
         self.signed = asyncio.Event()
-        self.came = asyncio.Event()
-        """Set when something came in."""
+        self.came: asyncio.Queue[Manifest] = asyncio.Queue()
+        """The files of what came in."""
         self._cases: dict[str, dict[str, Any]] = {}
         for id, view in vault.all("case"):
             with contextlib.suppress(msgspec.ValidationError):  # of an earlier version: it is asked for again
@@ -280,12 +280,6 @@ def files_of(message: Mapping[str, Any]) -> list[Manifest]:
         return []
 
 
-def awaiting(cases: Iterable[Mapping[str, Any]], organisation: str) -> list[Mapping[str, Any]]:
-    """The cases in which it is this organisation's turn, what is due first at the top."""
-    turn = [case for case in cases if organisation in case["awaits"]]
-    return sorted(turn, key=lambda case: (case["due"] or {}).get("date") or "9999")
-
-
 class Turns(NamedTuple):
     """Cases in which it is one's turn: past their due date, due on a day, and the others."""
 
@@ -295,12 +289,15 @@ class Turns(NamedTuple):
 
 
 def turns(cases: Iterable[Mapping[str, Any]], organisation: str, today: date) -> Turns:
-    """The cases in which it is this organisation's turn, as they stand on a day."""
+    """The cases in which it is this organisation's turn, as they stand on a day; what is due first at the top."""
     made, day = Turns([], [], []), today.isoformat()
-    for case in awaiting(cases, organisation):
-        due = (case["due"] or {}).get("date") or "9999"
-        (made.late if due < day else made.now if due == day else made.rest).append(case)
+    for case in sorted((case for case in cases if organisation in case["awaits"]), key=_due):
+        (made.late if _due(case) < day else made.now if _due(case) == day else made.rest).append(case)
     return made
+
+
+def _due(case: Mapping[str, Any]) -> str:
+    return (case["due"] or {}).get("date") or "9999"
 
 
 def found(organisations: Sequence[Mapping[str, Any]], wanted: str) -> list[Mapping[str, Any]]:

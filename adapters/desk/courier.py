@@ -16,6 +16,7 @@ from adapters.desk.sending import Sending
 from adapters.desk.views import CaseSummary
 from keys.errors import BadSeal, Fault
 from protocols import deadlines
+from protocols.attachments import Manifest
 from protocols.scorecard import DAYS, Asked
 
 logger = structlog.get_logger()
@@ -68,14 +69,18 @@ class Courier:
 
     async def _fetch(self, client: Client) -> None:
         """Have the files of all messages here: they can be read then while the hub is away."""
+        wanted = self._bureau.filed()
         while True:
-            self._bureau.came.clear()
-            for file in self._bureau.filed():
-                try:
-                    await self._bureau.drafts.enclosures.fetch(client, file)
-                except (Refused, BadSeal, OSError) as error:
-                    logger.warning("desk-file-not-fetched", attachment=file.attachment, error=type(error).__name__)
-            await self._bureau.came.wait()
+            wanted = [file for file in wanted if not await self._fetched(client, file)]
+            wanted.append(await self._bureau.came.get())
+
+    async def _fetched(self, client: Client, file: Manifest) -> bool:
+        """Whether it is here now; one that could not be had is tried again with the next that comes."""
+        try:
+            return await self._bureau.drafts.enclosures.fetch(client, file)
+        except (Refused, BadSeal, OSError) as error:
+            logger.warning("desk-file-not-fetched", attachment=file.attachment, error=type(error).__name__)
+            return False
 
     async def _learn_habits(self, client: Client) -> None:
         """How long each authority takes to answer us, over a year; again now and then."""

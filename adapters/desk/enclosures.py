@@ -88,12 +88,19 @@ class Enclosures:
         with contextlib.suppress(FileNotFoundError):
             os.replace(self._blob(manifest), self._kept(manifest))
 
-    async def fetch(self, client: Client, manifest: Manifest) -> None:
-        """Have a file here that came in, unless it would fill the disk. Raises BadSeal, Refused, Undecided, OSError."""
+    async def fetch(self, client: Client, manifest: Manifest) -> bool:
+        """Have a file here that came in; False where it would fill the disk.
+
+        Raises BadSeal, Refused, Undecided, OSError.
+        """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not self._kept(manifest).exists() and shutil.disk_usage(self.folder).free > 2 * manifest.size + SPARE:
-            async with self._alone(manifest):
-                await self._fetched(client, manifest)
+        if self._kept(manifest).exists():
+            return True
+        if shutil.disk_usage(self.folder).free <= 2 * manifest.size + SPARE:
+            return False
+        async with self._alone(manifest):
+            await self._fetched(client, manifest)
+        return True
 
     async def open(self, connect: Callable[[], Client], manifest: Manifest) -> AsyncIterator[bytes]:
         """A file of a message, part by part, once all of it is here and checked; the hub is asked only where it is not.

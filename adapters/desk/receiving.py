@@ -14,7 +14,7 @@ import structlog
 
 from adapters.client import AnswerInvalid, Client, Item, Refused, Undecided
 from adapters.client.handover import MESSAGES
-from adapters.desk.bureau import Bureau
+from adapters.desk.bureau import Bureau, files_of
 from adapters.desk.forms import Words
 from adapters.desk.saying import said
 from keys.errors import BadSeal, Fault
@@ -52,7 +52,6 @@ class Receiving:
                 for item in page.items:
                     await self._take_over(client, item)
                 self._bureau.tell("arrived")
-                self._bureau.came.set()
             if page.next > cursor:
                 self._vault.put("state", self._cursor, page.next)
 
@@ -68,7 +67,6 @@ class Receiving:
                 await self._take_over(client, page.items[0])
                 self._vault.drop("trouble", f"{trouble['position']:012}")
                 self._bureau.tell("arrived")
-                self._bureau.came.set()
 
     async def refresh(self, client: Client, case: str) -> None:
         """A case as the hub tells of it now, with where its time went."""
@@ -102,6 +100,8 @@ class Receiving:
         message = {"id": event.id, "case": event.subject, "source": event.source, "type": event.type, "data": data,
                    "dataschema": event.dataschema, "content": content, "receipt": receipt}  # fmt: skip
         self._vault.put("message", id, message | logged | dict(more))
+        for file in files_of(message) if new else ():  # what was sent from here lies here
+            self._bureau.came.put_nowait(file)
 
     def _trouble(self, position: int, why: Words) -> None:
         self._vault.put(
