@@ -14,7 +14,7 @@ from typing import ClassVar, NamedTuple
 from hub import log
 from hub.store import Connection
 from hub.store.queries import SQL
-from keys import checkpoint
+from keys import checkpoint, durable
 from keys.errors import BadCheckpoint, Fault
 from keys.tiles import TILE_HEIGHT, partial_widths, tile_path
 
@@ -141,11 +141,7 @@ def _replace(place: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(place)
-    descriptor = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    durable.flush(place.parent)
 
 
 def _let_go(folder: Path, before: int, size: int) -> None:

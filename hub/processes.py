@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +14,7 @@ import asyncpg
 import structlog
 
 from hub import config as configuration
-from hub import journal, metrics, published, telemetry
+from hub import ending, journal, metrics, published, telemetry
 from hub.backup import RestoreUnfinished
 from hub.identity import Identity, establish, hub_key
 from hub.store import CONNECTION_LOST, embedded, partitions
@@ -61,9 +60,7 @@ async def supervise(
     telemetry.require(config.telemetry)
     os.umask(0o077)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = ending.signalled()
     async with contextlib.AsyncExitStack() as held:
         held.enter_context(embedded.locked(data))
         held.enter_context(await _reserved(config.server.host, port))

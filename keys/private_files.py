@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from keys import durable
 from keys.errors import KeyStoreFault
 
 DIRECTORY: Final = 0o700
@@ -83,7 +84,7 @@ def write(path: Path, data: bytes, mode: int = FILE) -> None:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
-        _flush_directory(path.parent)
+        durable.flush(path.parent)
 
 
 @contextmanager
@@ -112,11 +113,3 @@ def _bounded(path: Path, data: bytes) -> bytes:
     if len(data) > MAX_FILE:
         raise KeyStoreFault(f"{path} is too long", limit=MAX_FILE)
     return data
-
-
-def _flush_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

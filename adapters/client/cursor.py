@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from adapters.client.faults import CursorInvalid
+from keys import durable
 from protocols import epochs
 
 
@@ -89,15 +90,6 @@ class Cursor:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self.path)
-            _flush(self.path.parent)
+            durable.flush(self.path.parent)
         except OSError as error:
             raise CursorInvalid(f"{self.path} can't be written: {error.strerror}") from error
-
-
-def _flush(directory: Path) -> None:
-    """A rename is on disk once its directory is."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,12 +5,7 @@ from importlib import resources
 
 import msgspec
 
-
-class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A text in both languages."""
-
-    zh: str
-    en: str
+from adapters.conformance.scenarios import Words
 
 
 class Told(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -82,6 +82,11 @@ class Cast:
         (folder / _PLAN).write_bytes(msgspec.json.encode(plan) + b"\n")
         return cls(folder)
 
+    @property
+    def records(self) -> Path:
+        """The file for `xieban organisations import`."""
+        return self.folder / _RECORDS
+
     def journal(self, first: date, last: date) -> Path:
         """The file in which a play of these days notes what was done."""
         return self.folder / f"journal-{first}-{last}.ndjson"
@@ -101,11 +106,10 @@ class Cast:
         return Member(organisation, signs, opens)
 
     def write_records(self) -> tuple[Path, int]:
-        """The file for `xieban organisations import`, and how many organisations it holds."""
+        """Write `records`: the file, and how many organisations it holds."""
         records = list(self._records())
-        path = self.folder / _RECORDS
-        path.write_bytes(msgspec.json.encode(records))
-        return path, len(records)
+        self.records.write_bytes(msgspec.json.encode(records))
+        return self.records, len(records)
 
     def _records(self) -> Iterator[dict[str, Any]]:
         """A supervisor of each province, a supervising office and the departments of each county below it."""

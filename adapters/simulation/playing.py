@@ -126,9 +126,9 @@ class Play:
         try:
             await (await self._client(first)).look_up(first)
         except Refused as refusal:
-            file = self._cast.folder / "organisations.json"
             raise OrganisationsUnknown(
-                f"{self._url} does not know {first} with its key ({refusal.reason}): xieban organisations import {file}"
+                f"{self._url} does not know {first} with its key ({refusal.reason}): "
+                f"xieban organisations import {self._cast.records}"
             ) from refusal
 
     def _remembered(self) -> float:

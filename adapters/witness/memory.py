@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from keys import durable
 from keys.errors import Fault
 
 
@@ -64,8 +65,4 @@ class Memory:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, place)
-        folder = os.open(place.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        durable.flush(place.parent)

@@ -79,7 +79,8 @@ class Attachments:
         upload = Incoming(self.incoming, organisation, digest)
         try:
             with upload.mine():
-                here = await upload.append(body, part.first, part.length, part.total or room)
+                limit = room if part.total is None else part.total
+                here = await upload.append(body, part.first, part.length, limit)
                 if part.total is not None and here < part.total:
                     return here, False, True
                 await upload.verify()

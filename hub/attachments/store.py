@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hub.attachments.s3 import Bucket
+from keys import durable
 
 PART = 1 << 18
 """Bytes read at once when an attachment is handed out."""
@@ -50,11 +51,7 @@ class Directory:
             file = _brought(file, target)
         file.replace(target)
         for folder in (target.parent, self._folder):
-            handle = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            durable.flush(folder)
 
     async def read(self, place: str, first: int, end: int) -> AsyncIterator[bytes]:
         """Its bytes, a part at a time."""

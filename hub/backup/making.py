@@ -19,6 +19,7 @@ from hub.identity import Identity
 from hub.store import Connection
 from hub.store.dumping import DumpFailed, dump
 from hub.store.queries import SQL
+from keys import durable
 from protocols import envelope
 
 SUFFIX: Final = ".xieban-backup.age"
@@ -58,7 +59,7 @@ async def make(source: Source, recipients: Sequence[Recipient], folder: Path, pr
             sealed.flush()
             os.fsync(sealed.fileno())
         partial.replace(file)
-        _flush(folder)
+        durable.flush(folder)
     except (OSError, ValueError, DumpFailed, asyncpg.PostgresError) as error:
         raise BackupFailed(getattr(error, "detail", None) or str(error)) from error
     finally:
@@ -127,11 +128,3 @@ class _Counting:
         self._stream.write(content)
         self._bytes += len(content)
         self._progress(self._bytes)
-
-
-def _flush(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

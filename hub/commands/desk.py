@@ -1,7 +1,6 @@
 """`xieban desk`: a bureau's own web application, with its keys, on its own machine."""
 
 import asyncio
-import signal
 import ssl
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,8 @@ from aiohttp import web
 
 from adapters.desk.desk import Desk
 from adapters.desk.pages.app import application
-from hub import journal
+from hub import ending, journal
+from hub.commands import files
 from hub.commands.faults import UsageFault
 from hub.commands.help_text import examples
 from hub.commands.output import remark, say
@@ -70,12 +70,7 @@ def desk(
 def _tls(certificate: Path | None) -> ssl.SSLContext | None:
     if certificate is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(certificate)
-    except (OSError, ssl.SSLError) as error:
-        raise UsageFault(f"{certificate} holds no certificate with its key in PEM: {error}") from None
-    return context
+    return files.certified(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), certificate)
 
 
 async def _serve(made: Desk, host: str, port: int, names: frozenset[str], tls: ssl.SSLContext | None) -> None:
@@ -92,8 +87,6 @@ async def _serve(made: Desk, host: str, port: int, names: frozenset[str], tls: s
     say(f"办案台已就绪 · the desk is ready: {address}")
     if made.new:
         say(f"初次使用，请打开 · first use, open: {address}/first/{made.first}")
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = ending.signalled()
     await stop.wait()
     await runner.cleanup()

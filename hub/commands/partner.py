@@ -13,7 +13,7 @@ import typer
 
 from adapters.client import Client, Pinned
 from adapters.client.patience import Patience
-from hub.commands.faults import UsageFault
+from hub.commands import files
 from hub.commands.options import CERTIFICATE, DIRECTORY
 from keys.keystore import KeyStore, read_passphrase
 
@@ -49,12 +49,7 @@ def certificate() -> ssl.SSLContext | None:
     named = os.environ.get(CERTIFICATE)
     if not named:
         return None
-    context = ssl.create_default_context()
-    try:
-        context.load_cert_chain(named)
-    except (OSError, ssl.SSLError) as error:
-        raise UsageFault(f"{CERTIFICATE}: {named} holds no certificate with its key in PEM: {error}") from None
-    return context
+    return files.certified(ssl.create_default_context(), named, f"{CERTIFICATE}: ")
 
 
 def passphrase_of(file: Path | None, *, new: bool = False) -> str:

@@ -1,7 +1,6 @@
 """`xieban sandbox`: a throw-away hub with counterparts that play a script, for a partner that develops alone."""
 
 import asyncio
-import signal
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ import typer
 
 from adapters import sandbox as sandboxes
 from adapters.sandbox import Belongings, Sandbox, Settings
-from hub import journal
+from hub import ending, journal
 from hub.commands import files
 from hub.commands.help_text import examples
 from hub.commands.options import Json
@@ -58,9 +57,7 @@ def sandbox(
 
 
 async def _run(settings: Settings, kept: Belongings, made: bool, json: bool) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = ending.signalled()
     kept.hub_jwks.unlink(missing_ok=True)
     async with sandboxes.sandbox(settings, remark) as running:
         files.keep(kept.hub_jwks, running.hub_jwks.encode())

@@ -88,7 +88,7 @@ async def _hub(report: Report, data: Path, config: Settings, port: int | None, f
         return {}
     if config.database.url is not None and config.database.replica is not None:
         with report.looking("replica", again):
-            await replica.check(report, config.database.replica, config.database.url)
+            await replica.check(report, config.database.replica, config.database.url, file)
     database.ending(report, directory, data)
     return {one.url: f"hub {one.hub}" for one in directory.neighbours.values() if one.ended is None}
 

@@ -11,7 +11,7 @@ import asyncpg
 
 from hub import organisations, vitals
 from hub.commands.doctor import standby
-from hub.commands.doctor.finding import Report, edited, quoted
+from hub.commands.doctor.finding import Report, edited, psql, quoted
 from hub.config import Config
 from hub.organisations import Directory
 from hub.store import Connection, embedded, migrate
@@ -76,7 +76,7 @@ def _last_words(log: Path, before: int) -> str:
 
 
 async def _connected(report: Report, dsn: str, data: Path, config: Config, file: Path | None) -> Directory | None:
-    said = _embedded_psql(data) if config.database.url is None else _own_psql
+    said = _embedded_psql(data) if config.database.url is None else psql
     try:
         connection = await asyncpg.connect(dsn, timeout=5)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -86,7 +86,7 @@ async def _connected(report: Report, dsn: str, data: Path, config: Config, file:
     try:
         async with asyncio.timeout(30):
             await _settings(report, connection, said)
-            await standby.check(report, dsn, connection, said)
+            await standby.check(report, dsn, connection, said, file)
             await _clock(report, connection)
             if not await _migrations(report, connection, data):
                 return None
@@ -100,11 +100,6 @@ async def _connected(report: Report, dsn: str, data: Path, config: Config, file:
 def _embedded_psql(data: Path) -> Said:
     program = f"{quoted(embedded.program('psql'))} {quoted(embedded.dsn(data))}"
     return lambda *statements: " ".join([program, *(f"-c {quoted(one)}" for one in statements)])
-
-
-def _own_psql(*statements: str) -> str:
-    """The address is not written out: it may hold a password."""
-    return " ".join(['psql "$URL"', *(f"-c {quoted(one)}" for one in statements)]) + "  # URL = [database] url"
 
 
 async def _settings(report: Report, connection: Connection, said: Said) -> None:

@@ -60,6 +60,11 @@ def edited(file: Path | None, line: str) -> str:
     return f"$EDITOR {quoted(file or 'config.toml')}  # {line}"
 
 
+def psql(*statements: str, of: str = "url") -> str:
+    """The command that says statements to a database of one's own. Its address may hold a password: it is not said."""
+    return " ".join(['psql "$URL"', *(f"-c {quoted(one)}" for one in statements)]) + f"  # URL = [database] {of}"
+
+
 def quoted(value: Any) -> str:
     """A value as a shell takes it."""
     return shlex.quote(str(value))

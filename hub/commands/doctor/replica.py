@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 
-from hub.commands.doctor.finding import Report
+from hub.commands.doctor.finding import Report, edited, psql
 from hub.store import Connection
 from hub.store.reader import BEHIND, EVERY, FAILED, Mark, mark
 
 
-async def check(report: Report, replica: str, primary: str) -> None:
+async def check(report: Report, replica: str, primary: str, file: Path | None) -> None:
     """What keeps supervisors' reads from the replica."""
     try:
         async with _connected(primary) as first, _connected(replica) as second:
@@ -19,16 +20,15 @@ async def check(report: Report, replica: str, primary: str) -> None:
             there = await _reached(second, wanted)
     except FAILED as error:
         report.warning("replica-away", "副本读不到，督导查询由主库承担", f"the replica can't be read: {error}",
-                       "psql \"$URL\" -c 'SELECT 1'  # URL = [database] replica")  # fmt: skip
+                       psql("SELECT 1", of="replica"))  # fmt: skip
         return
     if there.origin != wanted.origin:
         report.error("replica-other", f"副本是另一日志 {there.origin} 的", f"the replica has the log {there.origin}",
-                     "$EDITOR config.toml  # [database] replica = 本库的副本 · one of this database")  # fmt: skip
+                     edited(file, "[database] replica = 本库的副本 · one of this database"))  # fmt: skip
     elif not there.has(wanted):
         behind = max(wanted.size - there.size, wanted.through - there.through)
         report.warning("replica-behind", f"副本落后 {behind} 条，未被使用", f"the replica is {behind} entries behind",
-                       "psql \"$URL\" -c 'SELECT pg_wal_replay_resume()'  # URL = [database] replica"
-                       )  # fmt: skip
+                       psql("SELECT pg_wal_replay_resume()", of="replica"))  # fmt: skip
 
 
 @contextlib.asynccontextmanager

@@ -1,12 +1,14 @@
 """A simulated country at a throw-away hub of its own: as large as the machine bears, and what it cost."""
 
 import asyncio
-import socket
 import tempfile
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from adapters.conformance.running import free_port
 from adapters.simulation import checking, prediction
 from adapters.simulation.cast import Cast, Plan
 from adapters.simulation.checking import Cost, Played
@@ -52,23 +54,18 @@ async def fitting(plan: Plan, first: date, last: date, seconds: float, rate: flo
 
     Raises UsageFault where nothing happens in these days, and what `trial` raises.
     """
-    small = replace_people(plan, 4_000.0)
+    small = replace(plan, people=4_000.0)
     traffic = small.traffic()
     found = planned(traffic, traffic.cases(first, last), first, last)
     if not found.messages:
         raise UsageFault(f"nothing happens from {first} to {last}: these are rest days")
     if rate is None:
         people = small.people * min(_PROBED, _PROBE_SHARE * seconds) / found.messages
-        probe, _ = await trial(Slice(replace_people(plan, people), first, last, _AT_ONCE))
+        probe, _ = await trial(Slice(replace(plan, people=people), first, last, _AT_ONCE))
         rate = probe.tally.messages / probe.seconds
     times = seconds * rate * _FILLED / _UNEVEN / found.messages
     busiest = prediction.busiest_hour(found) * times
-    return Slice(replace_people(plan, small.people * times), first, last, _FILLED * rate * 3600 / busiest)
-
-
-def replace_people(plan: Plan, people: float) -> Plan:
-    """The same country with another number of people."""
-    return Plan(plan.seed, plan.year, plan.counties, people, plan.draw)
+    return Slice(replace(plan, people=small.people * times), first, last, _FILLED * rate * 3600 / busiest)
 
 
 async def trial(part: Slice, told: TOLD = lambda moment, taken, refused: None) -> tuple[Played, Cost]:
@@ -77,7 +74,7 @@ async def trial(part: Slice, told: TOLD = lambda moment, taken, refused: None) -
         data = Path(folder) / "hub"
         data.mkdir()
         cast = Cast.make(Path(folder) / "country", part.plan)
-        async with HubProcess(data, _free_port()) as hub:
+        async with HubProcess(data, free_port()) as hub:
             await hub.start()
             await hub.run("organisations", "import", str(cast.write_records()[0]), "--data", str(data))
             keys = [key for key in KeyStore(data / "keys").public_keys() if isinstance(key, VerifyingKey)]
@@ -100,9 +97,3 @@ async def _at_rest(hub: HubProcess) -> tuple[float, float, float]:
     async with beside.database(hub.data, Config()) as connection:
         stored, written = [await connection.fetchval(f"SELECT {size}") for size in _SIZES]
     return used, float(stored), float(written)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
