@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench fuzz faults check docs guides documents format lock lock-check audit sbom wheel wheel-check node java browser bus access-point promtool installers
+.PHONY: help setup demo test bench fuzz faults failover check docs guides documents format lock lock-check audit sbom wheel wheel-check node java browser bus access-point promtool installers databases
 
 PYTHON ?= python3
 UV ?= uv
@@ -34,6 +34,9 @@ fuzz: setup ## 模糊测试所有解码器 (ARGS="--seconds 600 --target jwe") �
 
 faults: setup ## 长时间故障演练 (ARGS="--fault-rounds 10 --fault-seed 1") · the long campaign of faults
 	@.venv/bin/python -m pytest tests/faults -s --timeout 0 --fault-rounds 3 --fault-report faults.json $(ARGS)
+
+failover: setup databases ## 数据库与节点的接管, 含 Patroni (长, 需 root) · databases and nodes fail under load (long; root)
+	@.venv/bin/python -m pytest tests/cluster -s --cluster --timeout 900 $(ARGS)
 
 check: setup lock-check ## 检查风格、类型与模块边界 · check style, types and import contracts
 	@.venv/bin/ruff check .
@@ -116,6 +119,12 @@ bus:
 promtool:
 	@command -v promtool >/dev/null || { $(AS_DEBIAN_ROOT) && $(APT_INSTALL) prometheus; } \
 	  || echo "未找到 promtool, 跳过告警规则的测试 · no promtool: the tests of the alert rules are skipped"
+
+# The servers of the long tests of a takeover, and the proxy before several nodes.
+databases:
+	@for package in haproxy:haproxy patroni:patroni etcd:etcd-server /usr/lib/postgresql/15/bin/postgres:postgresql-15; do \
+	  PATH="$$PATH:/usr/sbin" command -v $${package%:*} >/dev/null || { $(AS_DEBIAN_ROOT) && { $(APT_INSTALL) $${package#*:}; }; } \
+	  || echo "未找到 $${package#*:}, 跳过其测试 · no $${package#*:}: its tests are skipped"; done
 
 # What an operator installs in front of a hub and beside it is run by the tests, on ports of their own.
 installers:

@@ -17,7 +17,7 @@ from hub import config as configuration
 from hub import ending, journal, metrics, published, telemetry
 from hub.backup import RestoreUnfinished
 from hub.identity import Identity, establish, hub_key
-from hub.store import CONNECTION_LOST, embedded, partitions
+from hub.store import connecting, embedded, partitions
 from hub.store.migrate import migrate, require_current
 from hub.store.queries import SQL
 from keys.errors import Fault
@@ -26,8 +26,6 @@ from protocols.refusals import CatalogueInvalid
 
 logger = structlog.get_logger()
 STOP_WITHIN = 20.0
-_NO_ENTRY: tuple[type[Exception], ...] = (asyncpg.PostgresError, *CONNECTION_LOST, ValueError)
-"""Why there is no connection; a ValueError is about an address that can't be one."""
 PORT_WITHIN = 5.0
 """Seconds to wait for the port: the workers of a hub that was killed leave it a moment later."""
 METRICS = "metrics"
@@ -120,8 +118,8 @@ async def prepare(data: Path, dsn: str, config: configuration.Config, migrating:
 async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection. Raises DatabaseUnavailable."""
     try:
-        connection = await asyncpg.connect(dsn, timeout=10)
-    except _NO_ENTRY as error:
+        connection = await connecting.connect(dsn)
+    except connecting.REFUSED as error:
         raise embedded.DatabaseUnavailable(f"the database does not let us in: {error}") from error
     try:
         yield connection

@@ -8,7 +8,6 @@ import resource
 import sys
 from pathlib import Path
 
-import asyncpg
 import structlog
 import uvloop
 from aiohttp import web
@@ -31,7 +30,7 @@ from hub.scheduler.leading import Lead
 from hub.scheduler.running import Scheduler
 from hub.service import Hub
 from hub.snapshot.publishing import publish, publish_for_ever
-from hub.store import CONNECTION_LOST, Pool, partitions
+from hub.store import CONNECTION_LOST, Pool, connecting, partitions
 from hub.store.reader import reader
 from hub.vitals import Vitals
 from protocols.loading import Catalogue
@@ -45,22 +44,10 @@ GARBAGE = 20_000
 """After how many more objects made than let go the collector looks at the youngest of them."""
 
 
-async def open_pool(dsn: str) -> Pool:
-    """The process's connections, with a bound on every statement.
-
-    No session state is ever set on them, so none is reset when one is given back.
-    """
-    return await asyncpg.create_pool(dsn, min_size=1, max_size=POOL, command_timeout=60, timeout=10, reset=_nothing)
-
-
-async def _nothing(_: object) -> None:
-    """What is to be done with a connection that is given back."""
-
-
 async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -> None:
     """Serve until SIGTERM or until the parent is gone; what was accepted is finished first."""
     _allow_connections()
-    pool = await open_pool(dsn)
+    pool = await connecting.pool(dsn, POOL, least=1)
     async with pool.acquire() as connection:
         identity: Identity = await establish(connection, config.hub.id, hub_key(data))
         await published.require_current(connection, published.kept(data, [identity.key.public]))
@@ -138,9 +125,10 @@ async def _carry_out_successions(pool: Pool, identity: Identity, catalogue: Cata
 
 async def _listen(dsn: str, hub: Hub) -> None:
     """Wake waiting polls when any process commits; polling works without it."""
+    servers = connecting.Servers(dsn)
     while True:
         with contextlib.suppress(*CONNECTION_LOST):
-            connection = await asyncpg.connect(dsn, timeout=10)
+            connection = await servers.connect()
             gone = asyncio.Event()
             connection.add_termination_listener(lambda _, gone=gone: gone.set())
             await connection.add_listener("xieban", lambda *notice: hub.waiters.wake(notice[3].split() or None))

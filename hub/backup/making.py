@@ -16,7 +16,7 @@ from hub.backup import BackupFailed, manifest, sealing
 from hub.backup.archive import ATTACHMENTS, DATABASE, KEYS, PART, Writer
 from hub.backup.manifest import FORMAT, Manifest
 from hub.identity import Identity
-from hub.store import Connection
+from hub.store import Connection, connecting
 from hub.store.dumping import DumpFailed, dump
 from hub.store.queries import SQL
 from keys import durable
@@ -68,7 +68,7 @@ async def make(source: Source, recipients: Sequence[Recipient], folder: Path, pr
 
 
 async def _write(source: Source, stream: "_Counting", now: datetime) -> Manifest:
-    connection = await asyncpg.connect(source.dsn, timeout=10)
+    connection = await connecting.connect(source.dsn)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             snapshot = await connection.fetchval("SELECT pg_export_snapshot()")

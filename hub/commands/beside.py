@@ -6,13 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-import asyncpg
-
 from hub import config as configuration
 from hub import processes
 from hub.commands.faults import DataDirectoryAbsent
 from hub.config import Config
-from hub.store import Connection
+from hub.store import Connection, connecting
 
 _T = TypeVar("_T")
 
@@ -24,7 +22,7 @@ async def database(data: Path, config: Config, any_schema: bool = False) -> Asyn
     Raises DatabaseUnavailable, SchemaOutdated, MigrationMismatch.
     """
     async with processes.attached(data.resolve(), config, any_schema) as dsn:
-        connection = await asyncpg.connect(dsn, timeout=10)
+        connection = await connecting.connect(dsn)
         try:
             yield connection
         finally:

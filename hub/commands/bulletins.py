@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-import asyncpg
 import typer
 
 from hub import bulletins, organisations, processes
@@ -20,6 +19,7 @@ from hub.commands.output import as_json, remark, say
 from hub.config import Config as Settings
 from hub.identity import establish, hub_key
 from hub.intake.batch import Sequencer
+from hub.store import connecting
 from protocols import deadlines, legal_basis
 from protocols.departments import parse_organisation_id
 
@@ -79,7 +79,7 @@ def issue(
 async def _issue(
     protocol: str, settings: Settings, data: Any, period: Period, sides: tuple[str, str] | None
 ) -> tuple[list[dict[str, Any]], int, list[dict[str, Any]]]:
-    async with processes.attached(data, settings) as dsn, asyncpg.create_pool(dsn, min_size=1, max_size=4) as pool:
+    async with processes.attached(data, settings) as dsn, await connecting.pool(dsn, 4) as pool:
         async with pool.acquire() as connection:
             identity = await establish(connection, settings.hub.id, hub_key(data))
             directory = await organisations.load(connection)

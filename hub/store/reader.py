@@ -5,11 +5,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, TypeVar
 
-import asyncpg
 import structlog
 
 from hub import metrics
-from hub.store import CONNECTION_LOST, Connection, Pool, glimpse
+from hub.store import Connection, Pool, connecting, glimpse
 from hub.store.queries import SQL
 
 _T = TypeVar("_T")
@@ -22,8 +21,6 @@ WITHIN: Final = 2.0
 """Seconds in which a replica answers that is there."""
 REMEMBERED: Final = 1200
 """Marks of the primary that a replica may have yet to reach."""
-FAILED: Final[tuple[type[Exception], ...]] = (asyncpg.PostgresError, ValueError, *CONNECTION_LOST)
-"""What a replica may answer that says nothing of the question: away, set back, or a read that its recovery ended."""
 
 
 class Mark(NamedTuple):
@@ -79,7 +76,7 @@ class Reader:
             gone = asyncio.create_task(self._gone.wait())
             try:
                 await asyncio.wait([asked, gone], return_when=asyncio.FIRST_COMPLETED)
-                if asked.done() and not isinstance(asked.exception(), FAILED):
+                if asked.done() and not isinstance(asked.exception(), connecting.REFUSED):
                     metrics.READS.labels("replica").inc()
                     return asked.result()
             finally:
@@ -102,9 +99,9 @@ class Reader:
             try:
                 async with self._primary.acquire() as primary:
                     self._ahead.append((clock(), await mark(primary)))
-                connection = connection or await asyncpg.connect(self._dsn, timeout=WITHIN, command_timeout=WITHIN)
+                connection = connection or await connecting.connect(self._dsn, timeout=WITHIN, command_timeout=WITHIN)
                 self._reached(await mark(connection))
-            except FAILED as error:
+            except connecting.REFUSED as error:
                 if connection is not None:
                     connection.terminate()
                 connection = None
@@ -133,5 +130,4 @@ async def reader(primary: Pool, dsn: str | None, most: int) -> Reader:
     """A reader with `most` connections to the replica, if any; it need not be there yet."""
     if dsn is None:
         return Reader(primary)
-    replica = await asyncpg.create_pool(dsn, min_size=0, max_size=most, command_timeout=60, timeout=WITHIN)
-    return Reader(primary, dsn, replica)
+    return Reader(primary, dsn, await connecting.pool(dsn, most, timeout=WITHIN))

@@ -6,11 +6,11 @@ import os
 import sys
 from pathlib import Path
 
-import asyncpg
 import uvloop
 
 from hub import config as configuration
 from hub import ending, journal
+from hub.store import connecting
 from hub.supervision.following import follow_for_ever
 
 NICE = 10
@@ -19,7 +19,7 @@ NICE = 10
 async def follow(dsn: str, config: configuration.Config) -> None:
     """Follow until SIGTERM or until the parent is gone."""
     stop = ending.told()
-    async with asyncpg.create_pool(dsn, min_size=0, max_size=2, command_timeout=60, timeout=10) as pool:
+    async with await connecting.pool(dsn, 2) as pool:
         following = asyncio.create_task(follow_for_ever(pool, config.catalogue()))
         await stop.wait()
         following.cancel()

@@ -24,7 +24,7 @@ from hub.attachments.keeping import Attachments, Limits
 from hub.attachments.store import Directory
 from hub.commands import beside
 from hub.config import Config
-from hub.worker import open_pool
+from hub.store import connecting
 from keys import jwt
 from keys.errors import BadSeal
 from protocols import attachments, envelope
@@ -285,7 +285,7 @@ async def test_what_no_message_names_is_collected_and_what_one_names_stays(tmp_p
         kept = hub.data / "attachments" / "kept"
         put(HERE, "0" * 64, b"x", "bytes 0-0/2")
         async with processes.attached(hub.data, Config()) as dsn, beside.database(hub.data, Config()) as connection:
-            pool = await open_pool(dsn)
+            pool = await connecting.pool(dsn, 4)
             keeping = Attachments(pool, Directory(kept), hub.data / "attachments" / "incoming", Limits(9, 0, 9, 14))
             assert await keeping.collect() == 0
             await connection.execute("UPDATE attachment SET uploaded = now() - interval '15 days'")

@@ -17,7 +17,7 @@ def missing() -> str | None:
     return None if tried.returncode == 0 else "needs network namespaces"
 
 
-def _ip(*arguments: str) -> None:
+def ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
@@ -31,11 +31,11 @@ class Cable:
 
     def unplug(self) -> None:
         """From now on packets are lost, in both directions, and nobody is told."""
-        _ip("link", "set", self.name, "down")
+        ip("link", "set", self.name, "down")
 
     def plug(self) -> None:
         """Packets get through again."""
-        _ip("link", "set", self.name, "up")
+        ip("link", "set", self.name, "up")
 
 
 class Machine:
@@ -43,10 +43,10 @@ class Machine:
 
     def __init__(self) -> None:
         self.name = f"xieban-{os.getpid()}"
-        _ip("netns", "add", self.name)
+        ip("netns", "add", self.name)
         self.command = ("ip", "netns", "exec", self.name)
         """What begins the command line of a program that is to run there."""
-        _ip("-n", self.name, "link", "set", "lo", "up")
+        ip("-n", self.name, "link", "set", "lo", "up")
         self.database, self.partners = self._cable("d", 0), self._cable("p", 1)
 
     def _cable(self, letter: str, number: int) -> Cable:
@@ -54,11 +54,11 @@ class Machine:
         base = (os.getpid() * 2 + number) * WIDTH % (1 << 17)
         here, there = (f"198.{18 + (at >> 16)}.{at >> 8 & 255}.{at & 255}" for at in (base + 1, base + 2))
         name, end = f"xb{letter}{os.getpid()}", f"xe{letter}{os.getpid()}"
-        _ip("link", "add", name, "type", "veth", "peer", "name", end, "netns", self.name)
-        _ip("address", "add", f"{here}/30", "dev", name)
-        _ip("-n", self.name, "address", "add", f"{there}/30", "dev", end)
-        _ip("link", "set", name, "up")
-        _ip("-n", self.name, "link", "set", end, "up")
+        ip("link", "add", name, "type", "veth", "peer", "name", end, "netns", self.name)
+        ip("address", "add", f"{here}/30", "dev", name)
+        ip("-n", self.name, "address", "add", f"{there}/30", "dev", end)
+        ip("link", "set", name, "up")
+        ip("-n", self.name, "link", "set", end, "up")
         return Cable(name, here, there)
 
     def remove(self) -> None:

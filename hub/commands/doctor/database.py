@@ -7,14 +7,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import asyncpg
-
 from hub import organisations, vitals
 from hub.commands.doctor import standby
 from hub.commands.doctor.finding import Report, edited, psql, quoted
 from hub.config import Config
 from hub.organisations import Directory
-from hub.store import Connection, embedded, migrate
+from hub.store import Connection, connecting, embedded, migrate
 from hub.store.queries import SQL
 from keys import checkpoint
 from keys.errors import BadCheckpoint, Fault, KeyStoreFault
@@ -78,8 +76,8 @@ def _last_words(log: Path, before: int) -> str:
 async def _connected(report: Report, dsn: str, data: Path, config: Config, file: Path | None) -> Directory | None:
     said = _embedded_psql(data) if config.database.url is None else psql
     try:
-        connection = await asyncpg.connect(dsn, timeout=5)
-    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        connection = await connecting.connect(dsn, timeout=5)
+    except connecting.REFUSED as error:
         report.error("database-unavailable", "数据库连不上", f"the database does not let us in: {error}",
                      said("SELECT 1"))  # fmt: skip
         return None

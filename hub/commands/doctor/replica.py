@@ -5,11 +5,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import asyncpg
-
 from hub.commands.doctor.finding import Report, edited, psql
-from hub.store import Connection
-from hub.store.reader import BEHIND, EVERY, FAILED, Mark, mark
+from hub.store import Connection, connecting
+from hub.store.reader import BEHIND, EVERY, Mark, mark
 
 
 async def check(report: Report, replica: str, primary: str, file: Path | None) -> None:
@@ -18,7 +16,7 @@ async def check(report: Report, replica: str, primary: str, file: Path | None) -
         async with _connected(primary) as first, _connected(replica) as second:
             wanted = await mark(first)
             there = await _reached(second, wanted)
-    except FAILED as error:
+    except connecting.REFUSED as error:
         report.warning("replica-away", "副本读不到，督导查询由主库承担", f"the replica can't be read: {error}",
                        psql("SELECT 1", of="replica"))  # fmt: skip
         return
@@ -33,7 +31,7 @@ async def check(report: Report, replica: str, primary: str, file: Path | None) -
 
 @contextlib.asynccontextmanager
 async def _connected(dsn: str) -> AsyncIterator[Connection]:
-    connection = await asyncpg.connect(dsn, timeout=5, command_timeout=5)
+    connection = await connecting.connect(dsn, timeout=5, command_timeout=5)
     try:
         yield connection
     finally:

@@ -1,0 +1,114 @@
+"""How the database is reached: by whichever of its servers takes us, and never for long by one that has gone silent."""
+
+import socket
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg
+
+from hub.store import CONNECTION_LOST, Pool
+
+if TYPE_CHECKING:
+    Opened = asyncpg.Connection[asyncpg.Record]
+else:
+    Opened = asyncpg.Connection
+
+WITHIN: Final = 10.0
+"""Seconds in which the only server of an address lets us in."""
+EACH: Final = 3.0
+"""The same of each server where the address names several: the next is waiting to be asked."""
+STATEMENT: Final = 60.0
+"""Seconds that a statement may take."""
+SILENT: Final = 5
+"""Seconds after which a server that acknowledges no packet is held to be gone."""
+REFUSED: Final[tuple[type[Exception], ...]] = (asyncpg.PostgresError, ValueError, *CONNECTION_LOST)
+"""Why there is no connection, or no answer that says anything of the question (a recovery ended it); a ValueError is
+about an address that can't be one."""
+
+
+class _Watched(asyncpg.Connection):
+    """A connection that ends soon after its other end has gone silent, be there a statement under way or not."""
+
+    __slots__ = ()
+
+    def __init__(self, protocol: Any, transport: Any, *rest: Any) -> None:
+        super().__init__(protocol, transport, *rest)
+        _watch(transport.get_extra_info("socket"))
+
+
+def _watch(end: Any) -> None:
+    """Ask TCP to look after the other end (tcp(7)): what is not acknowledged counts, and so does what nobody says."""
+    if end.family == socket.AF_UNIX:
+        return
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", 2), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", SILENT - 2), ("TCP_USER_TIMEOUT", SILENT * 1000),
+    ):  # fmt: skip
+        if hasattr(socket, option):  # a system that lacks one keeps its own
+            end.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+class Servers:
+    """The servers that an address names, tried in turn from the one that took us last."""
+
+    def __init__(self, dsn: str) -> None:
+        self._each = _each(dsn)
+        self._last = 0
+
+    async def connect(self, *, timeout: float = WITHIN, **options: Any) -> Opened:
+        """A connection. Raises one of REFUSED."""
+        start, many = self._last, len(self._each)
+        failed: Exception = ValueError("the address names no server")
+        for turn in range(many):
+            at = (start + turn) % many
+            try:
+                found: Opened = await asyncpg.connect(
+                    self._each[at], timeout=min(timeout, EACH) if many > 1 else timeout,
+                    **options | {"connection_class": _Watched},
+                )  # fmt: skip
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
+                failed = error
+            else:
+                self._last = at
+                return found
+        raise failed
+
+
+def _each(dsn: str) -> list[str]:
+    """The same address with one server at a time (libpq, "Specifying Multiple Hosts")."""
+    parts = urlsplit(dsn)
+    account, at, hosts = parts.netloc.rpartition("@")
+    if "," in hosts:
+        return [urlunsplit(parts._replace(netloc=account + at + one)) for one in hosts.split(",")]
+    asked = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if "," not in asked.get("host", ""):
+        return [dsn]
+    found = asked["host"].split(",")
+    ports = asked.get("port", "").split(",")
+    ports = ports * len(found) if len(ports) == 1 else ports
+    return [
+        urlunsplit(parts._replace(query=urlencode(asked | {"host": host} | ({"port": port} if port else {}))))
+        for host, port in zip(found, ports, strict=True)
+    ]
+
+
+async def connect(dsn: str, *, timeout: float = WITHIN, **options: Any) -> Opened:
+    """One connection, as `Servers.connect` makes them."""
+    return await Servers(dsn).connect(timeout=timeout, **options)
+
+
+async def _nothing(_: object) -> None:
+    """What is to be done with a connection that is given back: no session state is ever set on one."""
+
+
+async def pool(dsn: str, most: int, least: int = 0, timeout: float = WITHIN) -> Pool:
+    """So many connections, with a bound on every statement, opened at whichever server takes us at the time."""
+    servers = Servers(dsn)
+
+    async def opened(dsn: str | None = None, **options: Any) -> Opened:
+        return await servers.connect(**options)
+
+    return await asyncpg.create_pool(
+        connect=opened, connection_class=_Watched, min_size=least, max_size=most, timeout=timeout,
+        command_timeout=STATEMENT, reset=_nothing,
+    )  # fmt: skip
