@@ -6,6 +6,7 @@ from adapters.client.cursor import Cursor
 from adapters.client.faults import (
     AddressInvalid,
     AnswerInvalid,
+    CertificateUnusable,
     ClientClosed,
     CursorInvalid,
     DeliveryInvalid,
@@ -22,6 +23,7 @@ __all__ = [
     "Acknowledged",
     "AddressInvalid",
     "AnswerInvalid",
+    "CertificateUnusable",
     "Client",
     "ClientClosed",
     "Cursor",

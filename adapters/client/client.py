@@ -50,7 +50,8 @@ class Client:
     `hub_keys` are the hub's public keys by another way than the hub itself; without them it is believed about
     its own keys. `catalogue` is what messages are composed by. With a `pinned` directory the keys of organisations are
     those of its signed snapshot, and nothing that the hub says beside it. `tls` holds the certificate that a hub asks
-    for at its door, if it does.
+    for at its door, if it does; without it the one that XIEBAN_CERTIFICATE names is shown. Raises AddressInvalid,
+    CertificateUnusable.
     """
 
     def __init__(

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
+from adapters.client.certificate import CERTIFICATE, of_environment
 from adapters.client.faults import AddressInvalid, AnswerInvalid, ClientClosed, Refused, Undecided
 from adapters.client.patience import Patience, retry_after
 from protocols import tracing
@@ -56,7 +57,8 @@ class Connection:
     """HTTP to one hub. Use as an async context manager.
 
     `token` makes a bearer token for one try; without it calls go out without. `tls` says whom to trust, and may hold a
-    certificate to show (RFC 8446 §4.3.2); else the system's authorities are trusted. Raises AddressInvalid.
+    certificate to show; without it the environment says (`certificate.of_environment`). Raises AddressInvalid,
+    CertificateUnusable.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Connection:
         tls: ssl.SSLContext | None = None,
     ):
         self.url = url.rstrip("/")
-        self.patience, self._token, self._tls = patience or Patience(), token, tls
+        self.patience, self._token, self._tls = patience or Patience(), token, tls or of_environment()
         self._session: aiohttp.ClientSession | None = None
         try:
             parts = urlsplit(self.url)
@@ -171,9 +173,9 @@ def judge(expects: tuple[str, ...], status: int, headers: Mapping[str, str], con
         why = f"{status} {problem['detail'] if problem else 'without a problem'}"
         return Away(why, asked, problem)
     if problem is None:
-        raise AnswerInvalid(
-            f"status {status} with {media[:80] or 'no content'}, not with a hub's problem", status=status
-        )
+        hint = f"; a proxy may want a certificate ({CERTIFICATE})" if status == 403 else ""
+        said = f"status {status} with {media[:80] or 'no content'}, not with a hub's problem{hint}"
+        raise AnswerInvalid(said, status=status)
     raise refusal(problem)
 
 

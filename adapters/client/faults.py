@@ -49,6 +49,12 @@ class AddressInvalid(Fault):
     code: ClassVar[str] = "hub-address-invalid"
 
 
+class CertificateUnusable(Fault):
+    """The certificate to show can't be read, or the key beside it is another's."""
+
+    code: ClassVar[str] = "certificate-unusable"
+
+
 class ClientClosed(Fault):
     """The client is not open; use it inside `async with`."""
 

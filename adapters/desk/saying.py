@@ -9,6 +9,9 @@ from keys.errors import Fault
 
 PLAIN: Final[Mapping[str, Words]] = {
     "hub-address-invalid": Words("地址应像 https://hub.example", "an address is like https://hub.example"),
+    "certificate-unusable": Words(
+        "要出示的证书不能读取，请告知运行方", "the certificate to show can't be read: tell the operator"
+    ),
     "answer-invalid": Words("这个地址上应答的不是协办枢纽", "what answered is no hub"),
     "delivery-invalid": Words(
         "枢纽给出的内容与签名或日志不符，请告知运行方", "the hub's word does not hold: tell the operator"

@@ -12,6 +12,7 @@ from pathlib import Path
 from aiohttp import web
 
 from adapters.client import Client, Patience
+from adapters.client.certificate import of_environment
 from adapters.running import health, kinds
 from adapters.running.configuration import AdapterConfigInvalid, Section
 from adapters.running.hanging_up import hanging_up
@@ -62,10 +63,10 @@ def this_side(section: Section, passphrase: str) -> Own:
     opens = common.opens if common.opens is not None else known is None or known.opens
     stores = (own, *(KeyStore(folder) for folder in common.sealed_keys)) if opens else ()
     openers: list[DecryptionKey] = [key for one in stores for key in one.decryption_keys(passphrase)]
-    trusted = _hub_keys(common.hub_keys)
+    trusted, tls = _hub_keys(common.hub_keys), of_environment()
 
     def connect(organisation: str) -> Client:
-        return Client(common.hub, organisation, signing, openers, hub_keys=trusted, patience=PATIENCE)
+        return Client(common.hub, organisation, signing, openers, hub_keys=trusted, patience=PATIENCE, tls=tls)
 
     return Own({one: partial(connect, one) for one in common.organisations}, signing)
 

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from aiohttp import web
 
+from adapters.client.certificate import certified, of_environment
 from adapters.desk.desk import Desk
 from adapters.desk.pages.app import application
 from hub import ending, journal
-from hub.commands import files
 from hub.commands.faults import UsageFault
 from hub.commands.help_text import examples
 from hub.commands.output import remark, say
@@ -60,6 +60,7 @@ def desk(
     known = catalogue()
     if protocols is not None:
         known = Catalogue([*known.protocols.values(), *load(protocols).protocols.values()])
+    of_environment()  # one that can't be used is said now, not at the first message
     made = Desk(store.expanduser(), known)
     try:
         asyncio.run(_serve(made, host, port, frozenset(name or ()), _tls(certificate)))
@@ -70,7 +71,7 @@ def desk(
 def _tls(certificate: Path | None) -> ssl.SSLContext | None:
     if certificate is None:
         return None
-    return files.certified(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), certificate)
+    return certified(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), certificate)
 
 
 async def _serve(made: Desk, host: str, port: int, names: frozenset[str], tls: ssl.SSLContext | None) -> None:

@@ -17,6 +17,7 @@ _WORDS = {
     "undecided": "枢纽没有应答，请核对 --hub 地址、确认枢纽在运行；重发同样的消息不会重复受理",
     "answer-invalid": "应答的不是枢纽，请核对 --hub 地址及中间的代理",
     "hub-address-invalid": "枢纽地址有误，应为 https://… 形式",
+    "certificate-unusable": "证书文件不能使用，应为 PEM，含证书链与未加密的私钥",
     "delivery-invalid": "枢纽交付的消息不可信，请联系枢纽运行方",
     "receipt-invalid": "回执无效",
     "mailbox-end-invalid": "这不是枢纽关于收件箱到此为止的签名",

@@ -1,6 +1,5 @@
 """Files that commands read and write; `-` is standard input."""
 
-import ssl
 import sys
 from pathlib import Path
 from typing import Any
@@ -52,15 +51,6 @@ def verifying_keys(path: Path) -> list[VerifyingKey]:
     if not found:
         raise InputUnreadable(f"{path} holds no key that verifies signatures")
     return found
-
-
-def certified(context: ssl.SSLContext, path: str | Path, said: str = "") -> ssl.SSLContext:
-    """The context with the certificate chain in a PEM file, and its key, to show. Raises UsageFault."""
-    try:
-        context.load_cert_chain(path)
-    except (OSError, ssl.SSLError) as error:
-        raise UsageFault(f"{said}{path} holds no certificate with its key in PEM: {error}") from None
-    return context
 
 
 def keep(path: Path | None, content: bytes) -> None:

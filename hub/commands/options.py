@@ -13,8 +13,6 @@ ORGANISATION = "XIEBAN_ORGANISATION"
 KEYS = "XIEBAN_KEYS"
 DIRECTORY = "XIEBAN_DIRECTORY"
 """A pinned directory: where it is set, keys of organisations are believed from there alone."""
-CERTIFICATE = "XIEBAN_CERTIFICATE"
-"""A PEM file with the certificate, and its key, that the hub's door asks for (mutual TLS)."""
 _PARTNER = "机构与枢纽 · Partner"
 
 Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="枢纽的数据目录。 The hub's data directory.")]

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import ssl
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,8 +12,7 @@ import typer
 
 from adapters.client import Client, Pinned
 from adapters.client.patience import Patience
-from hub.commands import files
-from hub.commands.options import CERTIFICATE, DIRECTORY
+from hub.commands.options import DIRECTORY
 from keys.keystore import KeyStore, read_passphrase
 
 
@@ -39,17 +37,9 @@ async def connected(partner: Partner, *, opening: bool = False) -> AsyncIterator
     named = os.environ.get(DIRECTORY)
     pinned = Pinned(Path(named)) if named else None
     async with Client(
-        partner.hub, partner.organisation, signing, sealed_with, patience=patience, pinned=pinned, tls=certificate()
+        partner.hub, partner.organisation, signing, sealed_with, patience=patience, pinned=pinned
     ) as client:
         yield client
-
-
-def certificate() -> ssl.SSLContext | None:
-    """What is shown to a hub that asks for a certificate. Raises UsageFault."""
-    named = os.environ.get(CERTIFICATE)
-    if not named:
-        return None
-    return files.certified(ssl.create_default_context(), named, f"{CERTIFICATE}: ")
 
 
 def passphrase_of(file: Path | None, *, new: bool = False) -> str:

@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,11 +29,13 @@ from adapters.client import attachments
 from hub.commands import app
 from hub.commands.explaining import line
 from hub.store import embedded
-from keys.errors import Fault
 from keys.keystore import KeyStore
 from tests.acceptance.bureaus import Bureau, content, enrolled, example
+from tests.acceptance.desks import PASSWORD, Desk, Person
+from tests.acceptance.exchanging import asked, configured, put
 from tests.acceptance.pages import ROOT
-from tests.conftest import RunningHub, running_hub
+from tests.acceptance.stations import until
+from tests.conftest import XIEBAN, RunningHub, running_hub
 
 NAME = "hub.example"
 CALLER = "127.0.0.2"
@@ -277,13 +279,19 @@ def test_without_its_line_on_certificates_nginx_lets_everybody_in(behind: Runnin
         assert open_to_all.status("/v1/hub", certified=False) == 200
 
 
-def test_the_command_line_shows_its_certificate(
-    behind: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def own_keys(tmp_path: Path) -> KeyStore:
+    """The keys of a bureau, as its programs find them."""
     store = KeyStore(tmp_path / "keys")
     store.create()
     for key in (HERE.signing, HERE.sealing):
         store.add(key, "a passphrase")
+    return store
+
+
+def test_the_command_line_shows_its_certificate(
+    behind: RunningHub, own_keys: KeyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with fronted("nginx", behind, tmp_path) as front:
         for name, value in (
             ("XIEBAN_PASSPHRASE", "a passphrase"),
@@ -291,12 +299,57 @@ def test_the_command_line_shows_its_certificate(
             ("XIEBAN_CERTIFICATE", str(front.tls / "partner.pem")),
         ):
             monkeypatch.setenv(name, value)
-        where = ["--hub", f"https://127.0.0.1:{front.port}", "--as", HERE.id, "--keys", str(store.directory)]
+        where = ["--hub", f"https://127.0.0.1:{front.port}", "--as", HERE.id, "--keys", str(own_keys.directory)]
         polled = CliRunner().invoke(app, ["poll", "--json", *where])
         assert polled.exit_code == 0, polled.exc_info
         monkeypatch.setenv("XIEBAN_CERTIFICATE", str(front.tls / "none.pem"))
         unread = CliRunner().invoke(app, ["poll", *where])
         assert unread.exception is not None and "XIEBAN_CERTIFICATE" in line(unread.exception)
         monkeypatch.delenv("XIEBAN_CERTIFICATE")
-        refused = CliRunner().invoke(app, ["poll", *where, "--patience", "0"])
-        assert isinstance(refused.exception, Fault)
+        refused = behind.run("poll", *where, "--patience", "0")
+        assert refused.returncode == 1 and "XIEBAN_CERTIFICATE" in refused.stderr, refused.stderr
+
+
+async def test_a_desk_and_an_adapter_show_it_too(
+    behind: RunningHub, own_keys: KeyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fronted("nginx", behind, tmp_path) as front:
+        monkeypatch.setenv("XIEBAN_PASSPHRASE", "a passphrase")
+        monkeypatch.setenv("SSL_CERT_FILE", str(front.tls / "ca.pem"))
+        url = f"https://127.0.0.1:{front.port}"
+        assert await recognised(Desk(behind, place(tmp_path / "without"), HERE.id), url) == "应答的不是"
+        monkeypatch.setenv("XIEBAN_CERTIFICATE", str(front.tls / "partner.pem"))
+        assert await recognised(Desk(behind, place(tmp_path / "with"), HERE.id), url) == "410000-hub"
+        config = configured(tmp_path, replace(HERE, url=url), 'root = "files"\nsettle = 0.1')
+        put(tmp_path / "files", "ask.json", asked(THERE))
+        adapter = subprocess.Popen([*XIEBAN, "adapter", "run", "exchange", "--config", str(config)], cwd=tmp_path)
+        try:
+            await until((tmp_path / "files/receipts/ask.json.receipt.json").exists)
+        finally:
+            adapter.terminate()
+            adapter.wait(20)
+        monkeypatch.setenv("XIEBAN_CERTIFICATE", str(front.tls / "ca.pem.none"))
+        for command in (
+            ["desk", "--store", str(tmp_path / "none")],
+            ["adapter", "run", "exchange", "--config", str(config)],
+        ):
+            said = behind.run(*command)
+            assert said.returncode != 0 and "certificate-unusable" in said.stderr and "Traceback" not in said.stderr
+
+
+def place(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+async def recognised(desk: Desk, url: str) -> str:
+    """What a new desk says that is told of this hub."""
+    desk.start()
+    try:
+        async with Person(desk) as person:
+            account = {"name": "zhou.ming", "full_name": "周明", "password": PASSWORD, "again": PASSWORD}
+            await person.post(desk.first, account)
+            page = await person.post("/setup/hub", {"url": url})
+            return next(words for words in ("410000-hub", "应答的不是", page.words) if words in page.words)
+    finally:
+        desk.stop()
