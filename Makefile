@@ -35,7 +35,7 @@ fuzz: setup ## 模糊测试所有解码器 (ARGS="--seconds 600 --target jwe") �
 faults: setup ## 长时间故障演练 (ARGS="--fault-rounds 10 --fault-seed 1") · the long campaign of faults
 	@.venv/bin/python -m pytest tests/faults -s --timeout 0 --fault-rounds 3 --fault-report faults.json $(ARGS)
 
-failover: setup databases ## 数据库与节点的接管, 含 Patroni (长, 需 root) · databases and nodes fail under load (long; root)
+failover: setup installers databases ## 数据库与节点的接管, 含 Patroni (长, 需 root) · databases and nodes fail under load (long; root)
 	@.venv/bin/python -m pytest tests/cluster -s --cluster --timeout 900 $(ARGS)
 
 check: setup lock-check ## 检查风格、类型与模块边界 · check style, types and import contracts
@@ -120,15 +120,15 @@ promtool:
 	@command -v promtool >/dev/null || { $(AS_DEBIAN_ROOT) && $(APT_INSTALL) prometheus; } \
 	  || echo "未找到 promtool, 跳过告警规则的测试 · no promtool: the tests of the alert rules are skipped"
 
-# The servers of the long tests of a takeover, and the proxy before several nodes.
+# The database's servers, of the long tests of a takeover.
 databases:
-	@for package in haproxy:haproxy patroni:patroni etcd:etcd-server /usr/lib/postgresql/15/bin/postgres:postgresql-15; do \
+	@for package in patroni:patroni etcd:etcd-server /usr/lib/postgresql/15/bin/postgres:postgresql-15; do \
 	  PATH="$$PATH:/usr/sbin" command -v $${package%:*} >/dev/null || { $(AS_DEBIAN_ROOT) && { $(APT_INSTALL) $${package#*:}; }; } \
 	  || echo "未找到 $${package#*:}, 跳过其测试 · no $${package#*:}: its tests are skipped"; done
 
 # What an operator installs in front of a hub and beside it is run by the tests, on ports of their own.
 installers:
-	@for program in nginx caddy logrotate; do \
+	@for program in nginx caddy logrotate haproxy; do \
 	  PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || { $(AS_DEBIAN_ROOT) && { $(APT_INSTALL) $$program; }; } \
 	  || echo "未找到 $$program, 跳过其配置的测试 · no $$program: the tests of its configuration are skipped"; done
 

@@ -1,6 +1,7 @@
 """Nodes of one hub on one database, and the proxy that partners see."""
 
 import contextlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from tests.cluster.databases import free_port
 from tests.conftest import RunningHub, running_hub
 
+SCALING = Path(__file__).parents[2] / "docs/scaling.md"
 HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
 
 
@@ -38,14 +40,15 @@ def nodes(dsn: str, count: int, replica: str | None = None) -> Iterator[list[Run
 
 
 @contextlib.contextmanager
-def proxied(found: Sequence[RunningHub], configuration: str) -> Iterator[str]:
-    """The address of HAProxy before these nodes, run by the configuration that the documents show."""
-    assert HAPROXY is not None
+def proxied(found: Sequence[RunningHub]) -> Iterator[str]:
+    """The address of HAProxy before these nodes, run by the configuration that docs/scaling.md shows."""
+    shown = re.search(r"```haproxy\n(.*?)```", SCALING.read_text("utf-8"), re.S)
+    assert HAPROXY is not None and shown is not None
     port = free_port()
     servers = "\n".join(f"    server node{n} 127.0.0.1:{one.port} check" for n, one in enumerate(found))
     with tempfile.TemporaryDirectory(prefix="proxy-") as folder:
         file = Path(folder) / "haproxy.cfg"
-        file.write_text(configuration.replace("PORT", str(port)).replace("    server SERVERS", servers))
+        file.write_text(shown[1].replace("PORT", str(port)).replace("    server SERVERS", servers))
         process = subprocess.Popen(
             [HAPROXY, "-db", "-f", str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
         )

@@ -2,23 +2,20 @@
 
 import asyncio
 import os
-import re
 import signal
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.acceptance.bureaus import Bureau, mailbox, opened
 from tests.cluster.databases import Database, dsn, pair
 from tests.cluster.nodes import HAPROXY, nodes, proxied
-from tests.cluster.test_nodes import CASE, audited, beside, enroll, more, send
+from tests.cluster.test_nodes import CASE, audited, beside, enroll, load, more
 from tests.conftest import RunningHub
 
-ROOT = Path(__file__).parents[2]
 KEPT_WITHIN = 20.0
 
 
@@ -39,14 +36,6 @@ def hubs(databases: list[Database]) -> Iterator[list[RunningHub]]:
         yield found
 
 
-def configuration() -> str:
-    """What docs/scaling.md shows of HAProxy."""
-    text = (ROOT / "docs" / "scaling.md").read_text("utf-8")
-    found = re.search(r"```haproxy\n(.*?)```", text, re.S)
-    assert found is not None
-    return found[1]
-
-
 def primary_of(databases: list[Database]) -> Database:
     """The one that takes writes."""
     running = [one for one in databases if one.process is not None and one.process.poll() is None]
@@ -63,27 +52,23 @@ async def test_nodes_and_the_primary_are_killed_under_load_and_nothing_acknowled
     primary, standby, _ = databases
     senders = [Bureau(f"4110{n:02}-civil-affairs") for n in range(10, 16)]
     receiver = Bureau("440308-civil-affairs")
-    with proxied(hubs, configuration()) as url:
+    with proxied(hubs) as url:
         enroll(hubs, *senders, receiver)
         for one in (*senders, receiver):
             one.url = url
-        taken: list[tuple[float, str]] = []
-        stop = asyncio.Event()
-        work = [asyncio.create_task(send(one, receiver, taken, stop)) for one in senders]
-        await more(taken, 30)
-        for hub in hubs:
-            os.kill(hub.process.pid, signal.SIGKILL)
-            hub.process.wait()
-            await more(taken, 60)
-            await asyncio.to_thread(hub.start)
+        async with load(senders, receiver) as taken:
             await more(taken, 30)
-        killed = time.monotonic()
-        await asyncio.to_thread(primary.kill)
-        await asyncio.to_thread(standby.promote)
-        promoted = time.monotonic()
-        await more(taken, 60)
-        stop.set()
-        await asyncio.gather(*work)
+            for hub in hubs:
+                os.kill(hub.process.pid, signal.SIGKILL)
+                hub.process.wait()
+                await more(taken, 60)
+                await asyncio.to_thread(hub.start)
+                await more(taken, 30)
+            killed = time.monotonic()
+            await asyncio.to_thread(primary.kill)
+            await asyncio.to_thread(standby.promote)
+            promoted = time.monotonic()
+            await more(taken, 60)
         resumed = min(at for at, _ in taken if at > promoted)
         found = [item.event.id for item in await mailbox(receiver)]
     assert sorted(found) == sorted(id for _, id in taken)  # each once, and nothing besides

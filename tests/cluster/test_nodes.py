@@ -1,13 +1,14 @@
 """A hub of several nodes: one case whichever node is asked, and nothing lost when nodes and databases are killed."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from email.message import Message
 from pathlib import Path
@@ -19,7 +20,7 @@ from keys import jwk, jwt
 from protocols import envelope
 from tests.acceptance.bureaus import Bureau, content, example, mailbox, opened, said, view
 from tests.cluster.databases import Database, dsn, pair
-from tests.cluster.nodes import nodes
+from tests.cluster.nodes import HAPROXY, nodes, proxied
 from tests.conftest import RunningHub
 
 CASE = "case-assistance"
@@ -96,6 +97,36 @@ async def test_one_leads_and_another_takes_over_in_seconds(hubs: list[RunningHub
     first.start()
 
 
+@pytest.mark.skipif(HAPROXY is None, reason="no haproxy: apt install haproxy")
+async def test_behind_the_proxy_a_node_that_dies_costs_a_retry_and_nothing_else(hubs: list[RunningHub]) -> None:
+    senders = [Bureau(f"4110{n:02}-civil-affairs") for n in range(20, 23)]
+    receiver = Bureau("440309-civil-affairs")
+    enroll(hubs, *senders, receiver)
+    with proxied(hubs) as url:
+        for one in (*senders, receiver):
+            one.url = url
+        async with load(senders, receiver) as taken:
+            await more(taken, 10)
+            os.kill(hubs[0].process.pid, signal.SIGKILL)
+            hubs[0].process.wait()
+            await more(taken, 20)
+            await asyncio.to_thread(hubs[0].start)
+        assert sorted(item.event.id for item in await mailbox(receiver)) == sorted(id for _, id in taken)
+
+
+@contextlib.asynccontextmanager
+async def load(senders: Sequence[Bureau], receiver: Bureau) -> AsyncIterator[list[tuple[float, str]]]:
+    """Bureaus that send all the time, as long as it lasts: when each message had its receipt, and its id."""
+    taken: list[tuple[float, str]] = []
+    stop = asyncio.Event()
+    work = [asyncio.create_task(send(one, receiver, taken, stop)) for one in senders]
+    try:
+        yield taken
+    finally:
+        stop.set()
+        await asyncio.gather(*work)
+
+
 def leader(hubs: list[RunningHub]) -> RunningHub | None:
     """The node of which a process leads what is done on dates; None where it is none of these."""
     asked = hubs[0].run("schedule", "list", "--json", *beside(hubs[0]))
@@ -121,19 +152,15 @@ async def test_the_primary_dies_under_load_and_intake_goes_on_at_the_standby_wit
     careless = hubs[0].data.parent / "careless.toml"
     careless.write_text(f'[database]\nurl = "{dsn(primary, standby).partition("?")[0]}"\n')
     assert "standby-not-passed-over" in diagnosed(hubs[0], careless)
-    taken: list[tuple[float, str]] = []
-    stop = asyncio.Event()
-    work = [asyncio.create_task(send(one, receiver, taken, stop)) for one in senders]
-    await more(taken, 20)
-    await asyncio.to_thread(primary.kill)
-    status, headers = await asyncio.to_thread(poll, receiver)
-    assert status == 503 and int(headers["Retry-After"]) > 0
-    before = len(taken)
-    await asyncio.to_thread(standby.promote)
-    promoted = time.monotonic()
-    await more(taken, 20)
-    stop.set()
-    await asyncio.gather(*work)
+    async with load(senders, receiver) as taken:
+        await more(taken, 20)
+        await asyncio.to_thread(primary.kill)
+        status, headers = await asyncio.to_thread(poll, receiver)
+        assert status == 503 and int(headers["Retry-After"]) > 0
+        before = len(taken)
+        await asyncio.to_thread(standby.promote)
+        promoted = time.monotonic()
+        await more(taken, 20)
     assert taken[before][0] - promoted < 10
     found = [item.event.id for item in await mailbox(receiver)]
     assert sorted(found) == sorted(id for _, id in taken)  # each once, and nothing besides

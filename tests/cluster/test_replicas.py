@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from hub.config import ConfigInvalid, parse
@@ -16,7 +17,7 @@ from tests.acceptance.examined import found
 from tests.acceptance.pages import ROOT, blocks
 from tests.cluster.databases import Database, dsn, pair
 from tests.cluster.nodes import nodes
-from tests.cluster.test_nodes import enroll
+from tests.cluster.test_nodes import beside, enroll
 from tests.conftest import RunningHub
 
 CASE = "case-assistance"
@@ -60,6 +61,22 @@ async def test_figures_come_from_the_replica_and_the_primary_is_left_alone(
         await asyncio.sleep(0.2)
     assert scans(databases[0]) < before[0] + ASKED
     assert await asyncio.to_thread(found_of_replica, hub) == set()
+
+
+async def test_a_supervisors_pages_come_from_the_replica_too(hub: RunningHub) -> None:
+    invite = ["people", "invite", "zhang.wei", "--organisation", NATION.id, "--full-name", "张伟", *beside(hub)]
+    assert hub.run(*invite).returncode == 0
+    link = hub.run("people", "link", "zhang.wei", *beside(hub)).stdout.strip()
+    async with aiohttp.ClientSession(hub.url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
+        async with browser.post(link[link.index("/console/") :], headers={"Origin": hub.url}) as entered:
+            assert entered.status == 200
+        for page in ("/", "/cases", "/turnaround", "/matrix", "/scorecards", "/bulletins", "/pack"):
+            asked = await asyncio.to_thread(numbers, hub)
+            async with browser.get(f"/console{page}") as answer:
+                text = await answer.text()
+            assert answer.status == 200 and 'class="error"' not in text, page
+            now = await asyncio.to_thread(numbers, hub)
+            assert now["replica"] > asked["replica"] and now["primary"] == asked["primary"], page
 
 
 async def test_a_replica_that_stands_still_is_passed_by(hub: RunningHub, databases: tuple[Database, Database]) -> None:
