@@ -14,7 +14,7 @@ from asyncpg import Record
 from hub import cases, mailbox, metrics, notices, organisations
 from hub.attachments.keeping import Attachments
 from hub.bulletins.standing import Standing, standing
-from hub.errors import AcknowledgementInvalid, Forbidden, IdReused, NotFound, OtherHub, PurposeNeeded
+from hub.errors import AcknowledgementInvalid, Forbidden, NotFound, OtherHub, PurposeNeeded
 from hub.holders import Holders, Purpose, holdings, on
 from hub.identity import Identity
 from hub.intake import known
@@ -184,9 +184,10 @@ class Hub:
             return refusal
         try:
             async with self.pool.acquire() as connection:
-                return await known.first(connection, incoming) or refusal
-        except IdReused as reused:
-            return reused
+                job = await known.first(connection, incoming)
+            return refusal if job is None else await self.sequencer.submit(job)
+        except Fault as fault:
+            return fault
 
     def _explained(self, refusal: Fault, incoming: Incoming | None) -> Fault:
         """The refusal, with what is allowed instead where the flow refused."""

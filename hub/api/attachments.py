@@ -33,6 +33,7 @@ async def put(request: web.Request) -> web.Response:
         here, complete = await hub.attachments.received(who.id, digest)
         new = False
     else:
+        hub.sequencer.require_movement()
         body = request.content.iter_chunked(STEP)
         here, complete, new = await hub.attachments.take(who.id, digest, body, part)
     answer = json(

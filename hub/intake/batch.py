@@ -7,6 +7,7 @@ batches, in whatever process, can wait for each other, and the tree can't fork
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence
@@ -75,6 +76,7 @@ class Sequencer:
         self._pace = HOPED
         self._edge: Edge | None = None
         self._began = self._committed = 0
+        self._since = math.inf
         self._directory: Directory | None = None
         self.on_commit: Callable[[Ledger], None] = lambda ledger: None
 
@@ -99,8 +101,14 @@ class Sequencer:
                 del self._of[who]
 
     def require_room(self) -> None:
-        """Raise Overloaded where nothing more is let in now."""
+        """Raise Overloaded where nothing more is let in now: there is too much already, or nothing moves."""
+        self.require_movement()
         if self._inside >= self._most:
+            raise Overloaded()
+
+    def require_movement(self) -> None:
+        """Raise Overloaded where a batch does not come to its end: its commit waits for a standby, as others would."""
+        if asyncio.get_running_loop().time() - self._since > RETRY_FOR:
             raise Overloaded()
 
     @property
@@ -130,7 +138,9 @@ class Sequencer:
                 began = clock()
             batch = self._waiting.take(self._batch)
             metrics.QUEUE.set(len(self._waiting))
+            self._since = clock()
             await self._settle(batch)
+            self._since = math.inf
             # How fast it goes is told by batches that follow each other: what is verified meanwhile is in it.
             began, since = clock(), began
             if self._waiting:

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 from hub import log
 from hub.intake.decode import Incoming, decode
+from hub.intake.known import Known
 from hub.intake.ledger import Job
-from hub.intake.prove import Outcome, stored
+from hub.intake.prove import Outcome
 from hub.relaying import forwarding, reading
 from hub.relaying.arriving import Arrive
 from hub.relaying.copying import Carrying, Copy, Return
@@ -77,4 +78,4 @@ async def _carried(hub: Hub, incoming: Incoming) -> Outcome | None:
         last = next((r for r in reversed(rows) if r["way"] != "up"), None)
         if last is None:
             return None
-        return await stored(connection, log.Placed(last["log_index"], last["tree_size"]))
+    return await hub.sequencer.submit(Known(log.Placed(last["log_index"], last["tree_size"])))

@@ -1,5 +1,6 @@
 """How the database is reached: by whichever of its servers takes us, and never for long by one that has gone silent."""
 
+import asyncio
 import socket
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -19,6 +20,10 @@ EACH: Final = 3.0
 """The same of each server where the address names several: the next is waiting to be asked."""
 STATEMENT: Final = 60.0
 """Seconds that a statement may take."""
+COMMIT: Final = "COMMIT;"
+"""How asyncpg says it."""
+NEVER: Final = 1e9
+"""Seconds after which asyncpg may cancel a commit."""
 SILENT: Final = 5
 """Seconds after which a server that acknowledges no packet is held to be gone."""
 REFUSED: Final[tuple[type[Exception], ...]] = (asyncpg.PostgresError, ValueError, *CONNECTION_LOST)
@@ -26,14 +31,48 @@ REFUSED: Final[tuple[type[Exception], ...]] = (asyncpg.PostgresError, ValueError
 about an address that can't be one."""
 
 
-class _Watched(asyncpg.Connection):
-    """A connection that ends soon after its other end has gone silent, be there a statement under way or not."""
+class CommitUnconfirmed(ConnectionError):
+    """Committed by the server that was asked, and perhaps by no standby: it may be gone with that server."""
 
-    __slots__ = ()
+
+class _Watched(asyncpg.Connection):
+    """A connection that ends soon after its other end has gone silent, and whose commits hold or are unknown.
+
+    A commit that waits for a standby must not be cancelled: PostgreSQL then says that it is done, and shows it to
+    everybody ("Synchronous Replication", §27.2.8). So one that takes too long, or that nobody waits for any more, is
+    left to itself by closing the connection; and one that somebody else cancelled, of which there is a warning, counts
+    as unknown.
+    """
+
+    __slots__ = ("_warned",)
 
     def __init__(self, protocol: Any, transport: Any, *rest: Any) -> None:
         super().__init__(protocol, transport, *rest)
+        self._warned = False
         _watch(transport.get_extra_info("socket"))
+
+    async def execute(self, query: str, *arguments: Any, timeout: float | None = None) -> str:
+        """As asyncpg does; raises CommitUnconfirmed besides."""
+        if query != COMMIT:
+            return str(await super().execute(query, *arguments, timeout=timeout))
+        self._warned = False
+        self.add_log_listener(self._noted)
+        committing = asyncio.ensure_future(super().execute(query, timeout=NEVER))
+        try:
+            async with asyncio.timeout(STATEMENT):
+                done = await asyncio.shield(committing)
+        except (TimeoutError, asyncio.CancelledError):
+            self.terminate()
+            committing.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            raise
+        finally:
+            self.remove_log_listener(self._noted)
+        if self._warned:
+            raise CommitUnconfirmed("the commit's wait for a standby was cancelled")
+        return str(done)
+
+    def _noted(self, _: Any, message: asyncpg.PostgresLogMessage) -> None:
+        self._warned = True
 
 
 def _watch(end: Any) -> None:

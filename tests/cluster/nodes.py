@@ -18,8 +18,11 @@ HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/
 
 
 @contextlib.contextmanager
-def nodes(dsn: str, count: int, replica: str | None = None) -> Iterator[list[RunningHub]]:
-    """So many nodes, each with a data directory of its own, and the hub's one key in all of them."""
+def nodes(dsn: str, count: int, replica: str | None = None, more: str = "") -> Iterator[list[RunningHub]]:
+    """So many nodes, each with a data directory of its own, and the hub's one key in all of them.
+
+    `more` is what their config.toml says besides.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="nodes-", ignore_cleanup_errors=True) as folder,
         contextlib.ExitStack() as stack,
@@ -27,7 +30,7 @@ def nodes(dsn: str, count: int, replica: str | None = None) -> Iterator[list[Run
         base = Path(folder)
         config = base / "config.toml"
         database = f'[database]\nurl = "{dsn}"\n' + (f'replica = "{replica}"\n' if replica else "")
-        config.write_text(f'{database}[attachments]\nstore = "{base / "attachments"}"\n')
+        config.write_text(f'{database}[attachments]\nstore = "{base / "attachments"}"\n{more}')
         found: list[RunningHub] = []
         for number in range(count):
             data = base / f"node-{number}"

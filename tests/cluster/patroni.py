@@ -154,7 +154,7 @@ class Cluster:
     def logs(self) -> str:
         """The end of what each wrote."""
         files = [file for one in self.servers for file in sorted(one.folder.glob("*.log"))]
-        return "\n".join(f"== {file}\n{file.read_text()[-3000:]}" for file in files)
+        return "\n".join(f"== {file}\n{file.read_text()[-30000:]}" for file in files)
 
     def query(self, statement: str, database: str = "postgres") -> str:
         """What the primary answers its superuser."""
