@@ -77,16 +77,14 @@ class Server:
         return [int(pid) for pid in done.stdout.split()]
 
     def kill(self) -> None:
-        """The power fails."""
-        for pid in self.inside():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        """The power fails: nothing of it is left, nor begun meanwhile."""
+        while left := self.inside():
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         for program in self._programs:
             program.wait()
         self._programs = []
-        (self.folder / "data" / "postmaster.pid").unlink(
-            missing_ok=True
-        )  # a machine that starts has no old process ids
 
     def kill_postgres(self) -> None:
         """The server dies with everything that belongs to it, and Patroni does not."""
