@@ -14,7 +14,7 @@ from protocols.envelope import new_id
 from tests.acceptance.bureaus import Bureau, content, example, mailbox
 from tests.cluster.databases import Database, dsn, pair
 from tests.cluster.nodes import nodes
-from tests.cluster.test_nodes import audited, enroll
+from tests.cluster.test_nodes import audited, diagnosed, enroll
 from tests.conftest import RunningHub
 
 CASE = "case-assistance"
@@ -130,9 +130,12 @@ async def test_no_receipt_is_given_again_for_what_only_the_primary_has(
             await waiting(primary)
             await asyncio.sleep(2)
             assert not sending.done() and not again.done()
+            until = time.monotonic() + 20
+            while "standby-absent" not in await asyncio.to_thread(diagnosed, hub):
+                assert time.monotonic() < until
         first, second = (await sending).receipt, (await again).receipt
         assert first.log.entry == second.log.entry
     await asyncio.to_thread(primary.kill)
     await asyncio.to_thread(standby.promote)
     assert [item.event.id for item in await mailbox(THERE)] == [draft.event.id]
-    assert audited(hub) == ""
+    assert audited(hub) == "" and "standby-absent" not in diagnosed(hub)

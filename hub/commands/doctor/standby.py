@@ -1,6 +1,7 @@
 """A database of several servers: the hub finds the one that takes writes, and a takeover loses nothing."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,9 +13,17 @@ WRITABLE = {"read-write", "primary"}
 WAITING = {"on", "remote_apply", "remote_write"}
 """Values of synchronous_commit that wait for a standby."""
 
+VAIN = timedelta(seconds=5)
+"""For so long a commit waits for a standby that is there."""
+AWAITED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND state_change < clock_timestamp() - $1::interval"
+
 
 async def check(report: Report, dsn: str, connection: Connection, said: Callable[..., str], file: Path | None) -> None:
-    """Of one server there is nothing to say; of several, what a takeover needs. `said` has psql say it."""
+    """Whether commits wait in vain; and of several servers, what a takeover needs. `said` has psql say it."""
+    if await connection.fetchval(AWAITED, VAIN):
+        report.error("standby-absent", "提交在等同步备机，没有备机应答：什么都不受理",
+                     "commits wait for a synchronous standby and none answers: nothing is taken",
+                     said("SELECT application_name, state, sync_state FROM pg_stat_replication"))  # fmt: skip
     asked = parse_qs(urlsplit(dsn).query)
     if "," not in urlsplit(dsn).netloc + "".join(asked.get("host", [])):
         return
