@@ -165,9 +165,14 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return [cosignature.parse_vkey(vkey) for vkey in self.log.witnesses]
 
     def catalogue(self) -> Catalogue:
-        """The protocols that this hub works by, checked. Raises CatalogueInvalid."""
+        """The protocols that this hub works by; its own are checked, as those shipped were. Raises CatalogueInvalid."""
         folder = self.protocols.folder
-        return checking.require(loading.catalogue() if folder is None else loading.load(Path(folder)))
+        return loading.catalogue() if folder is None else checking.require(loading.load(Path(folder)))
+
+    def protocol_names(self) -> list[tuple[str, str]]:
+        """The names and versions of those protocols. Raises CatalogueInvalid."""
+        folder = self.protocols.folder
+        return loading.names(None if folder is None else Path(folder))
 
 
 def load(path: Path | None) -> Config:

@@ -42,7 +42,9 @@ def hub_key(data: Path) -> SigningKey:
         passphrase = os.environ.get(PASSPHRASE) or _passphrase_file(data)
         store.create()
         if not store.kids():
-            store.add(generate_signing("Ed25519"), passphrase)
+            made = generate_signing("Ed25519")
+            store.add(made, passphrase)
+            return made
     return store.signing_key(passphrase, datetime.now(UTC))
 
 

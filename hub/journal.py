@@ -1,12 +1,12 @@
 """Structured logs: one JSON object a line on standard error, with ids and never content."""
 
-import json
 import sys
-import unicodedata
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+from hub.legible import escaped
 
 _RENDER = structlog.processors.JSONRenderer(ensure_ascii=False)
 
@@ -30,19 +30,6 @@ def configure(**bound: Any) -> None:
     )
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**bound)
-
-
-def escaped(document: str) -> str:
-    """The same JSON, with escapes for what moves a cursor, changes a colour or turns the direction of writing.
-
-    Such characters can only stand in strings; a partner's texts must not drive the terminal of who reads them.
-    """
-    return "".join(char if harmless(char) else json.dumps(char)[1:-1] for char in document)
-
-
-def harmless(char: str) -> bool:
-    """Whether a terminal shows the character, and does nothing else."""
-    return char == "\n" or char.isprintable() or unicodedata.category(char) == "Zs"
 
 
 def _line(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:

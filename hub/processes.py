@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -139,13 +139,13 @@ async def settle(
     await (migrate(connection) if migrating else require_current(connection))
     identity = await establish(connection, config.hub.id, key)
     await partitions.prepare(connection)
-    await _offer(connection, config)
+    await _offer(connection, list(config.catalogue().protocols) if migrating else config.protocol_names())
     return identity
 
 
-async def _offer(connection: asyncpg.Connection, config: configuration.Config) -> None:
+async def _offer(connection: asyncpg.Connection, protocols: Sequence[tuple[str, str]]) -> None:
     """No case may be left without the protocol that it follows. Raises CatalogueInvalid naming those that are gone."""
-    columns = [list(column) for column in zip(*config.catalogue().protocols, strict=True)]
+    columns = [list(column) for column in zip(*protocols, strict=True)]
     gone = [f"{row['protocol']} {row['version']}" for row in await connection.fetch(SQL["protocols_gone"], *columns)]
     if gone:
         raise CatalogueInvalid(f"cases follow {', '.join(gone)}, which the catalogue no longer has", problems=gone)

@@ -40,8 +40,6 @@ POOL = 16
 LOOK_EVERY = 2.0
 BACKLOG = 4096
 """Connections that may wait to be taken up: partners come back all at once after an outage."""
-GARBAGE = 20_000
-"""After how many more objects made than let go the collector looks at the youngest of them."""
 
 
 async def serve(data: Path, dsn: str, port: int, config: configuration.Config) -> None:
@@ -108,10 +106,9 @@ def _allow_connections() -> None:
 
 
 def settle_memory() -> None:
-    """What a worker has loaded by now stays for good: the collector looks at it no more, and comes less often."""
+    """What a worker has loaded by now stays for good: the collector looks at it no more."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(GARBAGE, 20, 50)
 
 
 async def _carry_out_successions(pool: Pool, identity: Identity, catalogue: Catalogue) -> None:

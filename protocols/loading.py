@@ -101,22 +101,35 @@ class Catalogue:
 
 @lru_cache(maxsize=1)
 def catalogue() -> Catalogue:
-    """The catalogue that this package ships. Raises CatalogueInvalid."""
-    return load(FOLDER)
+    """The catalogue that this package ships: held by its tests, its schemas are compiled when each is needed."""
+    return Catalogue(read_protocol(file.parent, compiling=False) for file in _flows(FOLDER))
 
 
 def load(folder: Path) -> Catalogue:
     """Read every `<protocol>/<version>/` below `folder`. Raises CatalogueInvalid naming the file."""
+    return Catalogue(read_protocol(file.parent) for file in _flows(folder))
+
+
+def names(folder: Path | None) -> list[tuple[str, str]]:
+    """The names and versions of the protocols in `folder`, of the shipped ones without it; none of them is read.
+
+    Raises CatalogueInvalid.
+    """
+    return [(file.parts[-3], file.parts[-2]) for file in _flows(folder or FOLDER)]
+
+
+def _flows(folder: Path) -> list[Path]:
     files = [file for file in sorted(folder.glob("*/*/flow.toml")) if file.parts[-3] != HORIZONTAL]
     if not files:
         raise _invalid(folder, "no <protocol>/<version>/flow.toml in it")
-    return Catalogue(read_protocol(file.parent) for file in files)
+    return files
 
 
-def read_protocol(folder: Path) -> Protocol:
+def read_protocol(folder: Path, *, compiling: bool = True) -> Protocol:
     """Read one version of a protocol. Raises CatalogueInvalid naming the file.
 
     The horizontal messages are those beside it; for a folder that stands alone, those that this package ships.
+    Without `compiling` a schema that is none is found when it is first needed.
     """
     folder = folder.resolve()
     path = folder / "flow.toml"
@@ -142,7 +155,20 @@ def read_protocol(folder: Path) -> Protocol:
     for name, message in declared.items():
         places = (folder, shared) if name in adopted else (folder,)
         messages[name] = _message(f"{BASE}/{flow.protocol}/{flow.version}/{name}", name, message, places, definitions)
+    if compiling:
+        for name, read in messages.items():
+            _compile(read, (folder, shared) if name in adopted else (folder,))
     return Protocol(flow, messages)
+
+
+def _compile(message: MessageType, places: tuple[Path, ...]) -> None:
+    for part, schema in (("open", message.schema), ("sealed", message.sealed_schema)):
+        try:
+            if schema is not None:
+                schema.compiled()
+        except (ValueError, TypeError, RecursionError) as error:
+            path = _schema_file(places, part, message.name)
+            raise _invalid(path, f"no JSON Schema (2020-12): {error}") from error
 
 
 def _message(
@@ -194,10 +220,7 @@ def _schema(path: Path, uri: str, document: dict[str, Any]) -> Schema:
         raise _invalid(path, f"$schema is not {DIALECT}")
     if "$id" in document:
         raise _invalid(path, "bears an $id, which is given by its place")
-    try:
-        return Schema({"$id": uri, **document})
-    except (ValueError, TypeError, RecursionError) as error:
-        raise _invalid(path, f"no JSON Schema (2020-12): {error}") from error
+    return Schema({"$id": uri, **document})
 
 
 def _no_strays(folder: Path, declared: Mapping[str, MessageDeclaration]) -> None:

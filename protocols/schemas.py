@@ -1,4 +1,4 @@
-"""A JSON Schema (2020-12) ready to judge: compiled once, every finding with a JSON Pointer."""
+"""A JSON Schema (2020-12) that judges: compiled once, every finding with a JSON Pointer."""
 
 from collections.abc import Mapping
 from itertools import islice
@@ -18,26 +18,31 @@ class Problem(NamedTuple):
 
 
 class Schema:
-    """One compiled schema; values never stand in its findings, for they may name a person."""
+    """One schema, compiled when it first judges; values never stand in its findings, for they may name a person."""
 
-    __slots__ = ("_validator", "document", "id")
+    __slots__ = ("_compiled", "document", "id")
 
     def __init__(self, document: Mapping[str, Any]) -> None:
-        """Compile `document`; raises ValueError when it is not a valid schema."""
         self.document = dict(document)
         self.id = str(document.get("$id", ""))
-        self._validator = jsonschema_rs.Draft202012Validator(
-            self.document, validate_formats=True, mask="the value", offline=True
-        )
+        self._compiled: jsonschema_rs.Draft202012Validator | None = None
+
+    def compiled(self) -> jsonschema_rs.Draft202012Validator:
+        """The compiled schema. Raises ValueError when it is not a valid one."""
+        if self._compiled is None:
+            self._compiled = jsonschema_rs.Draft202012Validator(
+                self.document, validate_formats=True, mask="the value", offline=True
+            )
+        return self._compiled
 
     def accepts(self, instance: Any) -> bool:
         """Whether `instance` fits."""
-        return bool(self._validator.is_valid(instance))
+        return bool(self.compiled().is_valid(instance))
 
     def findings(self, instance: Any, prefix: str = "") -> list[dict[str, str]]:
         """All that does not fit, as `{"pointer", "message"}`, at most 50; `prefix` leads each pointer."""
         found = []
-        for error in self._validator.iter_errors(instance):
+        for error in self.compiled().iter_errors(instance):
             found.append({"pointer": prefix + _pointer(error), "message": error.message[:300]})
             if len(found) == MAX_FINDINGS:
                 break
@@ -45,7 +50,7 @@ class Schema:
 
     def problems(self, instance: Any) -> list[Problem]:
         """The same findings by keyword, at most 50, for those who say them in other words."""
-        errors = islice(self._validator.iter_errors(instance), MAX_FINDINGS)
+        errors = islice(self.compiled().iter_errors(instance), MAX_FINDINGS)
         return [Problem(_pointer(error), error.kind.name, _limit(error)) for error in errors]
 
 

@@ -1,6 +1,8 @@
 """A real hub on the embedded database, started as its users start it."""
 
+import asyncio
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -11,10 +13,14 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import asyncpg
 import pytest
+
+from hub.store import embedded, migrate
 
 # A shell that starts the tests in the background has SIGINT ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -66,6 +72,29 @@ class RunningHub:
             self.process.wait(40)
 
 
+@functools.cache
+def _made() -> "tempfile.TemporaryDirectory[str]":
+    """A data directory with a new database in it and this version's schema, made once a process, to be copied."""
+    folder = tempfile.TemporaryDirectory(prefix="made-", ignore_cleanup_errors=True)
+
+    async def make() -> None:
+        async with embedded.attached(Path(folder.name)) as dsn:
+            connection = await asyncpg.connect(dsn)
+            await migrate.migrate(connection)
+            await connection.close()
+
+    with ThreadPoolExecutor(1) as apart:  # whoever wants a hub may be in a loop of his own
+        apart.submit(asyncio.run, make()).result()
+    return folder
+
+
+def _lay_database(data: Path) -> None:
+    """A second less for each hub that starts for the first time; one that makes its database itself is `bare`."""
+    if not (data / "postgres").exists():
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        subprocess.run(["cp", "-a", Path(_made().name) / "postgres", data], check=True)
+
+
 def _spawn(hub: RunningHub) -> subprocess.Popen[bytes]:
     output = open(hub.data / "hub.log", "ab")  # noqa: SIM115
     command = [*hub.within, *XIEBAN, "serve", "--data", str(hub.data), "--port", str(hub.port), *hub.options]
@@ -102,16 +131,20 @@ def running_hub(
     environment: dict[str, str] | None = None,
     host: str = "127.0.0.1",
     within: tuple[str, ...] = (),
+    bare: bool = False,
 ) -> Iterator[RunningHub]:
     """A hub with further options of `serve`, on a directory of its own or `data`; stopped at the end.
 
-    `within` begins its command line where it is to run elsewhere; it is reached at `host` then.
+    `within` begins its command line where it is to run elsewhere; it is reached at `host` then. A new one is given its
+    database, unless it is `bare` and makes it, or has one elsewhere.
     """
     with tempfile.TemporaryDirectory(prefix="hub-", ignore_cleanup_errors=True) as folder:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         where = data or Path(folder)
+        if not bare:
+            _lay_database(where)
         running = RunningHub(where, port, options, environment or {}, host, within)
         running.process = _spawn(running)
         try:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from hub import __version__, log
+from hub import log, version
 from hub.api.calls import HUB, Answer, Call, Link, Query, flag, json
 from hub.api.messages import Event, Events
 from hub.errors import NotFound
@@ -68,7 +68,7 @@ async def hub_document(request: web.Request) -> web.Response:
     now = envelope.rfc3339(datetime.now(UTC))
     async with hub.pool.acquire() as connection:
         origin, earlier = await log.lineage(connection)
-    return json(HubDocument(hub.identity.hub, hub.name, Log(origin, earlier), now, __version__))
+    return json(HubDocument(hub.identity.hub, hub.name, Log(origin, earlier), now, version()))
 
 
 async def hub_keys(request: web.Request) -> web.Response:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from hub import __version__
+from hub import version
 from hub.api.calls import EVENT, JOSE, JSON, NDJSON, OCTETS, TEXT, Answer, Call, Handler, json
 from hub.errors import Problem
 from protocols.envelope import ENVELOPE
@@ -41,7 +41,7 @@ def document(calls: Iterable[Call]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "协办 xieban",
-            "version": __version__,
+            "version": version(),
             "summary": "跨地区案件协办枢纽 · an open hub for work on one case across regions",
             "license": {"name": "Proprietary"},
         },

@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 import asyncpg
 from pyrage.x25519 import Recipient
 
-from hub import __version__
+from hub import version
 from hub.attachments.store import Store
 from hub.backup import BackupFailed, manifest, sealing
 from hub.backup.archive import ATTACHMENTS, DATABASE, KEYS, PART, Writer
@@ -84,7 +84,7 @@ async def _write(source: Source, stream: "_Counting", now: datetime) -> Manifest
             attachments = await _attachments(connection, source.attachments, writer) if source.attachments else 0
             said = Manifest(
                 format=FORMAT,
-                version=__version__,
+                version=version(),
                 hub=source.identity.hub,
                 made=envelope.rfc3339(now),
                 checkpoint=head["note"],

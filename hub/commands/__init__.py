@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
-from hub import __version__
+from hub import version as installed
 from hub.commands.help_text import examples, install
 
 _RUNNING, _WORKING = "枢纽 · Run a hub", "办案 · Work with a hub"
@@ -125,7 +125,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"xieban {__version__}")
+        typer.echo(f"xieban {installed()}")
         raise typer.Exit
 
 

@@ -2,14 +2,14 @@
 
 import os
 import traceback
+from typing import TYPE_CHECKING
 
-import aiohttp
-import asyncpg
-
-from adapters.client import Refused
 from hub.commands.output import clean
 from hub.errors import CATALOGUE
 from keys.errors import Fault
+
+if TYPE_CHECKING:
+    from adapters.client import Refused
 
 TRACEBACK = "XIEBAN_TRACEBACK"
 # What the catalogue of problems has no words for: it happens on this side of the wire.
@@ -99,10 +99,11 @@ def _one_line(text: str) -> str:
 
 
 def _words(error: BaseException) -> str:
-    if isinstance(error, Refused):
-        return _refused(error)
     if isinstance(error, Fault):
-        return f"{_chinese(error.code)} · {error.code}: {error.detail}{_passing_over(error)}"
+        return _fault(error)
+    import aiohttp
+    import asyncpg
+
     if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
         return f"数据库出错，请查看 postgres.log 或配置的数据库 · database: {error}"
     if isinstance(error, aiohttp.ClientError):
@@ -115,7 +116,16 @@ def _words(error: BaseException) -> str:
     return f"内部错误 · internal error: {type(error).__name__}: {error}; {where}"
 
 
-def _refused(refusal: Refused) -> str:
+def _fault(fault: Fault) -> str:
+    if fault.code == "refused":
+        from adapters.client import Refused
+
+        if isinstance(fault, Refused):
+            return _refused(fault)
+    return f"{_chinese(fault.code)} · {fault.code}: {fault.detail}{_passing_over(fault)}"
+
+
+def _refused(refusal: "Refused") -> str:
     problem = refusal.data.get("problem")
     code = refusal.reason
     detail = refusal.detail if not isinstance(problem, dict) else str(problem.get("detail", refusal.detail))

@@ -1,38 +1,24 @@
-"""How help is drawn: examples below a command, and Chinese that is wrapped instead of cut off."""
+"""How help is asked for: its examples, and that it is drawn by hub/commands/folding.py."""
 
-from collections.abc import Iterable
 from typing import Any
 
-import typer.rich_utils
-from rich.table import Table
-from rich.text import Text
-
-
-class FoldingTable(Table):
-    """A table whose cells go on in the next line when they are full."""
-
-    def add_row(self, *cells: Any, **options: Any) -> None:
-        """Add a row; the columns that it makes fold."""
-        super().add_row(*cells, **options)
-        for column in self.columns:
-            column.overflow = "fold"
-
-
-def flowing(parts: Iterable[Text]) -> Text:
-    """The parts of an option's help one after the other, as one text that folds."""
-    text = Text(" ").join(parts)
-    text.overflow = "fold"
-    return text
+from typer.core import TyperCommand, TyperGroup
 
 
 def install() -> None:
-    """Have typer draw its help so that it folds.
+    """Have typer draw its help so that Chinese is wrapped, not cut off; what draws is loaded when help is asked for."""
+    for kind in (TyperCommand, TyperGroup):
+        kind.format_help = _folding(kind.format_help)  # type: ignore[method-assign]
 
-    It ends a cell with an ellipsis where a word does not fit, and offers no setting for that; a Chinese
-    sentence is one word.
-    """
-    for name, drawn in (("Table", FoldingTable), ("Columns", flowing)):
-        setattr(typer.rich_utils, name, drawn)
+
+def _folding(drawn: Any) -> Any:
+    def format_help(self: Any, *given: Any) -> None:
+        from hub.commands import folding
+
+        folding.install()
+        drawn(self, *given)
+
+    return format_help
 
 
 def examples(*lines: str) -> str:

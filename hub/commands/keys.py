@@ -9,8 +9,6 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from adapters.client import Client, Revoked
-from adapters.client import Patience as PatienceOf
 from hub.commands import files
 from hub.commands import options as shared
 from hub.commands.faults import InputUnreadable, UsageFault
@@ -174,6 +172,9 @@ def watch(hub: Hub, organisation: As, keys: Store, patience: Patience = DEFAULT_
 
     Status 1 where the log holds a key for this organisation that is not in this store: tell the operator at once.
     """
+    from adapters.client import Client
+    from adapters.client import Patience as PatienceOf
+
     own = {key.kid for key in KeyStore(keys).public_keys()}
 
     async def work() -> list[Proven]:
@@ -226,6 +227,8 @@ def revoke(
 
     With a time, what was taken from then on is marked as suspect. Signing and encryption key are revoked one by one.
     """
+    from adapters.client import Revoked
+
     moment = shared.leaked_since(since)
 
     async def work() -> Revoked:

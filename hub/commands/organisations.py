@@ -1,15 +1,14 @@
 """`xieban organisations`: the directory, taken in and looked at."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adapters.client.connection import Connection
-from adapters.client.directory import Directory
-from adapters.client.patience import Patience
 from hub import config as configuration
 from hub import enrolment, revocations, succession
 from hub.commands import files
@@ -23,6 +22,9 @@ from hub.commands.thumbprints import OfKeys
 from hub.identity import establish, hub_key
 from hub.organisations import Organisation, load
 from protocols import vouching
+
+if TYPE_CHECKING:
+    from adapters.client.directory import Directory
 
 app = typer.Typer(no_args_is_help=True, help="机构目录。 The directory of organisations.")
 DataOrNone = Annotated[
@@ -270,13 +272,24 @@ async def _directory(data: Path, config: Path | None) -> list[Organisation]:
 
 
 async def _listed(url: str) -> list[dict[str, Any]]:
-    async with Connection(url, Patience(within=shared.DEFAULT_PATIENCE)) as connection:
-        return await Directory(connection).listing()
+    async with _asked(url) as directory:
+        return await directory.listing()
 
 
 async def _shown(url: str, organisation: str) -> dict[str, Any]:
+    async with _asked(url) as directory:
+        return await directory.one(organisation)
+
+
+@contextlib.asynccontextmanager
+async def _asked(url: str) -> AsyncIterator["Directory"]:
+    """The hub's directory, over HTTP."""
+    from adapters.client.connection import Connection
+    from adapters.client.directory import Directory
+    from adapters.client.patience import Patience
+
     async with Connection(url, Patience(within=shared.DEFAULT_PATIENCE)) as connection:
-        return await Directory(connection).one(organisation)
+        yield Directory(connection)
 
 
 def _described(known: Organisation) -> dict[str, Any]:

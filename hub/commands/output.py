@@ -1,4 +1,7 @@
-"""What a command says: JSON for machines, tables for people, both on standard output; remarks on standard error."""
+"""What a command says: JSON for machines, tables for people, both on standard output; remarks on standard error.
+
+What draws is loaded when something is drawn: that takes as long as many a command.
+"""
 
 import contextlib
 import json
@@ -8,12 +11,8 @@ from typing import Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
-from hub.journal import escaped, harmless
+from hub.legible import escaped, harmless
 
 WIDE = 240
 """Columns of a table that goes to a file or a pipe."""
@@ -37,6 +36,10 @@ def pretty(value: Any) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table without a frame around each cell."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         drawn.add_column(column, overflow="fold")
@@ -59,6 +62,9 @@ def remark(text: str) -> None:
 @contextlib.contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error while it lasts; it is told how much is done, of how much."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)

@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from adapters.client import Client, Pinned
-from adapters.client.patience import Patience
 from hub.commands.options import DIRECTORY
 from keys.keystore import KeyStore, read_passphrase
+
+if TYPE_CHECKING:
+    from adapters.client import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,10 @@ class Partner:
 
 
 @contextlib.asynccontextmanager
-async def connected(partner: Partner, *, opening: bool = False) -> AsyncIterator[Client]:
+async def connected(partner: Partner, *, opening: bool = False) -> AsyncIterator["Client"]:
     """The partner's client; with `opening` it can open what was sealed. Raises KeyStoreFault, Undecided and others."""
+    from adapters.client import Client, Patience, Pinned
+
     store, passphrase = KeyStore(partner.keys), passphrase_of(partner.passphrase_file)
     signing = store.signing_key(passphrase, datetime.now(UTC))
     sealed_with = store.decryption_keys(passphrase) if opening else []

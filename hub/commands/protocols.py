@@ -31,7 +31,7 @@ def check(
 
     A folder is one version (with flow.toml), a protocol, or a whole catalogue.
     """
-    found = checking.require(loading.catalogue() if folder is None else _loaded(folder))
+    found = checking.require(_loaded(folder or loading.FOLDER))
     for name, version in found.protocols:
         say(f"✓ {name} {version}")
 
@@ -110,7 +110,7 @@ def document(
     ] = None,
 ) -> None:
     """由协议数据生成说明与流程图。 Write a page and a picture of each protocol, and a page of each message."""
-    found = checking.require(loading.catalogue() if folder is None else _loaded(folder))
+    found = checking.require(_loaded(folder or loading.FOLDER))
     say(f"已写 · written: {documents.write(found, to)} → {to}")
 
 

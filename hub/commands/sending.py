@@ -8,8 +8,6 @@ from typing import Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from adapters.client import Client, Draft, Refused, Sent
 from adapters.client import attachments as sealing
@@ -51,6 +49,9 @@ async def attached(
         return
     if not isinstance(content, dict):
         raise UsageFault("--attach needs a sealed part, which describes the files: add --sealed")
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
     sealed = [await asyncio.to_thread(sealing.seal, path, keys / "attachments") for path in named]
     with Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=Console(stderr=True),
                   transient=True) as bar:  # fmt: skip

@@ -91,7 +91,7 @@ def test_a_hub_makes_no_system_call_that_its_unit_forbids(long: None, tmp_path: 
     if shutil.which("strace") is None:
         pytest.skip("no strace: the filter is not held against what a hub does (Debian: apt install strace)")
     trace, text = tmp_path / "trace", (DEPLOY / "systemd/xieban.service").read_text()
-    with running_hub(within=("strace", "-D", "-f", "-qq", "-o", str(trace))) as hub:
+    with running_hub(within=("strace", "-D", "-f", "-qq", "-o", str(trace)), bare=True) as hub:
         assert hub.run("audit", "--data", str(hub.data)).returncode == 0
     made = set(re.findall(r"^\d+ +(\w+)\(", trace.read_text(errors="replace"), re.MULTILINE))
     allowed: set[str] = set()

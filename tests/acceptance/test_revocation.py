@@ -48,7 +48,7 @@ def other(hub: RunningHub) -> Iterator[RunningHub]:
         for name in hub.data.glob("passphrase*"):
             shutil.copy2(name, data / name.name)
         (data / "config.toml").write_text(f'[database]\nurl = "{embedded.dsn(hub.data)}"\n')
-        with running_hub("--config", str(data / "config.toml"), data=data) as running:
+        with running_hub("--config", str(data / "config.toml"), data=data, bare=True) as running:
             yield running
 
 

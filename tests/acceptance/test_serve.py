@@ -65,7 +65,7 @@ def own_database() -> Iterator[str]:
 def test_one_line_of_configuration_moves_the_hub_to_a_database_of_ones_own(own_database: str, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text(f"[database]\nurl = {json.dumps(own_database)}")
-    with running_hub("--workers", "2", "--config", str(config)) as hub:
+    with running_hub("--workers", "2", "--config", str(config), bare=True) as hub:
         here, there = Outsider("411002-health", hub.url), Outsider("440306-health", hub.url)
         (tmp_path / "organisations.json").write_text(json.dumps([here.record(), there.record()]))
         where = ["--data", str(hub.data), "--config", str(config)]

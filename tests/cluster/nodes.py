@@ -38,7 +38,7 @@ def nodes(dsn: str, count: int, replica: str | None = None, more: str = "") -> I
             if found:
                 shutil.copytree(found[0].data / "keys", data / "keys")
                 shutil.copy(found[0].data / "passphrase", data / "passphrase")
-            found.append(stack.enter_context(running_hub("--config", str(config), data=data)))
+            found.append(stack.enter_context(running_hub("--config", str(config), data=data, bare=True)))
         yield found
 
 

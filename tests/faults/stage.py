@@ -111,6 +111,7 @@ async def _nodes(folder: Path, first: Path, second: Path, own_disk: bool) -> Asy
         hub = running_hub(
             *("--config", str(second / "config.toml")),
             data=second,
+            bare=True,
             environment=environment,
             host=there,
             within=machine.command if machine else (),

@@ -15,7 +15,9 @@ WAITING = {"on", "remote_apply", "remote_write"}
 
 VAIN = timedelta(seconds=5)
 """For so long a commit waits for a standby that is there."""
-AWAITED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND state_change < clock_timestamp() - $1::interval"
+AWAITED = """
+    SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND state_change < clock_timestamp() - $1::interval
+"""
 
 
 async def check(report: Report, dsn: str, connection: Connection, said: Callable[..., str], file: Path | None) -> None:
