@@ -16,7 +16,8 @@ WAITING = {"on", "remote_apply", "remote_write"}
 VAIN = timedelta(seconds=5)
 """For so long a commit waits for a standby that is there."""
 AWAITED = """
-    SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND state_change < clock_timestamp() - $1::interval
+    SELECT count(*) FROM pg_stat_activity
+    WHERE wait_event = 'SyncRep' AND state_change < clock_timestamp() - $1::interval
 """
 
 
