@@ -52,9 +52,18 @@ class BulletinsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ProtocolsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A catalogue of one's own; without `folder` the one that is shipped."""
+    """Protocols `besides` the shipped ones; or in `folder` a catalogue of one's own in their place.
 
+    Both are folders, relative ones from where the configuration is.
+    """
+
+    besides: str | None = None
     folder: str | None = None
+
+    def within(self, place: Path) -> "ProtocolsSection":
+        """The same, its relative folders being found from `place`."""
+        besides, folder = (None if one is None else str(place / one) for one in (self.besides, self.folder))
+        return ProtocolsSection(besides, folder)
 
 
 class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -166,13 +175,15 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def catalogue(self) -> Catalogue:
         """The protocols that this hub works by; its own are checked, as those shipped were. Raises CatalogueInvalid."""
-        folder = self.protocols.folder
-        return loading.catalogue() if folder is None else checking.require(loading.load(Path(folder)))
+        besides, folder = self.protocols.besides, self.protocols.folder
+        known = loading.catalogue() if folder is None else checking.require(loading.load(Path(folder)))
+        return known if besides is None else loading.beside(known, checking.require(loading.load(Path(besides))))
 
     def protocol_names(self) -> list[tuple[str, str]]:
         """The names and versions of those protocols. Raises CatalogueInvalid."""
-        folder = self.protocols.folder
-        return loading.names(None if folder is None else Path(folder))
+        besides, folder = self.protocols.besides, self.protocols.folder
+        known = loading.names(None if folder is None else Path(folder))
+        return known if besides is None else sorted({*known, *loading.names(Path(besides))})
 
 
 def load(path: Path | None) -> Config:
@@ -180,7 +191,8 @@ def load(path: Path | None) -> Config:
     if path is None:
         return Config()
     try:
-        return parse(path.read_text("utf-8"))
+        config = parse(path.read_text("utf-8"))
+        return msgspec.structs.replace(config, protocols=config.protocols.within(path.parent.absolute()))
     except ConfigInvalid as fault:
         raise ConfigInvalid(f"{path}: {fault.detail}") from fault
     except (OSError, ValueError) as error:

@@ -52,10 +52,14 @@ class HubMoved(Fault):
 async def supervise(
     data: Path, port: int, workers: int, config_path: Path | None, on_ready: Callable[[str], None]
 ) -> None:
-    """Run a hub until SIGTERM or SIGINT. Raises PortInUse, DataDirectoryBusy, DatabaseUnavailable."""
+    """Run a hub until SIGTERM or SIGINT.
+
+    Raises ConfigInvalid, CatalogueInvalid, PortInUse, DataDirectoryBusy, DatabaseUnavailable.
+    """
     journal.configure()
     config = configuration.load(config_path)
     telemetry.require(config.telemetry)
+    config.catalogue()
     os.umask(0o077)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     stop = ending.signalled()

@@ -386,7 +386,7 @@ class Hub:
         issuer = jwt.peek_issuer(token)
         organisation = (await self.directory(fresh=True)).get(issuer)
         if organisation is None:
-            raise TokenInvalid("the issuer is not known here")
+            raise TokenInvalid(f"the issuer {issuer[:80]!r} is not known here")
         now = datetime.now(UTC)
         who = signatory(await self.directory(), organisation, jwt.peek_kid(token), MAILBOX, now)
         jwt.verify(token, issuer=issuer, audience=self.identity.hub, keys=who.ring, now=now, allowed=who.algorithms)

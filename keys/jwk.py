@@ -234,7 +234,7 @@ def _public(jwk: dict[str, Any]) -> VerifyingKey | EncryptionKey:
     use, alg = _purpose(jwk)
     kid = thumbprint(jwk)
     if jwk.get("kid", kid) != kid:
-        raise MalformedKey("the kid is not the key's thumbprint", member="kid", thumbprint=kid)
+        raise MalformedKey(f"the kid is not the key's thumbprint (RFC 7638), {kid}", member="kid", thumbprint=kid)
     not_before, expires = _moment(jwk, "nbf"), _moment(jwk, "exp")
     if not_before is not None and expires is not None and not_before >= expires:
         raise MalformedKey("the key expires before it becomes valid", member="exp")

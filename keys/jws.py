@@ -53,13 +53,13 @@ def decode(token: bytes, *, typ: str | None, extra_headers: bool = False) -> Com
     """
     segments = token.split(b".", 3)
     if len(segments) != 3:
-        raise MalformedJWS("a compact JWS has three segments")
+        raise MalformedJWS("a compact JWS has three segments: header.payload.signature, each in base64url")
     first, second, third = segments
     if len(first) > MAX_HEADER:
         raise MalformedJWS("the header is too long", limit=MAX_HEADER)
     header = _decode_header(first, extra_headers)
     if typ is not None and header.typ != typ:
-        raise MalformedJWS("the header names another type", typ=header.typ, expected=typ)
+        raise MalformedJWS(f"the header names another type: typ must be {typ}", typ=header.typ, expected=typ)
     try:
         payload, signature = base64url.decode(second), base64url.decode(third)
     except ValueError as error:
@@ -110,16 +110,16 @@ def _decode_header(segment: bytes, extra_headers: bool) -> Header:
 def _check_members(members: dict[str, Any], extra_headers: bool) -> None:
     for name in _REFUSED_MEMBERS:
         if name in members:
-            raise MalformedJWS("a header member that is not allowed", member=name)
+            raise MalformedJWS(f"the header has {name}, which is not allowed", member=name)
     if not extra_headers and members.keys() not in _MESSAGE_MEMBERS:
         raise MalformedJWS("the header holds exactly alg, kid, typ and perhaps cty", members=sorted(members)[:16])
     if "alg" not in members:
         raise MalformedJWS("the header names no algorithm", member="alg")
     for name in ("alg", "kid", "typ", "cty"):
         if name in members and not isinstance(members[name], str):
-            raise MalformedJWS("a header member is not a string", member=name)
+            raise MalformedJWS(f"the header's {name} is not a string", member=name)
     if not extra_headers and not _THUMBPRINT.match(members["kid"]):
-        raise MalformedJWS("the kid is not a thumbprint", member="kid")
+        raise MalformedJWS("the kid is not the key's thumbprint (RFC 7638, SHA-256, base64url)", member="kid")
 
 
 @lru_cache(maxsize=256)

@@ -83,7 +83,7 @@ def verify(
     if not (_text(claims, "iss") == _text(claims, "sub") == issuer):
         raise TokenInvalid("iss and sub must both be the organisation", claim="iss")
     if claims.get("aud") not in (audience, [audience]):
-        raise TokenInvalid("the token is for another audience", claim="aud")
+        raise TokenInvalid(f"the token is for another audience: aud must be {audience}", claim="aud")
     issued, expires = _moment(claims, "iat"), _moment(claims, "exp")
     _check_times(claims, issued, expires, now)
     return Claims(issuer, audience, issued, expires, _text(claims, "jti"), key.kid)
@@ -93,11 +93,16 @@ def _check_times(claims: dict[str, Any], issued: datetime, expires: datetime, no
     if not timedelta(0) < expires - issued <= MAX_LIFETIME:
         raise TokenInvalid("a token lives at most five minutes", claim="exp")
     if issued > now + LEEWAY:
-        raise TokenInvalid("the token is from the future", claim="iat")
+        raise TokenInvalid(f"the token is from the future: iat is after {_shown(now)}, the time here", claim="iat")
     if "nbf" in claims and _moment(claims, "nbf") > now + LEEWAY:
         raise TokenInvalid("the token is not valid yet", claim="nbf")
     if now >= expires + LEEWAY:
-        raise TokenInvalid("the token has expired", claim="exp")
+        raise TokenInvalid(f"the token has expired: exp is before {_shown(now)}, the time here", claim="exp")
+
+
+def _shown(moment: datetime) -> str:
+    """A moment as RFC 3339 has it, and as the claims do (RFC 7519 §2, NumericDate)."""
+    return f"{moment.isoformat(timespec='seconds')} ({int(moment.timestamp())})"
 
 
 def _decode(token: str) -> jws.Compact:
@@ -127,12 +132,12 @@ def _claims(compact: jws.Compact) -> dict[str, Any]:
 def _text(claims: dict[str, Any], name: str) -> str:
     value = claims.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= _MAX_JTI:
-        raise TokenInvalid("a claim is missing, not a string or too long", claim=name)
+        raise TokenInvalid(f"the claim {name} is missing, not a string or too long", claim=name)
     return value
 
 
 def _moment(claims: dict[str, Any], name: str) -> datetime:
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LATEST:
-        raise TokenInvalid("a claim is missing or is not a moment in seconds", claim=name)
+        raise TokenInvalid(f"the claim {name} is missing or is not a moment in seconds", claim=name)
     return datetime.fromtimestamp(value, UTC)

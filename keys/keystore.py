@@ -163,7 +163,7 @@ def read_passphrase(file: Path | None = None, prompt: Callable[[], str] | None =
         return _passphrase_in(file)
     given = os.environ.get(VARIABLE) or (prompt() if prompt else "")
     if not given:
-        raise KeyStoreFault(f"no passphrase: give a file or set {VARIABLE}")
+        raise KeyStoreFault(f"no passphrase: give a file or set {VARIABLE}", check="no-passphrase")
     return given
 
 

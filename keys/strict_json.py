@@ -35,7 +35,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         # Counted in one pass: refusing an object of a hundred thousand members must not keep the hub busy.
         counts = Counter(name for name, _ in pairs)
         twice = next(name for name, count in counts.items() if count > 1)
-        raise MalformedJSON("an object has the same member twice", member=twice[:64])
+        raise MalformedJSON(f"an object has the member {twice[:64]!r} twice", member=twice[:64])
     return members
 
 
@@ -143,7 +143,8 @@ def _closely(data: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise MalformedJSON("the text is not UTF-8", offset=error.start) from None
     except json.JSONDecodeError as error:
-        raise MalformedJSON(f"not JSON: {error.msg}", offset=error.pos) from None
+        where = f"line {error.lineno} column {error.colno}"
+        raise MalformedJSON(f"not JSON: {error.msg} ({where})", offset=error.pos) from None
     except RecursionError:
         raise MalformedJSON("nested too deeply", limit=MAX_DEPTH) from None
     if b"\\u" in data and _SURROGATE_ESCAPE.search(data) and _has_lone_surrogate(value):

@@ -49,7 +49,7 @@ def _running(flow: Flow, name: str, state: State) -> Iterator[str]:
             yield f"state {name} has no owner but participants, and there may be none"
     deadline = flow.deadlines.get(state.due or "")
     if deadline is None:
-        yield f"state {name} has no deadline"
+        yield f"state {name} has no deadline" + (f" {state.due}: there is none of this name" if state.due else "")
     elif deadline.scope in ("message", "opening"):
         yield f"state {name} is due by {state.due}, which belongs to each message"
     elif deadline.scope == "case" and state.clock != "runs":

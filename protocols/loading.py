@@ -1,11 +1,12 @@
 """The catalogue as loaded: every protocol's folder read into a flow and its message schemas."""
 
+import codecs
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 import msgspec
 
@@ -103,6 +104,11 @@ class Catalogue:
 def catalogue() -> Catalogue:
     """The catalogue that this package ships: held by its tests, its schemas are compiled when each is needed."""
     return Catalogue(read_protocol(file.parent, compiling=False) for file in _flows(FOLDER))
+
+
+def beside(catalogue: Catalogue, folder: Path) -> Catalogue:
+    """The catalogue and the protocols in `folder`; what is in both is the folder's. Raises CatalogueInvalid."""
+    return Catalogue([*catalogue.protocols.values(), *load(folder).protocols.values()])
 
 
 def load(folder: Path) -> Catalogue:
@@ -212,7 +218,7 @@ def _schema_file(places: tuple[Path, ...], part: str, name: str) -> Path:
         path = folder / part / f"{name}.json"
         if path.exists():
             return path
-    raise _invalid(places[0], f"no {part}/{name}.json")
+    raise _invalid(places[0], f"no {part}/{name}.json for the message {name}; begin with a copy of another in {part}/")
 
 
 def _schema(path: Path, uri: str, document: dict[str, Any]) -> Schema:
@@ -233,14 +239,30 @@ def _no_strays(folder: Path, declared: Mapping[str, MessageDeclaration]) -> None
 
 def _toml(path: Path, kind: type[_Written]) -> _Written:
     try:
-        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), kind)
+        return _as(kind, tomllib.loads(path.read_text("utf-8-sig")))
+    except UnicodeDecodeError as error:
+        raise _invalid(path, "is not in UTF-8") from error
     except (OSError, ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
         raise _invalid(path, error) from error
 
 
+def _as(kind: type[_Written], written: dict[str, Any]) -> _Written:
+    """The file as what it is to be. Raises ValueError naming the entry of a table, which msgspec leaves out."""
+    for field in msgspec.structs.fields(kind):
+        table = written.get(field.encode_name)
+        if get_origin(field.type) is dict and isinstance(table, dict):
+            for name, entry in table.items():
+                try:
+                    msgspec.convert({name: entry}, field.type)
+                except msgspec.ValidationError as error:
+                    reason = str(error).replace("`$[...]", "`$").removesuffix(" - at `$`")
+                    raise ValueError(f"[{field.encode_name}] {name}: {reason}") from None
+    return msgspec.convert(written, kind)
+
+
 def _json(path: Path) -> dict[str, Any]:
     try:
-        document = strict_json.loads(path.read_bytes())
+        document = strict_json.loads(path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except (OSError, MalformedJSON, RecursionError) as error:
         raise _invalid(path, error) from error
     if not isinstance(document, dict):

@@ -16,6 +16,8 @@ UNDELIVERED = "undelivered"
 # What the loader adds to the open part of a message that is sealed.
 _SEALED_PART = {"sealed", "sealed_digest", "base64url"}
 
+_SHOWN = {"examples": "data that fits", "x-counter-examples": "data that it must refuse"}
+
 
 def findings(protocol: Protocol) -> Iterator[str]:
     """All that is wrong with the messages, in words."""
@@ -89,9 +91,9 @@ def _changes(move: Move) -> bool:
 
 
 def _examples(schema: Schema) -> Iterator[str]:
-    for keyword in ("examples", "x-counter-examples"):
+    for keyword, meant in _SHOWN.items():
         if not isinstance(schema.document.get(keyword), list) or not schema.document[keyword]:
-            yield f"has no {keyword}"
+            yield f"has no {keyword}: an array of {meant}"
     for number, example in enumerate(_listed(schema, "examples")):
         for finding in schema.findings(example):
             yield f"example {number}: {finding['pointer'] or '/'}: {finding['message']}"

@@ -73,7 +73,9 @@ class Composer:
         protocol, _, message = type.partition(".")
         latest = self.catalogue.latest(protocol)
         if latest is None:
-            raise TypeUnknown(f"no protocol {protocol[:80]!r} in the catalogue of this client")
+            raise TypeUnknown(
+                f"no protocol {protocol[:80]!r} is known here: name yours by XIEBAN_PROTOCOLS or Client(catalogue=…)"
+            )
         version, home = latest.version, self.notary.hub
         if message not in latest.flow.opening:
             try:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import aiohttp
 
@@ -34,6 +34,13 @@ _DEPARTMENTS: Final = (
     *("housing", "education", "transport", "finance", "development-reform"),
 )
 
+
+class KeysMissing(Fault):
+    """Among the public keys must be one that signs (use: sig) and one to seal to (use: enc)."""
+
+    code: ClassVar[str] = "conformance-keys"
+
+
 Progress = Callable[[Result | None, Scenario | None], None]
 """Is told what ended and what begins."""
 
@@ -58,7 +65,7 @@ class Settings:
         parse_organisation_id(self.partner)
         keys = parse_jwks(dict(self.jwks))
         if not any(isinstance(key, VerifyingKey) for key in keys) or not self.readable():
-            raise NotRunning("the JWKS of the system under test needs a key that signs and one to seal to")
+            raise KeysMissing()
         name = {"zh": "被测系统", "en": "System under test"}
         algorithms = sorted({"Ed25519", "ES256"} | {key.alg for key in keys if isinstance(key, VerifyingKey)})
         return {

@@ -2,18 +2,28 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
+from typing import ClassVar
 
 import aiohttp
 from aiohttp import web
+
+from keys.errors import Fault
 
 MAX_BODY = 64 << 20
 _NOT_HANDED_ON = frozenset(
     {"host", "connection", "content-length", "transfer-encoding", "content-encoding", "accept-encoding", "keep-alive"}
 )
+
+
+class AddressUnavailable(Fault):
+    """Nobody can listen there: another program does, or it is not this machine's."""
+
+    code: ClassVar[str] = "address-unavailable"
 
 
 class Dropped(Exception):
@@ -99,7 +109,11 @@ class Proxy:
         timeout = aiohttp.ClientTimeout(total=None)
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
         await self._runner.setup()
-        await self.listen()
+        try:
+            await self.listen()
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
         self.port = self._runner.addresses[0][1]
         return self
 
@@ -111,9 +125,13 @@ class Proxy:
             await self._session.close()
 
     async def listen(self) -> None:
-        """Take connections."""
-        self._site = web.TCPSite(self._runner, self.host, self.port, reuse_address=True)
-        await self._site.start()
+        """Take connections. Raises AddressUnavailable."""
+        site = web.TCPSite(self._runner, self.host, self.port, reuse_address=True)
+        try:
+            await site.start()
+        except OSError as error:
+            raise AddressUnavailable(f"{self.host}:{self.port}: {os.strerror(error.errno or 0)}") from error
+        self._site = site
 
     async def deafen(self) -> None:
         """Refuse new connections until `listen`."""

@@ -1,14 +1,25 @@
 """What is made for a partner that brings no keys of its own: a key store, and the same keys for other languages."""
 
+import contextlib
+import fcntl
 import json
+import os
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from keys import jwk, private_files
+from keys.errors import Fault
 from keys.keystore import KeyStore, read_passphrase
+
+
+class SandboxRunning(Fault):
+    """A sandbox runs in this folder; its hub's keys would be written over."""
+
+    code: ClassVar[str] = "sandbox-running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +27,24 @@ class Belongings:
     """A folder that outlives the hub, so that a partner's program keeps its keys from one day to the next."""
 
     folder: Path
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """For one sandbox at a time, whose `hub_jwks` is gone once it ends. Raises SandboxRunning."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SandboxRunning(f"another sandbox runs in {self.folder}") from None
+            self.hub_jwks.unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                self.hub_jwks.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
 
     @property
     def keys(self) -> Path:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from adapters.conformance import kit
 from adapters.conformance.proxy import Proxy
-from adapters.conformance.running import Hub, NotRunning
+from adapters.conformance.running import Hub
 from adapters.sandbox import misbehaving, scripts
 from adapters.sandbox.actor import Actor, Tell, World
 from adapters.sandbox.words import COUNTERPARTS, Told
@@ -50,14 +50,14 @@ class Sandbox:
 
 @contextlib.asynccontextmanager
 async def sandbox(settings: Settings, tell: Tell) -> AsyncIterator[Sandbox]:
-    """While it lasts there is a hub with all counterparts. Raises NotRunning, Fault."""
+    """While it lasts there is a hub with all counterparts. Raises AddressUnavailable, NotRunning, Fault."""
     tested = kit.Settings(settings.partner, settings.jwks, settings.folder)
     record = tested.record() | {"name": {"zh": "接入方", "en": "Partner"}}
     cast = settings.cast()
     ids = {one.plays: one.id for one in cast}
     hub = Hub(settings.folder / "run")
     async with contextlib.AsyncExitStack() as stack:
-        proxy = await _listening(stack, Proxy(hub.tested_url, settings.host, settings.port))
+        proxy = await stack.enter_async_context(Proxy(hub.tested_url, settings.host, settings.port))
         stack.push_async_callback(hub.stop)
         await hub.prepare()
         begin = await stack.enter_async_context(_beginning())
@@ -71,13 +71,6 @@ async def sandbox(settings: Settings, tell: Tell) -> AsyncIterator[Sandbox]:
         async with aiohttp.ClientSession() as session, session.get(f"{hub.url}/.well-known/jwks.json") as answer:
             jwks = await answer.text()
         yield Sandbox(proxy.url, jwks, tuple(cast))
-
-
-async def _listening(stack: contextlib.AsyncExitStack, proxy: Proxy) -> Proxy:
-    try:
-        return await stack.enter_async_context(proxy)
-    except OSError as error:
-        raise NotRunning(f"{proxy.host}:{proxy.port} can't be had: {error.strerror}") from error
 
 
 @contextlib.asynccontextmanager

@@ -14,8 +14,9 @@ from adapters.desk.pages.app import application
 from hub import ending, journal
 from hub.commands.faults import UsageFault
 from hub.commands.help_text import examples
+from hub.commands.known import known
+from hub.commands.options import PROTOCOLS
 from hub.commands.output import remark, say
-from protocols.loading import Catalogue, catalogue, load
 
 EXAMPLES = examples(
     "xieban desk",
@@ -43,7 +44,11 @@ def desk(
     ] = None,
     protocols: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="本地新增协议的文件夹。 Protocols besides those that come with xieban."),
+        typer.Option(
+            metavar="DIR",
+            envvar=PROTOCOLS,
+            help="本地新增协议的文件夹。 Protocols besides those that come with xieban.",
+        ),
     ] = None,
 ) -> None:
     """办案台：在浏览器里收件、起草、签发；私钥和密封内容只在本机。 A bureau's desk in the browser.
@@ -57,11 +62,8 @@ def desk(
     While the hub is away one reads and drafts; what is signed goes out when it is back, once.
     """
     journal.configure()
-    known = catalogue()
-    if protocols is not None:
-        known = Catalogue([*known.protocols.values(), *load(protocols).protocols.values()])
     of_environment()  # one that can't be used is said now, not at the first message
-    made = Desk(store.expanduser(), known)
+    made = Desk(store.expanduser(), known(protocols))
     try:
         asyncio.run(_serve(made, host, port, frozenset(name or ()), _tls(certificate)))
     finally:

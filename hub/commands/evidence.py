@@ -9,12 +9,12 @@ import typer
 from adapters import evidence as evidences
 from hub.commands import files
 from hub.commands.help_text import examples
+from hub.commands.known import known
 from hub.commands.options import DEFAULT_PATIENCE, As, Hub, Json, Keys, Passphrase, Patience
 from hub.commands.output import as_json, remark, say, table
 from hub.commands.partner import Partner, connected, passphrase_of
 from keys.jwk import VerifyingKey, parse_public
 from keys.keystore import KeyStore
-from protocols.loading import catalogue
 
 EXAMPLES = examples(
     "xieban evidence CASE --out case.zip",
@@ -76,7 +76,7 @@ def verify_evidence(
     """
     found = evidences.read(files.content(str(file)))
     own = [one for one in map(parse_public, found.hub_keys) if isinstance(one, VerifyingKey)]
-    report = evidences.check(found, files.verifying_keys(key) if key else own, catalogue())
+    report = evidences.check(found, files.verifying_keys(key) if key else own, known())
     if found.summary != evidences.page(found, report):
         report.findings.append("the summary in the file is not what the messages make it")
     if html is not None:

@@ -42,6 +42,7 @@ _WORDS = {
     "spreading-failed": "Citus 未能完成，已完成的部分保留，可再次执行",
     "downgrade-refused": "不能退回该版本，未作更改",
     "catalogue-invalid": "协议目录有误",
+    "protocol-name-unfit": "协议没有建立：名称用小写字母、数字、连字符，标题一行，文件夹须是新的",
     "input-unreadable": "输入不能读取",
     "already-there": "已经存在，不会覆盖，未作更改",
     "adapter-config-invalid": "适配器的配置有误，请对照 docs/adapters 修改 [adapters.NAME]",
@@ -49,6 +50,9 @@ _WORDS = {
     "dead-letter-unknown": "没有这封死信，见 xieban adapter dead-letters",
     "desk-store-invalid": "办案台的存储不能使用",
     "conformance-not-running": "被测系统或一次性枢纽没有运行",
+    "conformance-keys": "公钥文件须有一把验签的密钥和一把密封用的密钥",
+    "address-unavailable": "不能在此地址监听，请换一个 --port 或 --host",
+    "sandbox-running": "这个文件夹的沙箱正在运行，请先停止它，或换一个 --out",
     "conformance-report-invalid": "这不是符合性报告",
     "badge-invalid": "徽章无效",
     "not-conforming": "有“必须”项未通过或未测，不签发徽章",
@@ -74,6 +78,11 @@ _WORDS = {
     "not-a-simulation": "这不是模拟的目录，请先 xieban simulate organisations",
     "organisations-unknown": "枢纽不认识模拟中的机构，请先导入其机构文件",
     "usage": "参数有误，见 --help",
+}
+# Of a key store that is as it should be, nothing is to be listed or made anew.
+_PASSPHRASES = {
+    "no-passphrase": "没有口令，请设 XIEBAN_PASSPHRASE 或用 --passphrase-file",
+    "passphrase": "口令不对，或密钥文件被改动过",
 }
 
 
@@ -122,7 +131,8 @@ def _fault(fault: Fault) -> str:
 
         if isinstance(fault, Refused):
             return _refused(fault)
-    return f"{_chinese(fault.code)} · {fault.code}: {fault.detail}{_passing_over(fault)}"
+    said = _PASSPHRASES.get(str(fault.data.get("check"))) or _chinese(fault.code)
+    return f"{said} · {fault.code}: {fault.detail}{_passing_over(fault)}"
 
 
 def _refused(refusal: "Refused") -> str:

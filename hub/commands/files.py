@@ -10,6 +10,14 @@ from keys.errors import Fault
 from keys.jwk import VerifyingKey, parse_jwks
 
 STDIN = "-"
+_KINDS = {
+    list: "an array",
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
 
 
 def content(path: str) -> bytes:
@@ -27,14 +35,14 @@ def document(path: str) -> Any:
     except Fault as fault:
         if isinstance(fault, InputUnreadable):
             raise
-        raise InputUnreadable(f"{_name(path)} is not JSON: {fault.detail}") from fault
+        raise InputUnreadable(f"{_name(path)}: {fault.detail}") from fault
 
 
 def object_in(path: str) -> dict[str, Any]:
     """The JSON object in a file or in standard input. Raises InputUnreadable."""
     found = document(path)
     if not isinstance(found, dict):
-        raise InputUnreadable(f"{_name(path)} does not hold a JSON object")
+        raise InputUnreadable(f"{_name(path)} holds {_KINDS[type(found)]}, where a JSON object is wanted")
     return found
 
 

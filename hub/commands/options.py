@@ -13,6 +13,8 @@ ORGANISATION = "XIEBAN_ORGANISATION"
 KEYS = "XIEBAN_KEYS"
 DIRECTORY = "XIEBAN_DIRECTORY"
 """A pinned directory: where it is set, keys of organisations are believed from there alone."""
+PROTOCOLS = "XIEBAN_PROTOCOLS"
+"""A folder with protocols besides those that come with xieban."""
 _PARTNER = "机构与枢纽 · Partner"
 
 Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="枢纽的数据目录。 The hub's data directory.")]

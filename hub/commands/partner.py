@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from hub.commands.known import known
 from hub.commands.options import DIRECTORY
 from keys.keystore import KeyStore, read_passphrase
 
@@ -41,7 +42,13 @@ async def connected(partner: Partner, *, opening: bool = False) -> AsyncIterator
     named = os.environ.get(DIRECTORY)
     pinned = Pinned(Path(named)) if named else None
     async with Client(
-        partner.hub, partner.organisation, signing, sealed_with, patience=patience, pinned=pinned
+        partner.hub,
+        partner.organisation,
+        signing,
+        sealed_with,
+        patience=patience,
+        catalogue=known(),
+        pinned=pinned,
     ) as client:
         yield client
 

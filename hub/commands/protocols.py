@@ -1,6 +1,7 @@
 """`xieban protocols`: the catalogue checked, listed, and its messages shown with examples."""
 
 import dataclasses
+import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +11,9 @@ import typer
 
 from hub.commands.faults import InputUnreadable, UsageFault
 from hub.commands.help_text import examples
-from hub.commands.options import Json
-from hub.commands.output import as_json, pretty, say, table
+from hub.commands.known import known
+from hub.commands.options import PROTOCOLS, Json
+from hub.commands.output import as_json, pretty, remark, say, table
 from protocols import beginning, bundling, checking, comparing, documents, loading
 from protocols.loading import Catalogue, MessageType, Protocol
 
@@ -31,7 +33,9 @@ def check(
 
     A folder is one version (with flow.toml), a protocol, or a whole catalogue.
     """
-    found = checking.require(_loaded(folder or loading.FOLDER))
+    found = checking.require(known() if folder is None else _loaded(folder))
+    if folder is None:
+        remark("这里检查的是已知的目录，自己的协议请给出文件夹 · what is known here; for a folder of yours, name it")
     for name, version in found.protocols:
         say(f"✓ {name} {version}")
 
@@ -53,6 +57,8 @@ def new(
     checking.require(Catalogue([loading.read_protocol(made)]))
     say(f"已建立 · made: {made}")
     say(f"改好后 · when changed: xieban protocols check {made}")
+    say(f"让命令认识它 · for commands to know it: export {PROTOCOLS}={shlex.quote(str(to.resolve()))}")
+    say(f'枢纽 · the hub, in config.toml: [protocols] besides = "{to.resolve()}"')
 
 
 @app.command(epilog=examples("xieban protocols copy catalogue", "xieban protocols new shared-patrol --to catalogue"))
@@ -117,7 +123,7 @@ def document(
 @app.command("list", epilog=examples("xieban protocols list", "xieban protocols list --json"))
 def list_(json: Json = False) -> None:
     """列出协议。 List the protocols with their messages."""
-    found = [_described(protocol) for protocol in loading.catalogue().protocols.values()]
+    found = [_described(protocol) for protocol in known().protocols.values()]
     if json:
         as_json({"items": found})
         return
@@ -174,8 +180,8 @@ def show(
 def _show_message(protocol: Protocol, name: str, sealed: bool, example: bool, json: bool) -> None:
     message = protocol.messages.get(name)
     if message is None:
-        known = ", ".join(protocol.messages)
-        raise InputUnreadable(f"{protocol.name} has no message {name}; it has: {known}")
+        listed = ", ".join(protocol.messages)
+        raise InputUnreadable(f"{protocol.name} has no message {name}; it has: {listed}")
     document = _schema(message, sealed)
     if example:
         as_json(document["examples"][0])
@@ -244,11 +250,12 @@ def _values(field: Mapping[str, Any]) -> str:
 
 
 def _protocol(name: str, version: str | None) -> Protocol:
-    catalogue = loading.catalogue()
+    catalogue = known()
     found = catalogue.latest(name) if version is None else catalogue.protocol(name, version)
     if found is None:
-        known = ", ".join(f"{one} {of}" for one, of in catalogue.protocols)
-        raise InputUnreadable(f"no protocol {name} {version or ''} here; there are: {known}")
+        listed = ", ".join(f"{one} {of}" for one, of in catalogue.protocols)
+        wanted = f"{name} {version}" if version else name
+        raise InputUnreadable(f"no protocol {wanted} here; there are: {listed}; in {PROTOCOLS} name a folder of yours")
     return found
 
 

@@ -1,6 +1,7 @@
 """`xieban sandbox`: a throw-away hub with counterparts that play a script, for a partner that develops alone."""
 
 import asyncio
+import os
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -48,17 +49,15 @@ def sandbox(
     its cases are gone, the keys stay.
     """
     journal.configure()
-    out.mkdir(parents=True, exist_ok=True)
     kept = Belongings(out)
-    public = files.object_in(str(jwks)) if jwks is not None else kept.made()
-    with tempfile.TemporaryDirectory(prefix="sandbox-", ignore_cleanup_errors=True) as folder:
+    with kept.held(), tempfile.TemporaryDirectory(prefix="sandbox-", ignore_cleanup_errors=True) as folder:
+        public = files.object_in(str(jwks)) if jwks is not None else kept.made()
         settings = Settings(organisation, public, Path(folder), host, port, delay)
         asyncio.run(_run(settings, kept, jwks is None, json))
 
 
 async def _run(settings: Settings, kept: Belongings, made: bool, json: bool) -> None:
     stop = ending.signalled()
-    kept.hub_jwks.unlink(missing_ok=True)
     async with sandboxes.sandbox(settings, remark) as running:
         files.keep(kept.hub_jwks, running.hub_jwks.encode())
         (as_line if json else _tell)(_said(settings, running, kept, made))
@@ -81,6 +80,7 @@ def _tell(said: dict[str, Any]) -> None:
     say(f"枢纽公钥 · the hub's keys: {said['hub_jwks']}")
     if "keys" in said:
         say(f"密钥 · your keys: {said['private_jwks']}, {said['keys']} (--passphrase-file {said['passphrase_file']})")
+    say(f"停止 · to end it: Ctrl-C, kill {os.getpid()}")
     table(
         ("机构 whom", "脚本 script", "它做什么 what it does"),
         [(one.id, one.plays, f"{one.does.zh}。 {one.does.en}.") for one in said["counterparts"]],

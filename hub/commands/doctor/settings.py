@@ -42,7 +42,8 @@ def _mend(file: Path | None, detail: str) -> str:
 
 def check(report: Report, config: Config, file: Path | None) -> None:
     """What the configuration names: catalogue, anchor, legal basis, extras."""
-    with report.looking("protocols", f"xieban protocols check {quoted(config.protocols.folder or '')}".strip()):
+    own = config.protocols.besides or config.protocols.folder or ""
+    with report.looking("protocols", f"xieban protocols check {quoted(own)}".strip()):
         config.catalogue()
     _anchor(report, config, file)
     _basis(report, config, file)
