@@ -3,11 +3,13 @@
 import re
 import shutil
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import ClassVar
 
 from keys.errors import Fault
 from protocols.loading import HORIZONTAL
+from protocols.table import Flow
 
 TEMPLATE = Path(__file__).parent / "template"
 VERSION = "1.0"
@@ -46,3 +48,9 @@ def begin(name: str, zh: str, en: str, parent: Path) -> Path:
         flow.write_text(text, "utf-8")
         made.rename(folder)
     return folder / VERSION
+
+
+def unsaid(flow: Flow) -> bool:
+    """Whether what it is for is still to be written: its summary is the template's."""
+    template = tomllib.loads((TEMPLATE / "flow.toml").read_text("utf-8"))["summary"]
+    return flow.summary.zh == template["zh"] or flow.summary.en == template["en"]

@@ -84,10 +84,17 @@ class Catalogue:
         """The message that `type` and `dataschema` name; raises TypeUnknown or SchemaMismatch."""
         found = self._schemas.get(dataschema)
         if type not in self._types:
-            raise TypeUnknown(f"no message {type[:130]}; see GET /v1/protocols")
+            raise TypeUnknown(f"no message {type[:130]}; {self._instead(type.partition('.')[0])}")
         if found is None or f"{found[0].name}.{found[1].name}" != type:
             raise SchemaMismatch(f"dataschema is not a schema of {type}; see GET /v1/protocols")
         return found
+
+    def _instead(self, protocol: str) -> str:
+        """What there is instead of a type that is unknown."""
+        latest = self.latest(protocol)
+        if latest is None:
+            return f"the protocols are {', '.join(sorted({name for name, _ in self.protocols}))}"
+        return f"{protocol} has {', '.join(sorted(latest.messages))}"
 
     def protocol(self, name: str, version: str) -> Protocol | None:
         """The protocol, or None."""

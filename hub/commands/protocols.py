@@ -36,8 +36,10 @@ def check(
     found = checking.require(known() if folder is None else _loaded(folder))
     if folder is None:
         remark("这里检查的是已知的目录，自己的协议请给出文件夹 · what is known here; for a folder of yours, name it")
-    for name, version in found.protocols:
+    for (name, version), protocol in found.protocols.items():
         say(f"✓ {name} {version}")
+        if beginning.unsaid(protocol.flow):
+            remark("  summary 还是模板的：请写明用途 · it is still the template's: say what the protocol is for")
 
 
 @app.command(

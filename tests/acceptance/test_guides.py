@@ -118,6 +118,9 @@ def test_a_protocol_is_made_changed_and_in_use_in_an_afternoon(tmp_path: Path, a
     assert said.count("✓ shared-patrol 1.0") == 3 and "✓ shared-patrol 1.1" in said
     served = json.loads((tmp_path / "request.schema.json").read_text("utf-8"))
     assert served["properties"]["people"]["maximum"] == 50
+    assert (tmp_path / "received/route.txt").read_bytes() == (tmp_path / "route.txt").read_bytes()
+    assert "shared-patrol.arrive" in said and "on-site" in said
+    assert "本办案台尚未启用" in (tmp_path / "desk.html").read_text("utf-8")
     assert "兼容 · compatible" in said
     assert (tmp_path / "pages/shared-patrol/1.0/flow.svg").is_file()
 
