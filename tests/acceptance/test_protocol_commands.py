@@ -1,19 +1,24 @@
 """`xieban protocols` for those who write one: new, check, diff, document."""
 
 import json
+import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from protocols import checking, loading
+from protocols import beginning, checking, loading
+from protocols.refusals import CatalogueInvalid
+from tests.acceptance.pages import environment
 from tests.conftest import XIEBAN
 
 
-def xieban(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def xieban(*arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+    command = [*XIEBAN, "protocols", *arguments]
     return subprocess.run(
-        [*XIEBAN, "protocols", *arguments], capture_output=True, text=True, timeout=60, check=False, cwd=cwd
+        command, capture_output=True, text=True, timeout=60, check=False, cwd=cwd, env=environment(**more)
     )
 
 
@@ -66,6 +71,82 @@ def test_the_shipped_catalogue_is_copied_and_never_over_another(tmp_path: Path) 
 def test_what_is_no_protocol_is_said(tmp_path: Path) -> None:
     done = xieban("check", str(tmp_path))
     assert done.returncode == 1 and str(tmp_path) in done.stderr
+
+
+def test_a_protocol_of_ones_own_is_known_where_it_is_named(tmp_path: Path) -> None:
+    xieban("new", "patrol", "--to", str(tmp_path))
+    absent = xieban("show", "patrol")
+    assert absent.returncode == 1 and "XIEBAN_PROTOCOLS" in absent.stderr
+    own = {"XIEBAN_PROTOCOLS": str(tmp_path)}
+    assert "legal_basis" in xieban("show", "patrol", "request", "--example", **own).stdout
+    listed = {one["name"] for one in json.loads(xieban("list", "--json", **own).stdout)["items"]}
+    assert listed == {name for name, _ in loading.catalogue().protocols} | {"patrol"}
+    nowhere = xieban("list", XIEBAN_PROTOCOLS=str(tmp_path / "none"))
+    assert nowhere.returncode == 1 and str(tmp_path / "none") in nowhere.stderr
+
+
+def test_what_is_checked_without_a_folder_and_what_is_still_to_be_written_are_said(tmp_path: Path) -> None:
+    xieban("new", "patrol", "--to", str(tmp_path))
+    elsewhere = xieban("check", cwd=tmp_path / "patrol")
+    assert elsewhere.returncode == 0 and "patrol" not in elsewhere.stdout and "what is known here" in elsewhere.stderr
+    assert "summary" in xieban("check", str(tmp_path)).stderr
+    flow = tmp_path / "patrol/1.0/flow.toml"
+    flow.write_text(
+        re.sub("(?m)^summary = .*", 'summary = { zh = "一同巡查。", en = "Patrol." }', flow.read_text("utf-8"))
+    )
+    assert xieban("check", str(tmp_path)).stderr == ""
+
+
+MISTAKES: list[tuple[str, Callable[[str], str | bytes], str]] = [
+    (
+        "flow.toml",
+        lambda t: t.replace(', en = "Requested"', ""),
+        "[states] requested: Object missing required field `en`",
+    ),
+    (
+        "flow.toml",
+        lambda t: t.replace('clock = "runs"', 'clock = "ticks"', 1),
+        "[states] requested: Invalid enum value 'ticks'",
+    ),
+    (
+        "flow.toml",
+        lambda t: t.replace("days = 7", 'days = "7"'),
+        "[deadlines] accept: Expected `int`, got `str` - at `$.days`",
+    ),
+    ("flow.toml", lambda t: t.replace('due = "accept"', 'due = "acept"'), "state requested has no deadline acept"),
+    (
+        "flow.toml",
+        lambda t: t.replace("result  =", 'seen = { zh = "已阅", en = "Seen" }\nresult ='),
+        "no open/seen.json",
+    ),
+    ("flow.toml", lambda t: t.encode("gbk"), "flow.toml: is not in UTF-8"),
+    ("open/accept.json", lambda t: t.replace('"type": "object",', '"type": "object"'), "line 8 column 3"),
+    ("open/accept.json", lambda t: t.replace('"required": [],', '"title": "再说",'), "the member 'title' twice"),
+    (
+        "open/accept.json",
+        lambda t: re.sub(r',\s+"x-counter-examples".*', "", t),
+        "an array of data that it must refuse",
+    ),
+]
+
+
+@pytest.mark.parametrize(("file", "mistake", "said"), MISTAKES)
+def test_a_mistake_is_named_with_its_place(
+    tmp_path: Path, file: str, mistake: Callable[[str], str | bytes], said: str
+) -> None:
+    path = beginning.begin("patrol", "巡查", "Patrol", tmp_path) / file
+    changed = mistake(path.read_text("utf-8"))
+    path.write_bytes(changed if isinstance(changed, bytes) else changed.encode())
+    with pytest.raises(CatalogueInvalid) as found:
+        checking.require(loading.load(tmp_path))
+    assert said in found.value.detail, found.value.detail
+
+
+def test_what_an_editor_of_another_system_writes_is_read(tmp_path: Path) -> None:
+    folder = beginning.begin("patrol", "巡查", "Patrol", tmp_path)
+    for file in (folder / "flow.toml", folder / "open/accept.json"):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    checking.require(loading.load(tmp_path))
 
 
 def test_two_versions_are_compared(tmp_path: Path) -> None:

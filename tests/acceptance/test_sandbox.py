@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import re
+import socket
 import subprocess
 import time
 import urllib.error
@@ -349,8 +350,9 @@ async def test_a_partner_whose_id_is_a_counterparts_has_another_in_its_place(tmp
     [
         (["--organisation", "nowhere"], "organisation-id-malformed"),
         (["--jwks", "none.jwks"], "input-unreadable"),
-        (["--jwks", "empty.jwks"], "needs a key that signs"),
-        (["--port", "1", "--host", "203.0.113.1"], "can't be had"),
+        (["--jwks", "empty.jwks"], "conformance-keys"),
+        (["--jwks", "record.json"], "record.json holds an array, where a JSON object is wanted"),
+        (["--port", "1", "--host", "203.0.113.1"], "address-unavailable"),
     ],
 )
 def test_what_can_not_be_used_is_named(
@@ -358,5 +360,25 @@ def test_what_can_not_be_used_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.jwks").write_text('{"keys": []}')
+    (tmp_path / "record.json").write_text("[]")
     done = CliRunner().invoke(app, ["sandbox", *options])
     assert isinstance(done.exception, Fault) and word in line(done.exception), done.exc_info
+
+
+def test_a_second_sandbox_in_the_folder_is_told_so_and_the_hubs_keys_go_when_it_ends(tmp_path: Path) -> None:
+    kept = Belongings(tmp_path)
+    with kept.held():
+        kept.hub_jwks.write_text("of the one that runs")
+        done = CliRunner().invoke(app, ["sandbox", "--out", str(tmp_path), "--port", "0"])
+        assert isinstance(done.exception, Fault) and done.exception.code == "sandbox-running", done.exc_info
+        assert kept.hub_jwks.read_text() == "of the one that runs"
+    assert not kept.hub_jwks.exists()
+
+
+def test_a_port_that_is_taken_is_named_with_nothing_left_open(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [*XIEBAN, "sandbox", "--port", port]
+        done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and f"127.0.0.1:{port}: Address already in use" in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and not (tmp_path / "sandbox/hub.jwks").exists()

@@ -9,13 +9,15 @@ import pytest
 
 from hub import config
 from hub.config import Config, ConfigInvalid
+from protocols import beginning, loading
+from protocols.refusals import CatalogueInvalid
 
 SHIPPED = Path(__file__).parents[3] / "config.toml"
 
 
 def test_the_shipped_file_says_every_setting_with_its_default() -> None:
     assert config.load(SHIPPED) == Config() == config.load(None)
-    commented = r"^# (url|replica|folder|anchor|anchor_jwks|store|endpoint) ="
+    commented = r"^# (url|replica|besides|folder|anchor|anchor_jwks|store|endpoint) ="
     said = tomllib.loads(re.sub(commented, r"\1 =", SHIPPED.read_text("utf-8"), flags=re.M))
     sections = msgspec.to_builtins(Config())
     assert {name: set(section) for name, section in said.items()} == {
@@ -43,3 +45,20 @@ def test_anything_else_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid):
         config.load(tmp_path / "none.toml")
+
+
+def test_protocols_of_ones_own_stand_besides_and_are_found_from_where_the_file_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beginning.begin("shared-patrol", "联合巡查", "Shared patrol", tmp_path / "etc/ours")
+    file = tmp_path / "etc/config.toml"
+    file.write_text('[protocols]\nbesides = "ours"\n')
+    shipped = loading.catalogue().protocols.keys()
+    for place, named in ((tmp_path, file), (file.parent, Path("config.toml")), (Path("/"), file)):
+        monkeypatch.chdir(place)
+        assert config.load(named).catalogue().protocols.keys() == shipped | {("shared-patrol", "1.0")}
+    file.write_text('[protocols]\nfolder = "ours"\n')
+    assert set(config.load(file).catalogue().protocols) == {("shared-patrol", "1.0")}
+    file.write_text('[protocols]\nbesides = "theirs"\n')
+    with pytest.raises(CatalogueInvalid, match=str(file.parent / "theirs")):
+        config.load(file).catalogue()

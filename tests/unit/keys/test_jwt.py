@@ -93,6 +93,22 @@ def test_a_token_that_says_something_else_is_refused_naming_the_claim(changes: d
     assert refusal(claims(**changes)) == {"claim": claim}
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"aud": "440000-hub"}, f"aud must be {HUB}"),
+        ({"iat": AT + 100, "exp": AT + 200}, f"({AT}), the time here"),
+        ({"iat": AT - 200, "exp": AT - 100}, f"({AT}), the time here"),
+        ({"jti": ...}, "the claim jti"),
+        ({"exp": ...}, "the claim exp"),
+    ],
+)
+def test_who_is_refused_is_told_what_is_wanted_instead(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(TokenInvalid) as refused:
+        verify(claims(**changes))
+    assert said in refused.value.detail
+
+
 @pytest.mark.parametrize("changes", [{"aud": [HUB]}, {"nbf": AT + 30}, {"exp": AT + 299.5}, {"scope": "anything"}])
 def test_what_other_libraries_write_is_taken(changes: dict[str, object]) -> None:
     assert verify(claims(**changes)).jti == "1"
