@@ -86,11 +86,17 @@ def _fields(schema: Mapping[str, Any]) -> str:
         (
             f"**`{name}`**" if name in required else f"`{name}`",
             _shape(one),
-            " ".join(one.get("description", "").split()),
+            _meaning(one),
         )
         for name, one in schema["properties"].items()
     ]
     return _table(("字段 field", "形状 shape", "含义 meaning"), rows)
+
+
+def _meaning(schema: Mapping[str, Any]) -> str:
+    """What is said of a field, else what it is called in both languages."""
+    called = " · ".join(schema[name] for name in ("title", "x-title-en") if name in schema)
+    return " ".join(schema.get("description", called).split())
 
 
 def _shape(schema: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ class LogProof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """3-wire, A receipt."""
+    """What the sender of a message holds: that it is in the log, to be verified with the hub's key alone."""
 
     message: str
     digest: str
