@@ -59,7 +59,8 @@ async def supervise(
     journal.configure()
     config = configuration.load(config_path)
     telemetry.require(config.telemetry)
-    config.catalogue()
+    if config.protocols != configuration.ProtocolsSection():
+        config.catalogue()  # one's own: what is wrong with them is said before there is a database
     os.umask(0o077)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     stop = ending.signalled()

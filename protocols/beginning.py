@@ -53,4 +53,4 @@ def begin(name: str, zh: str, en: str, parent: Path) -> Path:
 def unsaid(flow: Flow) -> bool:
     """Whether what it is for is still to be written: its summary is the template's."""
     template = tomllib.loads((TEMPLATE / "flow.toml").read_text("utf-8"))["summary"]
-    return flow.summary.zh == template["zh"] or flow.summary.en == template["en"]
+    return bool(flow.summary.zh == template["zh"] or flow.summary.en == template["en"])

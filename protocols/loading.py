@@ -113,9 +113,9 @@ def catalogue() -> Catalogue:
     return Catalogue(read_protocol(file.parent, compiling=False) for file in _flows(FOLDER))
 
 
-def beside(catalogue: Catalogue, folder: Path) -> Catalogue:
-    """The catalogue and the protocols in `folder`; what is in both is the folder's. Raises CatalogueInvalid."""
-    return Catalogue([*catalogue.protocols.values(), *load(folder).protocols.values()])
+def beside(catalogue: Catalogue, own: Catalogue) -> Catalogue:
+    """Both in one; what is in both is one's own."""
+    return Catalogue([*catalogue.protocols.values(), *own.protocols.values()])
 
 
 def load(folder: Path) -> Catalogue:

@@ -33,9 +33,9 @@ def check(
 
     A folder is one version (with flow.toml), a protocol, or a whole catalogue.
     """
-    found = checking.require(known() if folder is None else _loaded(folder))
+    found = checking.require(_loaded(folder or loading.FOLDER))
     if folder is None:
-        remark("这里检查的是已知的目录，自己的协议请给出文件夹 · what is known here; for a folder of yours, name it")
+        remark("这是随附的目录，自己的协议请给出文件夹 · what is shipped; for protocols of yours name their folder")
     for (name, version), protocol in found.protocols.items():
         say(f"✓ {name} {version}")
         if beginning.unsaid(protocol.flow):

@@ -8,18 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from hub.commands import app
+from keys.errors import Fault
 from protocols import beginning, checking, loading
 from protocols.refusals import CatalogueInvalid
-from tests.acceptance.pages import environment
 from tests.conftest import XIEBAN
 
 
-def xieban(*arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+def xieban(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [*XIEBAN, "protocols", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, cwd=cwd, env=environment(**more)
-    )
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_a_new_protocol_checks_at_once_and_can_be_changed(tmp_path: Path) -> None:
@@ -74,27 +74,30 @@ def test_what_is_no_protocol_is_said(tmp_path: Path) -> None:
 
 
 def test_a_protocol_of_ones_own_is_known_where_it_is_named(tmp_path: Path) -> None:
-    xieban("new", "patrol", "--to", str(tmp_path))
-    absent = xieban("show", "patrol")
-    assert absent.returncode == 1 and "XIEBAN_PROTOCOLS" in absent.stderr
-    own = {"XIEBAN_PROTOCOLS": str(tmp_path)}
-    assert "legal_basis" in xieban("show", "patrol", "request", "--example", **own).stdout
-    listed = {one["name"] for one in json.loads(xieban("list", "--json", **own).stdout)["items"]}
+    beginning.begin("patrol", "巡查", "Patrol", tmp_path)
+    absent = within("show", "patrol").exception
+    assert isinstance(absent, Fault) and "XIEBAN_PROTOCOLS" in absent.detail
+    assert "legal_basis" in within("show", "patrol", "request", "--example", own=tmp_path).stdout
+    listed = {one["name"] for one in json.loads(within("list", "--json", own=tmp_path).stdout)["items"]}
     assert listed == {name for name, _ in loading.catalogue().protocols} | {"patrol"}
-    nowhere = xieban("list", XIEBAN_PROTOCOLS=str(tmp_path / "none"))
-    assert nowhere.returncode == 1 and str(tmp_path / "none") in nowhere.stderr
+    nowhere = within("list", own=tmp_path / "none").exception
+    assert isinstance(nowhere, CatalogueInvalid) and str(tmp_path / "none") in nowhere.detail
 
 
 def test_what_is_checked_without_a_folder_and_what_is_still_to_be_written_are_said(tmp_path: Path) -> None:
-    xieban("new", "patrol", "--to", str(tmp_path))
-    elsewhere = xieban("check", cwd=tmp_path / "patrol")
-    assert elsewhere.returncode == 0 and "patrol" not in elsewhere.stdout and "what is known here" in elsewhere.stderr
-    assert "summary" in xieban("check", str(tmp_path)).stderr
-    flow = tmp_path / "patrol/1.0/flow.toml"
-    flow.write_text(
-        re.sub("(?m)^summary = .*", 'summary = { zh = "一同巡查。", en = "Patrol." }', flow.read_text("utf-8"))
-    )
-    assert xieban("check", str(tmp_path)).stderr == ""
+    flow = beginning.begin("patrol", "巡查", "Patrol", tmp_path) / "flow.toml"
+    elsewhere = within("check")
+    assert "patrol" not in elsewhere.stdout and "what is shipped" in elsewhere.stderr
+    assert "summary" in within("check", str(tmp_path)).stderr
+    text = re.sub("(?m)^summary = .*", 'summary = { zh = "一同巡查。", en = "Patrol." }', flow.read_text("utf-8"))
+    flow.write_text(text, "utf-8")
+    done = within("check", str(tmp_path))
+    assert (done.stdout, done.stderr) == ("✓ patrol 1.0\n", "")
+
+
+def within(*arguments: str, own: Path | None = None) -> Result:
+    """The same in this process, which knows the shipped catalogue already."""
+    return CliRunner(env={"XIEBAN_PROTOCOLS": str(own or "")}).invoke(app, ["protocols", *arguments])
 
 
 MISTAKES: list[tuple[str, Callable[[str], str | bytes], str]] = [
