@@ -176,6 +176,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def catalogue(self) -> Catalogue:
         """The protocols that this hub works by; its own are checked, as those shipped were. Raises CatalogueInvalid."""
         besides, folder = self.protocols.besides, self.protocols.folder
+        known = loading.catalogue() if folder is None else checking.require(loading.load(Path(folder)))
         return known if besides is None else loading.beside(known, checking.require(loading.load(Path(besides))))
 
     def protocol_names(self) -> list[tuple[str, str]]:
