@@ -2,7 +2,7 @@
 
 import codecs
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -255,6 +255,14 @@ def _toml(path: Path, kind: type[_Written]) -> _Written:
 
 def _as(kind: type[_Written], written: dict[str, Any]) -> _Written:
     """The file as what it is to be. Raises ValueError naming the entry of a table, which msgspec leaves out."""
+    try:
+        return msgspec.convert(written, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(next(_misfits(kind, written), str(error))) from None
+
+
+def _misfits(kind: type[_Written], written: dict[str, Any]) -> Iterator[str]:
+    """What does not fit in the entries of the file's tables."""
     for field in msgspec.structs.fields(kind):
         table = written.get(field.encode_name)
         if get_origin(field.type) is dict and isinstance(table, dict):
@@ -263,8 +271,7 @@ def _as(kind: type[_Written], written: dict[str, Any]) -> _Written:
                     msgspec.convert({name: entry}, field.type)
                 except msgspec.ValidationError as error:
                     reason = str(error).replace("`$[...]", "`$").removesuffix(" - at `$`")
-                    raise ValueError(f"[{field.encode_name}] {name}: {reason}") from None
-    return msgspec.convert(written, kind)
+                    yield f"[{field.encode_name}] {name}: {reason}"
 
 
 def _json(path: Path) -> dict[str, Any]:
