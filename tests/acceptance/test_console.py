@@ -320,6 +320,26 @@ async def test_a_link_is_good_once_and_who_is_shut_out_is_out(hub: RunningHub) -
         assert done.returncode == 1 and "person-invalid" in done.stderr and "Traceback" not in done.stderr
 
 
+async def test_who_lost_password_or_telephone_starts_over(hub: RunningHub) -> None:
+    old = await member(hub, "lost.it")
+    made = hub.run("people", "link", "lost.it", "--data", str(hub.data), "--url", hub.url)
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        async with session.post(made.stdout.strip(), headers={"Origin": hub.url}) as answer:
+            assert answer.url.path == "/console/"
+        again = hub.run("people", "renew", "lost.it", "--data", str(hub.data), "--url", hub.url).stdout.strip()
+        async with session.get(hub.url + "/console/cases") as answer:
+            assert answer.url.path == "/console/login"
+        right = {"name": "lost.it", "password": PASSWORD, "code": old.at(datetime.now(UTC).timestamp().__int__() + 30)}
+        assert (await post(hub, "/console/login", right))[0] == 403
+        async with session.get(again) as answer:
+            secret = re.search(r"secret=([A-Z2-7]+)", await answer.text())
+    assert secret is not None and secret[1] != old.secret
+    given = {"password": "another battery staple", "code": pyotp.TOTP(secret[1]).now()}
+    assert (await post(hub, urlsplit(again).path, given))[0] == 303
+    unknown = hub.run("people", "renew", "no.body", "--data", str(hub.data))
+    assert unknown.returncode == 1 and "person-invalid" in unknown.stderr
+
+
 async def test_what_is_asked_oddly_is_a_page_and_never_a_failure(hub: RunningHub) -> None:
     await member(hub, "odd.one")
     made = hub.run("people", "link", "odd.one", "--data", str(hub.data), "--url", hub.url)

@@ -5,7 +5,6 @@ import re
 import socket
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,21 +12,13 @@ import pytest
 from typer.main import get_command
 
 from hub.commands import app
-from tests.acceptance.pages import ROOT, blocks, in_shell, shell
-from tests.conftest import RunningHub
+from tests.acceptance.pages import ROOT, blocks, shell
 from tests.unit.test_threat_model import collected
 
 GUIDES = ROOT / "docs/guides"
 NAMES = sorted(path.stem for path in GUIDES.glob("*.md"))
 BEHIND = "trap 'kill $(jobs -p) 2> ended; wait' EXIT\n"
 """What a page leaves running ends with the shell."""
-
-
-@pytest.fixture
-def all_guides(request: pytest.FixtureRequest) -> None:
-    """For guides whose commands are, for the greater part, run by the tests of the pages they lead to."""
-    if not request.config.getoption("--guides-long"):
-        pytest.skip("with --guides-long")
 
 
 def guide(name: str) -> str:
@@ -128,18 +119,6 @@ def test_an_operator_goes_through_the_year(tmp_path: Path, all_guides: None) -> 
     assert "everything holds" in said and "完好" in said and "411002-health" in said
     keys = json.loads((tmp_path / "weidu.json").read_text("utf-8"))[0]["jwks"]["keys"]
     assert len([key for key in keys if key["use"] == "sig"]) == 2
-
-
-def test_a_supervisor_logs_in_and_works_figures_out_again(hub: RunningHub, tmp_path: Path, all_guides: None) -> None:
-    _, keys, operator, opening, *_ = blocks((ROOT / "README.md").read_text("utf-8"), "sh")
-    (tmp_path / "hub-data").symlink_to(hub.data)
-    before = [keys, *operator.strip().splitlines()[1:], opening]
-    said = in_shell("\n".join([*before, *blocks(guide("supervisor"), "sh")]), tmp_path, hub)
-    link = re.search(r"http://[\w.:]+/console/\S+", said)
-    assert link is not None
-    with urllib.request.urlopen(link[0], timeout=10) as answer:
-        assert answer.status == 200
-    assert said.count("440306-health") >= 2
 
 
 def test_an_officer_opens_the_desk(tmp_path: Path, all_guides: None) -> None:
