@@ -32,7 +32,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 async def picture(page: Page, name: str) -> None:
-    """A picture for the documentation (`make pictures`), as wide as its pages and no taller than a screen and a half."""
+    """A picture for the documentation (`make pictures`), as wide as its pages and no taller than a screen."""
     before = page.viewport_size
     await page.set_viewport_size({"width": 860, "height": 700})
     tall = min(await page.evaluate("document.documentElement.scrollHeight"), 1000)

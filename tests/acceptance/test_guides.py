@@ -12,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 from hub.commands import app
+from protocols.loading import catalogue
 from tests.acceptance.pages import ROOT, blocks, shell
 from tests.unit.test_threat_model import collected
 
@@ -119,6 +120,19 @@ def test_an_operator_goes_through_the_year(tmp_path: Path, all_guides: None) -> 
     assert "everything holds" in said and "完好" in said and "411002-health" in said
     keys = json.loads((tmp_path / "weidu.json").read_text("utf-8"))[0]["jwks"]["keys"]
     assert len([key for key in keys if key["use"] == "sig"]) == 2
+
+
+def test_the_buttons_that_the_officers_guide_names_are_those_of_the_desk() -> None:
+    case = catalogue().latest("case-assistance")
+    assert case is not None
+    known = {one.zh for one in (*(m.declared for m in case.messages.values()), *case.flow.states.values())}
+    rows = re.findall(r"(?m)^\| (?!---)[^|]+ \| ([^|]+) \|", guide("officer"))[1:]
+    assert len(rows) == 5 and {row.split(" ")[0] for row in rows} <= known
+    templates = "".join(
+        path.read_text("utf-8") for path in (ROOT / "adapters/desk").rglob("*.*") if path.suffix != ".pyc"
+    )
+    for said in re.findall("“([一-鿿]+)”", guide("officer")):
+        assert said in known or said in templates, said
 
 
 def test_an_officer_opens_the_desk(tmp_path: Path, all_guides: None) -> None:

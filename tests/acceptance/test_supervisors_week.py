@@ -1,4 +1,4 @@
-"""The supervisor's guide with a browser: its commands as they are, its figures on their pages, one disputed to its end."""
+"""The supervisor's guide with a browser: its commands, its figures on their pages, one of them disputed to its end."""
 
 import asyncio
 import csv
