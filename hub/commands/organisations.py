@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
 from hub import config as configuration
@@ -66,9 +65,7 @@ def import_(
 
     A key that a record no longer lists is revoked.
     """
-    records = [
-        msgspec.structs.replace(one, superior=one.superior or superior) for one in enrolment.parse(files.content(file))
-    ]
+    records = enrolment.parse(files.content(file), superior)
     settings = configuration.load(config)
 
     async def work() -> int:

@@ -17,7 +17,7 @@ from tests.conftest import RunningHub
 
 AXE = Path(__file__).parent / "node/node_modules/axe-core/axe.min.js"
 SECRET = "申请人王示例反映三个月工资未结清"
-EVIDENCE = "工资条照片（示例）".encode() * 400_000
+EVIDENCE = b"\xff\xd8\xff" + "工资条照片（示例）".encode() * 400_000
 
 
 @pytest.fixture(scope="module")
@@ -254,6 +254,8 @@ async def test_a_case_goes_from_desk_to_desk_while_the_hub_comes_and_goes(
         await head.goto(f"{here.url}{path}")
         await accessible(head)
     await head.goto(f"{here.url}/settings")
+    await head.get_by_role("link", name="中文").click()
+    await head.locator("input[name=folder]").fill("摘要")
     await picture(head, "desk-settings")
     assert audited(hub) == ""
     for desk in desks.values():

@@ -49,6 +49,7 @@ def desk(hub: RunningHub, tmp_path: Path) -> Iterator[Desk]:
     made.stop()
 
 
+@pytest.mark.timeout(600)
 async def test_a_supervisor_goes_through_the_week(
     hub: RunningHub, desk: Desk, tmp_path: Path, all_guides: None
 ) -> None:
