@@ -24,7 +24,7 @@ from docx import Document
 from adapters.client import attachments as attaching
 from adapters.desk.letter import Receipt, verification_address
 from adapters.desk.pages.app import PAGES
-from protocols import attachments, legal_basis, vouching
+from protocols import attachments, deadlines, legal_basis, vouching
 from protocols.deadlines import SHANGHAI
 from protocols.envelope import new_id
 from protocols.vouching import Described
@@ -133,7 +133,7 @@ async def test_a_case_shows_its_course_what_is_due_and_where_its_time_went(head:
     async with there.client() as client:
         part = dict(content("case-assistance", "request") or {}, attachments=[])
         case = (await client.open_case(HERE, example("case-assistance", "request"), part)).case
-    day = (datetime.now(UTC).astimezone(SHANGHAI).date() + timedelta(days=20)).isoformat()
+    day = deadlines.postponed(datetime.now(SHANGHAI).date() + timedelta(days=20)).date.isoformat()
     for message, form in (("accept", {}), ("propose-date", {"open.date": day})):
         await head.until(f"/cases/{case}", f'value="{message}"', shown=False)
         page = await head.post(f"/cases/{case}/begin", {"message": message})
