@@ -14,6 +14,7 @@ import pytest
 from openpyxl import load_workbook
 from playwright.async_api import Browser, Page
 
+from hub.console import people
 from hub.console.words import INDICATORS, STAGES
 from hub.store import embedded
 from protocols import deadlines
@@ -39,6 +40,9 @@ def named(section: str) -> list[str]:
 def test_every_figure_of_the_guide_is_one_of_the_console_and_none_is_left_out() -> None:
     assert named("周三") == [text.zh for text in (*STAGES.values(), *INDICATORS.values())]
     assert len(named("每天")) == 5
+    hours, wrong = people.SESSION // timedelta(hours=1), people.MOST_FAILURES["name"]
+    for said in (f"至少 {people.SHORTEST} 个字符", f"登录 {hours} 小时", f"连错 {wrong} 次"):
+        assert said in GUIDE
 
 
 @pytest.fixture
