@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench fuzz faults failover check docs guides documents format lock lock-check audit sbom wheel wheel-check node java browser bus access-point promtool installers databases
+.PHONY: help setup demo test bench fuzz faults failover check docs guides pictures documents format lock lock-check audit sbom wheel wheel-check node java browser bus access-point promtool installers databases
 
 PYTHON ?= python3
 UV ?= uv
@@ -52,6 +52,11 @@ docs: setup ## 建文档网站 site/, 从磁盘打开即可 · build the documen
 guides: setup ## 照做每篇指南 · go through every guide, command for command
 	@.venv/bin/python -m pytest tests/acceptance/test_guides.py --guides-long $(ARGS)
 
+PICTURED := tests/acceptance/test_desk.py tests/acceptance/test_supervisors_week.py tests/acceptance/test_readme.py
+pictures: setup browser ## 由浏览器测试重拍 docs/ 的截图 · take the pictures in docs/ again, by the tests in a browser
+	@XIEBAN_SCREENSHOTS=build/pictures .venv/bin/python -m pytest $(PICTURED) -k "desk_to_desk or week or demo_offers" --guides-long $(ARGS)
+	@for picture in docs/*.png; do cp build/pictures/$$(basename $$picture) $$picture; done
+
 documents: setup ## 由协议目录生成说明 · write docs/protocols from the catalogue
 	@.venv/bin/xieban protocols document --to docs/protocols
 
@@ -86,7 +91,7 @@ wheel-check: setup ## 把 wheel 装入空环境并运行演示 (联网) · insta
 	@.venv/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@echo "安装依赖 · installing the locked dependencies"
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r requirements.lock
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation \
+	@PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation \
 	  --config-settings editable_mode=compat --editable .
 	@touch $@
 

@@ -20,8 +20,11 @@ from protocols import documents, loading
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 INDEX = "README.md"
+SEARCH = "assets/iframe-worker.js"
+"""Where mkdocs.yml names it; by its name the theme's offline plugin knows that it need not fetch one."""
 _NOT_OURS = {"node_modules", "classes", "bureau"}
 _PROTOCOLS = "docs/protocols"
+_BEFORE = re.compile(r"\A<!--.*?-->\s*", re.S)
 _TARGET = re.compile(r'(?:\]\(|src=")([^)#"\s]+)')
 
 
@@ -39,18 +42,19 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     written = [name for name in _pages() if name not in made]
     found = [File.generated(config, name, content=text) for name, text in made.items()]
     found += [File(name, str(ROOT), config.site_dir, use_directory_urls=False) for name in [*written, *_shown(written)]]
-    return Files([*kept, *found])
+    search = (ROOT / ".ci/site_search.js").read_text("utf-8")
+    return Files([*kept, *found, File.generated(config, SEARCH, content=search)])
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """A link to a folder leads to its index."""
+    """A link to a folder leads to its index; what comes before the heading would keep the page from its title."""
     here = Path(page.file.src_uri).parent
 
     def whole(link: re.Match[str]) -> str:
         index = os.path.normpath(here / link[1] / INDEX)
         return f"{link[0]}/{INDEX}" if index in files.src_uris else link[0]
 
-    return _TARGET.sub(whole, markdown)
+    return _TARGET.sub(whole, _BEFORE.sub("", markdown))
 
 
 def _pages() -> list[str]:

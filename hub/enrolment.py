@@ -52,8 +52,11 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What it may sign with; left out, what it was, and Ed25519 and ES256 at first."""
 
 
-def parse(document: bytes) -> list[Record]:
-    """The records of a file, each checked. Raises ImportInvalid with every finding; nothing is taken in then."""
+def parse(document: bytes, superior: str | None = None) -> list[Record]:
+    """The records of a file, each checked; `superior` is above those that name none.
+
+    Raises ImportInvalid with every finding; nothing is taken in then.
+    """
     try:
         raw = strict_json.loads(document)
     except Fault as fault:
@@ -69,6 +72,8 @@ def parse(document: bytes) -> list[Record]:
         except msgspec.ValidationError as error:
             found.append(f"{named}: {error}")
             continue
+        if record.superior is None:
+            record = msgspec.structs.replace(record, superior=superior)
         found += [f"{named}: {finding}" for finding in _findings(record)]
         records.append(record)
     twice = sorted(id for id, count in Counter(record.id for record in records).items() if count > 1)

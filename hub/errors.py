@@ -143,10 +143,14 @@ class StorageFull(Fault):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing that does not fit: a JSON Pointer (RFC 6901) into the message, and what is wrong there."""
+    """One thing that does not fit: a JSON Pointer (RFC 6901) into the message, and what is wrong there.
+
+    `keyword` is what is not met, for who says it in other words: a keyword of JSON Schema, or a rule of the flow.
+    """
 
     pointer: str
     message: str
+    keyword: str | UnsetType = UNSET
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -288,12 +288,14 @@ class Hub:
         async with self.pool.acquire() as connection:
             return await cases.listing(connection, self.catalogue, caller.id, sight, state, after, limit)
 
-    async def read_case(self, caller: Organisation, id: str, purpose: Purpose | None) -> cases.View:
+    async def read_case(
+        self, caller: Organisation, id: str, purpose: Purpose | None, sight: Sequence[str] | None = None
+    ) -> cases.View:
         """One case; a look by who is no party is logged where its protocol says so, for a `purpose`.
 
-        Raises NotFound, Forbidden; PurposeNeeded.
+        `sight` is whose cases are seen, the caller's own unless it is given. Raises NotFound, Forbidden; PurposeNeeded.
         """
-        sight = await self._sight(caller)
+        sight = await self._sight(caller) if sight is None else sight
         async with self.pool.acquire() as connection:
             await cases.require_sight(connection, sight, id)
             (case,) = (await self._cases([id])).values()
@@ -323,9 +325,9 @@ class Hub:
         shown = found if day is None else on(found, day)
         return Holders(id, row["protocol"], row["version"], purpose, looked.proof.index, shown)
 
-    async def clock(self, caller: Organisation, id: str) -> CaseClock:
+    async def clock(self, caller: Organisation, id: str, sight: Sequence[str] | None = None) -> CaseClock:
         """Where the time of a case went, each boundary with its log entry. Raises NotFound, Forbidden."""
-        sight = await self._sight(caller)
+        sight = await self._sight(caller) if sight is None else sight
         async with self.pool.acquire() as connection:
             await cases.require_sight(connection, sight, id)
             return await case_clock(connection, self.catalogue, id, datetime.now(UTC))

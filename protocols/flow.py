@@ -155,7 +155,7 @@ def _continue(flow: Flow, case: Case, message: Event, now: datetime, calendar: C
     _check_recipients(case, move, message)
     missing = [name for name in move.requires if name not in message.data]
     if missing:
-        raise DataInvalid([{"pointer": f"/data/{name}", "message": "required here"} for name in missing])
+        raise DataInvalid([_finding(name, "required", "required here") for name in missing])
     if move.undoes is not None:
         assert case.undo is not None
         after = msgspec.structs.replace(case, position=case.undo.position, basis=case.undo.basis)
@@ -238,7 +238,7 @@ def _check_openers_recipients(flow: Flow, message: Event) -> None:
 
 def _check_about(field: str, message: Event, about: Case | None) -> None:
     if about is None:
-        raise DataInvalid([{"pointer": f"/data/{field}", "message": "is no case that you see here"}])
+        raise DataInvalid([_finding(field, "caseUnknown", "is no case that you see here")])
     strangers = [name for name in message.recipients if name not in about.involved()]
     _refuse_recipients([f"{name} was never a party of the case {about.id}" for name in strangers])
 
@@ -247,7 +247,7 @@ def _check_period(flow: Flow, message: Event, today: date) -> None:
     """What reports on a month is sent when the month is over."""
     for deadline in flow.deadlines.values():
         if deadline.after is not None and today <= deadlines.end_of_month(message.data[deadline.after]):
-            raise DataInvalid([{"pointer": f"/data/{deadline.after}", "message": "this month is not over"}])
+            raise DataInvalid([_finding(deadline.after, "monthNotOver", "this month is not over")])
 
 
 def _check_recipients(case: Case, move: Move, message: Event) -> None:
@@ -270,6 +270,11 @@ def _check_recipients(case: Case, move: Move, message: Event) -> None:
     _refuse_recipients(findings)
 
 
+def _finding(field: str, keyword: str, message: str) -> dict[str, str]:
+    """What a rule of the flow has against a field of the open part."""
+    return {"pointer": f"/data/{field}", "keyword": keyword, "message": message}
+
+
 def _refuse_recipients(findings: list[str]) -> None:
     if findings:
         raise RecipientsInvalid([{"pointer": "/recipients", "message": text} for text in findings])
@@ -281,17 +286,17 @@ def _newcomer(case: Case, assigns: Assigns, message: Event) -> str:
     finding = None
     if assigns.among == "parties":
         if newcomer not in (case.position.responder, *case.position.participants):
-            finding = "was not asked in this case"
+            finding = "notAsked", "was not asked in this case"
     elif newcomer in (case.opener, case.position.responder):
-        finding = "is opener or responder of the case already"
+        finding = "hasIt", "is opener or responder of the case already"
     elif assigns.role == PARTICIPANT and newcomer in case.position.participants:
-        finding = "takes part in the case already"
+        finding = "takesPart", "takes part in the case already"
     elif assigns.role == RESPONDER and newcomer in case.former:
-        finding = "held the case before and passed it on"
+        finding = "passedItOn", "held the case before and passed it on"
     elif is_hub(newcomer):
-        finding = "is a hub and answers no case"
+        finding = "isHub", "is a hub and answers no case"
     if finding:
-        raise DataInvalid([{"pointer": f"/data/{assigns.source}", "message": finding}])
+        raise DataInvalid([_finding(assigns.source, *finding)])
     return newcomer
 
 
@@ -347,7 +352,7 @@ def _assign(position: Position, assigns: Assigns, newcomer: str) -> Position:
 def _propose(position: Position, proposes: Proposes, message: Event, today: date) -> Position:
     proposal = date.fromisoformat(message.data[proposes.date])
     if proposal <= today:
-        raise DataInvalid([{"pointer": f"/data/{proposes.date}", "message": "must be a day after today"}])
+        raise DataInvalid([_finding(proposes.date, "afterToday", "must be a day after today")])
     return msgspec.structs.replace(position, proposal=proposal)
 
 
@@ -360,9 +365,9 @@ def _settle(position: Position, settles: Settles, message: Event, today: date, c
         repeated = message.data.get(settles.date)
         if repeated is not None and date.fromisoformat(repeated) != position.proposal:
             text = f"the date proposed is {position.proposal}; who wants another does not agree"
-            raise DataInvalid([{"pointer": f"/data/{settles.date}", "message": text}])
+            raise DataInvalid([_finding(settles.date, "otherDate", text)])
     agreed = clocks.clock(position.proposal, 0, "calendar", calendar)
     if agreed.due < today:
         text = f"the date proposed, {position.proposal}, has passed"
-        raise DataInvalid([{"pointer": f"/data/{settles.agreed}", "message": text}])
+        raise DataInvalid([_finding(settles.agreed, "datePassed", text)])
     return msgspec.structs.replace(answered, clocks={**position.clocks, settles.deadline: agreed})

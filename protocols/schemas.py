@@ -40,10 +40,11 @@ class Schema:
         return bool(self.compiled().is_valid(instance))
 
     def findings(self, instance: Any, prefix: str = "") -> list[dict[str, str]]:
-        """All that does not fit, as `{"pointer", "message"}`, at most 50; `prefix` leads each pointer."""
+        """All that does not fit, as `{"pointer", "keyword", "message"}`, at most 50; `prefix` leads each pointer."""
         found = []
         for error in self.compiled().iter_errors(instance):
-            found.append({"pointer": prefix + _pointer(error), "message": error.message[:300]})
+            said = {"keyword": error.kind.name, "message": error.message[:300]}
+            found.append({"pointer": prefix + _pointer(error), **said})
             if len(found) == MAX_FINDINGS:
                 break
         return found

@@ -176,6 +176,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
+def all_guides(request: pytest.FixtureRequest) -> None:
+    """For guides whose commands are, for the greater part, run by the tests of the pages they lead to."""
+    if not request.config.getoption("--guides-long"):
+        pytest.skip("with --guides-long")
+
+
+@pytest.fixture
 def long(request: pytest.FixtureRequest) -> None:
     """For what only the long form breaks."""
     if not request.config.getoption("--operation-long"):

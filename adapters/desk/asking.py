@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from adapters.desk import forms
-from adapters.desk.forms import Field, Shown, Words
+from adapters.desk.forms import Field, Remark, Shown, Words
 from protocols import deadlines, legal_basis
 from protocols.attachments import ATTACHMENTS
 from protocols.loading import Catalogue, MessageType, Protocol
@@ -134,9 +134,9 @@ def problems_of(
     return found
 
 
-def shown(bureau: Bureau, draft: Draft, checked: bool) -> tuple[Shown, Shown | None]:
-    """The forms with the draft in them, and what is wrong with it at each field where it was `checked`."""
-    found = problems(bureau, draft) if checked else []
+def shown(bureau: Bureau, draft: Draft, checked: bool, said: Sequence[Remark] = ()) -> tuple[Shown, Shown | None]:
+    """The forms with the draft in them: at each field what was `said` of it, and once `checked` what is wrong."""
+    found = [*said, *map(forms.remark, problems(bureau, draft) if checked else ())]
     opened, sealed = _forms(bureau, draft)
     inside = forms.shown(sealed, draft.content, found, "sealed") if sealed is not None else None
     return forms.shown(opened, draft.data, found, "open"), inside

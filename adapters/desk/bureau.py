@@ -23,7 +23,7 @@ from adapters.client import Client, messages
 from adapters.desk.drafts import DAILY, Draft, Drafts, TooManyToday, digest, sheet
 from adapters.desk.enclosures import Enclosures
 from adapters.desk.forms import Words
-from adapters.desk.saying import objection
+from adapters.desk.saying import Objection, objection
 from adapters.desk.vault import Vault
 from adapters.desk.views import case_of
 from keys.errors import BadSeal, Fault
@@ -184,7 +184,8 @@ class Bureau:
         for draft in drafts:
             if draft.signed_as not in (None, digest(draft)):
                 self.drafts.renumber(draft)
-            draft.state, draft.signed_by, draft.problem, draft.compact = "queued", by, None, None
+            draft.state, draft.signed_by, draft.compact = "queued", by, None
+            draft.problem, draft.places = None, ()
             draft.signed_as, draft.signed_on = digest(draft), today
         self.drafts.keep(*drafts)
         self.signed.set()
@@ -199,7 +200,7 @@ class Bureau:
             matches = found(self.organisations(), wanted)
         return matches
 
-    async def preflight(self, draft: Draft) -> list[Words]:
+    async def preflight(self, draft: Draft) -> list[Objection]:
         """What the hub would have against it now; nothing where it would be taken. Raises Undecided, Fault.
 
         Its files are uploaded for that, as nobody can judge a message that names files which are not there.
@@ -208,7 +209,7 @@ class Bureau:
             await self.upload(client, draft)
             return await self.objections(client, draft)
 
-    async def objections(self, client: Client, draft: Draft) -> list[Words]:
+    async def objections(self, client: Client, draft: Draft) -> list[Objection]:
         """What the hub has against a draft that nobody signed. Raises Undecided, Refused, DataInvalid, BadSeal."""
         data, content = attached(draft.data, draft.content or {}, draft.files)
         sealed = content or draft.content

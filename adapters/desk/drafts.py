@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Final, Literal
 import msgspec
 
 from adapters.desk.enclosures import Enclosures
-from adapters.desk.forms import Words
+from adapters.desk.forms import Remark, Words
+from adapters.desk.saying import Objection
 from adapters.desk.vault import Vault
 from keys.errors import Fault
 from protocols.attachments import Manifest
@@ -47,6 +48,8 @@ class Draft(msgspec.Struct, kw_only=True):
     signed_by: str | None = None
     compact: bytes | None = None
     problem: Words | None = None
+    places: tuple[Remark, ...] = ()
+    """What the hub has against its fields, with `problem`."""
     receipt: dict[str, Any] | None = None
     files: list[Manifest] = []
     uploaded: list[str] = []
@@ -159,10 +162,11 @@ class Drafts:
         wanted = {self.enclosures.sealed(file).blob.name for draft in self.all(*UNSENT) for file in draft.files}
         self.enclosures.sweep(wanted)
 
-    def refuse(self, why: Words, *drafts: Draft) -> None:
+    def refuse(self, why: Objection, *drafts: Draft) -> None:
         """Note that the hub does not take them, and why: they can be changed again."""
         for draft in drafts:
-            draft.state, draft.problem, draft.compact, draft.uploaded = "refused", why, None, []
+            draft.state, draft.compact, draft.uploaded = "refused", None, []
+            draft.problem, draft.places = why.words, why.places
         self.keep(*drafts)
 
 

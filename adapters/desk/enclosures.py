@@ -24,6 +24,13 @@ from keys import base64url, chunks
 from keys.errors import BadSeal, Fault
 from protocols.attachments import MEDIA, Manifest
 
+HEAD: Final = 1024
+"""Bytes at its beginning by which a file is known; a PDF says so within them (ISO 32000-2, annex I)."""
+_ZIP, _OLE, _JPEG = b"PK", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"\xff\xd8\xff"
+_BEGINNINGS: Final = {
+    ".docx": _ZIP, ".xlsx": _ZIP, ".ofd": _ZIP, ".zip": _ZIP, ".doc": _OLE, ".xls": _OLE, ".jpg": _JPEG, ".jpeg": _JPEG,
+    ".png": b"\x89PNG\r\n\x1a\n",
+}  # fmt: skip
 _TAG: Final = 16
 _KEPT: Final = ".kept"
 SPARE: Final = 1 << 30
@@ -167,6 +174,12 @@ class Enclosures:
                 Path(blob.name).unlink(missing_ok=True)
                 raise
         return manifest
+
+
+def unlike(name: str, head: bytes) -> bool:
+    """Whether a file can't be opened as what its name says: by its first `HEAD` bytes, for the kinds that are usual."""
+    kind = Path(name).suffix.lower()
+    return b"%PDF-" not in head if kind == ".pdf" else not head.startswith(_BEGINNINGS.get(kind, b""))
 
 
 def _spool(spool: IO[bytes], part: bytes, own: AESGCM, number: int) -> None:

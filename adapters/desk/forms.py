@@ -7,7 +7,7 @@ value, its steps separated by dots: `subjects.0.name`.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from protocols.schemas import Problem, Schema
 
@@ -22,6 +22,16 @@ class Words(NamedTuple):
 
     zh: str
     en: str
+
+
+NOT_RIGHT: Final = Words("填写有误", "not right")
+
+
+class Remark(NamedTuple):
+    """What is to be put right at a place of a form, by the name of its field; the empty name means the form."""
+
+    name: str
+    words: Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +81,19 @@ def form(schema: Schema, without: Collection[str] = ()) -> Field:
     return replace(field, parts=tuple(part for part in field.parts if part.key not in without))
 
 
-def shown(field: Field, data: Any = None, problems: Sequence[Problem] = (), name: str = "") -> Shown:
-    """The form with `data` in it, as far as it fits, and each problem at its field or at the nearest around it."""
+def shown(field: Field, data: Any = None, remarks: Sequence[Remark] = (), name: str = "") -> Shown:
+    """The form with `data` in it, as far as it fits, and each remark at its field or at the nearest around it."""
     if field.kind == "group":
         held = data if isinstance(data, dict) else {}
-        parts = [shown(part, held.get(part.key), problems, _at(name, part.key)) for part in field.parts]
-        return Shown(name, field, (), _own(name, problems, [part.name for part in parts]), tuple(parts))
+        parts = [shown(part, held.get(part.key), remarks, _at(name, part.key)) for part in field.parts]
+        return Shown(name, field, (), _own(name, remarks, [part.name for part in parts]), tuple(parts))
     if field.kind == "list":
         entries: list[Any] = list(data) if isinstance(data, list) else []
         entries += [None] * (max(field.least, 1) - len(entries))
         (part,) = field.parts
-        parts = [shown(part, entry, problems, _at(name, str(n))) for n, entry in enumerate(entries)]
-        return Shown(name, field, (), _own(name, problems, [part.name for part in parts]), tuple(parts))
-    return Shown(name, field, _values(field, data), _own(name, problems, []))
+        parts = [shown(part, entry, remarks, _at(name, str(n))) for n, entry in enumerate(entries)]
+        return Shown(name, field, (), _own(name, remarks, [part.name for part in parts]), tuple(parts))
+    return Shown(name, field, _values(field, data), _own(name, remarks, []))
 
 
 def read(field: Field, submitted: Mapping[str, Sequence[str]], name: str = "") -> Any:
@@ -238,19 +248,26 @@ def _at(name: str, step: str) -> str:
     return f"{name}.{step}" if name else step
 
 
-def _own(name: str, problems: Sequence[Problem], inner: Collection[str]) -> tuple[Words, ...]:
-    """The problems at this place, or within it but at none of its parts."""
+def _own(name: str, remarks: Sequence[Remark], inner: Collection[str]) -> tuple[Words, ...]:
+    """The remarks at this place, or within it but at none of its parts."""
 
     def here(at: str) -> bool:
         within = at == name or not name or at.startswith(f"{name}.")
         return within and not any(at == part or at.startswith(f"{part}.") for part in inner)
 
-    return tuple(said(problem) for problem in problems if here(problem.pointer.removeprefix("/").replace("/", ".")))
+    return tuple(remark.words for remark in remarks if here(remark.name))
+
+
+def remark(problem: Problem) -> Remark:
+    """A problem at its field, in words for who fills in the form."""
+    return Remark(problem.pointer.removeprefix("/").replace("/", "."), said(problem))
 
 
 def said(problem: Problem) -> Words:
     """What is wrong, in words for who fills in the form."""
     limit = problem.limit
+    if limit is None and problem.keyword.startswith(("min", "max")):
+        return NOT_RIGHT
     return {
         "required": Words("必须填写", "must be filled in"),
         "dependentRequired": Words("与另一项须一并填写", "goes together with another one"),
@@ -266,7 +283,15 @@ def said(problem: Problem) -> Words:
         "const": Words("请从列表中选择", "choose one of the list"),
         "format": Words("格式不对，例如日期 2026-10-12", "not in the form it should have, e.g. a day 2026-10-12"),
         "pattern": Words("格式不对", "not in the form it should have"),
-        "type": Words("应填数字", "a number is wanted")
-        if limit in ("integer", "number")
-        else Words("填写有误", "not right"),
-    }.get(problem.keyword, Words("填写有误", "not right"))
+        "afterToday": Words("须在今天之后", "must be a day after today"),
+        "otherDate": Words("与对方提议的日期不同", "not the date that was proposed"),
+        "datePassed": Words("提议的日期已过", "the date that was proposed has passed"),
+        "monthNotOver": Words("这个月还没有结束", "this month is not over"),
+        "caseUnknown": Words("没有这件案件，或本机构看不到它", "no case that this organisation sees"),
+        "notAsked": Words("这家机构没有参与本案", "was not asked in this case"),
+        "hasIt": Words("这家机构已是发起方或协办方", "is opener or responder of the case already"),
+        "takesPart": Words("这家机构已参与本案", "takes part in the case already"),
+        "passedItOn": Words("这家机构办过本案，已转出", "held the case before and passed it on"),
+        "isHub": Words("这是枢纽，不办案", "is a hub and answers no case"),
+        "type": Words("应填数字", "a number is wanted") if limit in ("integer", "number") else NOT_RIGHT,
+    }.get(problem.keyword, NOT_RIGHT)

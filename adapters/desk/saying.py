@@ -1,11 +1,15 @@
 """What went wrong, for who works at the desk: in plain words of both languages, with what to do where that is known."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
 
 from adapters.client import Refused, Undecided
-from adapters.desk.forms import Words
+from adapters.desk import forms
+from adapters.desk.forms import Remark, Words
 from keys.errors import Fault
+from protocols.schemas import Problem
 
 PLAIN: Final[Mapping[str, Words]] = {
     "hub-address-invalid": Words("地址应像 https://hub.example", "an address is like https://hub.example"),
@@ -33,6 +37,8 @@ PLAIN: Final[Mapping[str, Words]] = {
 }
 UNADMITTED: Final = frozenset({"token-invalid", "sender-unknown", "key-unknown", "key-not-valid"})
 """Why a hub turns a bureau away that it does not list, or whose keys it lists no more."""
+BASIS: Final = frozenset({"basis-unknown", "basis-repealed", "basis-not-in-force"})
+"""Why a legal basis is not taken."""
 
 
 def said(fault: BaseException) -> Words:
@@ -55,13 +61,50 @@ def said(fault: BaseException) -> Words:
     )
 
 
-def objection(problem: Mapping[str, object]) -> Words:
-    """What the hub has against a message: a problem (RFC 9457) with the places that it names."""
-    places = problem.get("errors")
-    named = [str(one.get("pointer")) for one in places if isinstance(one, dict)] if isinstance(places, list) else []
+class Objection(msgspec.Struct, frozen=True):
+    """What the hub has against a message: in a few words, and at the fields that it names."""
+
+    words: Words
+    places: tuple[Remark, ...] = ()
+
+
+def objection(problem: Mapping[str, Any]) -> Objection:
+    """The same of a problem (RFC 9457)."""
+    reason = str(problem.get("type", "")).rpartition("/")[2]
     title = str(problem.get("title", "枢纽不受理"))
-    zh = f"{title}（{'、'.join(named)}）" if named else title
-    return Words(zh, str(problem.get("detail", title)))
+    words = Words(title, str(problem.get("detail", title)))
+    if reason in BASIS:
+        return Objection(words, (Remark("open.legal_basis.instrument", words),))
+    return Objection(words, _places(problem.get("errors")))
+
+
+def together(objections: Sequence[Objection]) -> Objection:
+    """Several as one."""
+    zh, en = "；".join(one.words.zh for one in objections), "; ".join(one.words.en for one in objections)
+    return Objection(Words(zh, en), tuple(place for one in objections for place in one.places))
+
+
+def against(fault: Fault) -> Objection:
+    """The same of a message that was refused, or found wrong before it went out."""
+    problem = fault.data.get("problem")
+    if isinstance(fault, Refused) and isinstance(problem, dict):
+        return Objection(said(fault), objection(problem).places)
+    return Objection(said(fault), _places(fault.data.get("errors")))
+
+
+def _places(errors: object) -> tuple[Remark, ...]:
+    """The fields of the open part that findings name, and what each is to be; nobody fills in what is elsewhere."""
+    found = []
+    for one in errors if isinstance(errors, list) else ():
+        pointer = str(one.get("pointer")) if isinstance(one, dict) else ""
+        if pointer.startswith("/data/"):
+            at = forms.remark(Problem(pointer.replace("/data/", "/open/", 1), str(one.get("keyword"))))
+            found.append(at if at.words != forms.NOT_RIGHT else at._replace(words=_quoted(str(one.get("message", "")))))
+    return tuple(found)
+
+
+def _quoted(message: str) -> Words:
+    return Words(f"枢纽不受理：{message}", f"the hub does not take it: {message}")
 
 
 def unadmitted(fault: BaseException) -> bool:

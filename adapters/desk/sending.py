@@ -17,7 +17,7 @@ from adapters.desk.bureau import Bureau
 from adapters.desk.drafts import Draft, DraftChanged, packages
 from adapters.desk.forms import Words
 from adapters.desk.receiving import Receiving
-from adapters.desk.saying import said
+from adapters.desk.saying import Objection, against, said, together
 from keys.errors import BadSeal, Fault
 from protocols.attachments import ATTACHMENTS, attached
 from protocols.refusals import DataInvalid
@@ -82,19 +82,20 @@ class Sending:
         """Whether the hub would take all of a package; where it would not, nothing of it is sent."""
         if len(package) == 1 or any(draft.compact is not None for draft in package):
             return True
-        objections: dict[str, Words] = {}
+        objections: dict[str, Objection] = {}
         for draft in package:
             try:
                 problems = await self._bureau.objections(client, draft)
             except Undecided:
                 raise
             except Fault as fault:
-                problems = [said(fault)]
+                problems = [against(fault)]
             if problems:
-                zh, en = "；".join(one.zh for one in problems), "; ".join(one.en for one in problems)
-                objections[draft.id] = Words(zh, en)
+                objections[draft.id] = together(problems)
         for draft in package if objections else ():
-            draft.state, draft.problem = "refused", objections.get(draft.id)
+            found = objections.get(draft.id)
+            draft.state = "refused"
+            draft.problem, draft.places = (found.words, found.places) if found is not None else (None, ())
         if objections:
             self._drafts.keep(*package)
             self._bureau.tell("refused")
@@ -108,16 +109,16 @@ class Sending:
             sent = await client.resend(draft.compact)
         except Refused as refusal:
             if refusal.reason != "id-reused":
-                self._refused(draft, said(refusal))
+                self._refused(draft, against(refusal))
                 return
             earlier = await self._earlier(client, draft)
             if earlier is None:
                 self._drafts.renumber(draft)
-                self._refused(draft, ANOTHER)
+                self._refused(draft, Objection(ANOTHER))
                 return
             sent = Sent(draft.id, draft.case, earlier.compact, earlier.receipt)
         except (DataInvalid, BadSeal) as fault:
-            self._refused(draft, said(fault))
+            self._refused(draft, against(fault))
             return
         await self._sent(client, draft, sent)
 
@@ -137,7 +138,7 @@ class Sending:
         opened = {name: value for name, value in (opened or {}).items() if name != MESSAGES}
         return earlier if same and mine == data and opened == content else None
 
-    def _refused(self, draft: Draft, why: Words) -> None:
+    def _refused(self, draft: Draft, why: Objection) -> None:
         self._drafts.refuse(why, draft)
         self._bureau.tell("refused")
 

@@ -71,6 +71,10 @@ def issue(
     else:
         for one in refused:
             remark(f"✗ {' · '.join(one['between'])}: {one['reason']}")
+        if not (issued or known or refused):
+            remark(
+                f"{period.first} 至 {period.last} 没有两方之间的案件，不必通报 · no two organisations had a case then"
+            )
         say(f"已发 issued {len(issued)} · 此前已发 issued before {known} · 未发 refused {len(refused)}")
     if refused:
         raise typer.Exit(1)

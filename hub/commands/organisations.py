@@ -42,6 +42,7 @@ HubOrNone = Annotated[
     epilog=examples(
         "xieban keys new --keys K --organisation 411002-health --name-zh NAME --name-en NAME > me.json",
         "xieban organisations import me.json --data DIR",
+        "xieban organisations import me.json --superior 411000-supervision --data DIR",
         'me.json: [{"id","name":{"zh","en"},"superior":null,"roles":["bureau"],"jwks":{"keys":[]}}]',
         'and, to let it sign with SM2: "algorithms":["Ed25519","SM2"]',
     ),
@@ -49,6 +50,10 @@ HubOrNone = Annotated[
 def import_(
     file: Annotated[str, typer.Argument(metavar="FILE", help="机构 JSON，- 为标准输入。 The organisations.")],
     data: Data,
+    superior: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="上级，用于没有写明上级的记录。 The superior of records that name none."),
+    ] = None,
     config: Config = None,
     json: Json = False,
 ) -> None:
@@ -60,7 +65,7 @@ def import_(
 
     A key that a record no longer lists is revoked.
     """
-    records = enrolment.parse(files.content(file))
+    records = enrolment.parse(files.content(file), superior)
     settings = configuration.load(config)
 
     async def work() -> int:

@@ -49,6 +49,18 @@ def invite(
     say(f"{url.rstrip('/')}/console/join/{beside.run(data, config, work)}")
 
 
+@app.command(epilog=examples("xieban people renew zhang.wei --data DIR"))
+def renew(name: Name, data: Data, url: Url = "http://127.0.0.1:8420", config: Config = None) -> None:
+    """口令忘了、手机丢了：旧的立即失效，输出新的邀请链接。 For a lost password or telephone: a new invitation.
+
+    口令、动态码、通行密钥和已有的登录全部作废；案件和记录不变。
+
+    The password, the one-time codes, the passkeys and whatever is logged in by them end at once.
+    """
+    token = beside.run(data, config, lambda connection: people.start_over(connection, name))
+    say(f"{url.rstrip('/')}/console/join/{token}")
+
+
 @app.command(epilog=examples("xieban people link zhang.wei --data DIR"))
 def link(name: Name, data: Data, url: Url = "http://127.0.0.1:8420", config: Config = None) -> None:
     """输出一次性登录链接（一日内有效），当面交给本人。 Print a log-in link, good once and for a day."""

@@ -36,7 +36,8 @@ async def case(visit: Visit) -> web.Response:
     if not envelope.is_id(id):
         raise web.HTTPNotFound
     try:
-        clock = await visit.hub.clock(visit.directory.organisations[visit.person.organisation], id)
+        caller = visit.directory.organisations[visit.person.organisation]
+        clock = await visit.hub.clock(caller, id, visit.sight)
     except (NotFound, Forbidden):
         raise web.HTTPNotFound from None
     series = {STAGES[k].say(visit.language): [getattr(clock.calendar, k) / 3600] for k in KINDS}

@@ -34,7 +34,7 @@ def stacked(labels: Sequence[str], series: Mapping[str, Sequence[float]], unit: 
         height=120 + 32 * max(len(labels), 1),
         legend_at_bottom=True,
         legend_at_bottom_columns=4,
-        value_formatter=lambda value: f"{value:.1f} {unit}",
+        value_formatter=lambda value: f"{value:.3g} {unit}",
         disable_xml_declaration=True,
         include_x_axis=True,
         explicit_size=True,
@@ -54,7 +54,7 @@ def lines(labels: Sequence[str], series: Mapping[str, Sequence[float | None]], u
         height=300,
         legend_at_bottom=True,
         legend_at_bottom_columns=4,
-        value_formatter=lambda value: f"{value:.1f} {unit}",
+        value_formatter=lambda value: f"{value:.3g} {unit}",
         disable_xml_declaration=True,
         explicit_size=True,
     )

@@ -5,15 +5,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import segno
 import webauthn
 from aiohttp import web
+from markupsafe import Markup
 from webauthn.helpers import exceptions, structs
 
 from hub.api.calls import HUB
 from hub.console import people
 from hub.console.pages import LANGUAGE, Field, common, environment
 from hub.console.people import LoginRefused, LoginsTooMany, Person, PersonInvalid
-from hub.console.words import T
+from hub.console.tables import Link
+from hub.console.words import ROLES, T
 from hub.store import Connection
 from hub.store.queries import SQL
 
@@ -75,9 +78,10 @@ async def door(
     secret: str = "",
     problem: T | None = None,
     passkey: str = "",
+    links: Sequence[Link] = (),
     status: int = 200,
 ) -> web.Response:
-    """A page with one form, for who is not inside."""
+    """A page with one form, for who is not inside; a `secret` is an address for a telephone, as a QR code too."""
     passkey_text = (
         T("添加通行密钥", "Add a passkey") if passkey == "make" else T("用通行密钥登录", "Enter with a passkey")
     )
@@ -89,6 +93,8 @@ async def door(
         action=action or request.path,
         texts=texts,
         secret=secret,
+        code=Markup(segno.make_qr(secret, error="m").svg_inline(scale=4, border=4, light="#fff")) if secret else "",
+        links=links,
         problem=problem,
         here=request.path,
         passkey=passkey,
@@ -177,7 +183,18 @@ async def account(request: web.Request) -> web.StreamResponse:
     who = await person_of(request)
     if who is None:
         raise web.HTTPSeeOther("/console/login")
-    texts = (f"{who.full_name} · {who.name} · {who.organisation} · {who.role}",)
+    directory = await request.config_dict[HUB].directory()
+    async with request.config_dict[HUB].pool.acquire() as connection:
+        passkeys = len(await connection.fetch(SQL["passkeys"], who.name))
+    known = directory.get(who.organisation)
+    of = known.name[language_of(request)] if known is not None else who.organisation
+    role, manages = ROLES[who.role], who.role == "manager"
+    texts = (
+        T(f"{who.full_name}（{who.name}）· {of} · {role.zh}", f"{who.full_name} ({who.name}) · {of} · {role.en}"),
+        T(f"通行密钥 {passkeys} 把。", f"Passkeys: {passkeys}."),
+    )
+    inside = Link(T("回到督导台", "Back to the console"), "/console/")
+    people_of = Link(T("本机构的账户", "The accounts of your organisation"), "/console/people")
     return await door(
         request,
         T("账户", "Account"),
@@ -185,6 +202,7 @@ async def account(request: web.Request) -> web.StreamResponse:
         action="/console/logout",
         texts=texts,
         passkey="make",
+        links=[inside, people_of] if manages else [inside],
     )
 
 
@@ -344,8 +362,9 @@ async def _inside(
 async def _joining(request: web.Request, name: str, address: str, problem: T | None = None) -> web.Response:
     texts = (
         T(
-            f"账户 {name}。在手机的动态码应用中添加以下地址，再设口令。",
-            f"Account {name}. Add this address to the code app on your telephone, then choose a password.",
+            f"账户 {name}。用手机的动态码应用扫这个二维码；就在手机上打开的，点下面的链接。再设口令。",
+            f"Account {name}. Scan this with the code app on your telephone, or follow the link if this is one. "
+            "Then choose a password.",
         ),
     )
     title, status = T("加入督导台", "Join the console"), 200 if problem is None else 422

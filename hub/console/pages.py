@@ -38,6 +38,7 @@ NAVIGATION: Sequence[tuple[str, T]] = (
     ("/console/organisations", T("机构与密钥", "Organisations")),
     ("/console/log", T("日志", "The log")),
     ("/console/schedule", T("计划任务", "Schedule")),
+    ("/console/pack", T("联席会议材料", "Joint-meeting pack")),
 )
 
 
@@ -100,6 +101,8 @@ class Visit:
 
     def name(self, organisation: str) -> str:
         """An organisation's name in the visitor's language, else its id."""
+        if organisation == self.hub.identity.hub:
+            return self.hub.name[self.language]
         known = self.directory.get(organisation)
         return known.name[self.language] if known is not None else organisation
 

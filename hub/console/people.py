@@ -75,6 +75,15 @@ async def invite(
     return await link(connection, name, JOIN, INVITATION)
 
 
+async def start_over(connection: Connection, name: str) -> str:
+    """The token of a new invitation for who forgot the password or lost the telephone: whatever let them in lets nobody
+    in any more. Raises PersonInvalid where there is no such account.
+    """
+    if await connection.fetchval(SQL["start_over"], name, pyotp.random_base32()) is None:
+        raise PersonInvalid(f"{name} has no account here")
+    return await link(connection, name, JOIN, INVITATION)
+
+
 async def link(connection: Connection, name: str, purpose: str, lasts: timedelta) -> str:
     """The token of a link that is good once. Raises PersonInvalid where there is no such account."""
     if await connection.fetchrow(SQL["person"], name) is None:

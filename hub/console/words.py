@@ -29,6 +29,7 @@ INDICATORS = {
     "answered-by-date": T("按期答复", "Answered by the date"),
     "reopened": T("重新打开", "Reopened"),
 }
+ROLES = {"viewer": T("查看", "viewer"), "manager": T("查看并管理账户", "manager of accounts")}
 LIGHTS = {
     "green": T("● 绿", "● green"),
     "amber": T("▲ 黄", "▲ amber"),

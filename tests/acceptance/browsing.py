@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, FloatRect, Page, async_playwright
 
 CHROMIUM = shutil.which("chromium")
 
@@ -29,3 +29,14 @@ async def browser() -> AsyncIterator[Browser]:
         running = await playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield running
         await running.close()
+
+
+async def picture(page: Page, name: str) -> None:
+    """A picture for the documentation (`make pictures`), as wide as its pages and no taller than a screen."""
+    before = page.viewport_size
+    await page.set_viewport_size({"width": 860, "height": 700})
+    tall = min(await page.evaluate("document.documentElement.scrollHeight"), 1000)
+    part: FloatRect = {"x": 0, "y": 0, "width": 860, "height": tall}
+    await page.screenshot(path=screenshots() / f"{name}.png", full_page=True, clip=part)
+    if before is not None:
+        await page.set_viewport_size(before)

@@ -190,6 +190,13 @@ def test_what_can_not_be_issued_is_said(hub: RunningHub, options: tuple[str, ...
     assert done.returncode != 0 and said in done.stderr and "Traceback" not in done.stderr
 
 
+def test_a_period_without_cases_is_said_to_be_one(hub: RunningHub, cases: dict[str, str]) -> None:
+    done = hub.run(
+        "bulletins", "issue", "progress", "--from", "2020-01-01", "--to", "2020-01-31", "--data", str(hub.data)
+    )
+    assert done.returncode == 0 and "不必通报" in done.stderr and "已发 issued 0" in done.stdout
+
+
 async def test_two_that_never_met_have_nothing_to_report(hub: RunningHub) -> None:
     done = hub.run(
         "bulletins", "issue", "progress", *PERIOD, "--between", HERE.id, "--between", THIRD.id, "--data", str(hub.data),

@@ -386,6 +386,20 @@ def test_an_import_repeated_changes_nothing(hub: RunningHub, bureaus: tuple[Bure
     assert parsed(again) == {"organisations": 1, "key_events": 0}
 
 
+def test_an_import_says_who_is_above_those_that_name_nobody(hub: RunningHub, tmp_path: Path) -> None:
+    bureaus = [Bureau(f"41011{n}-health", tmp_path / str(n), hub.url) for n in (2, 3)]
+    (first,), (second,) = bureaus[0].new_keys(), bureaus[1].new_keys("--superior", "410200-supervision")
+    (tmp_path / "two.json").write_text(json.dumps([first, second]))
+    for superior, code in (("410100-supervision", 0), ("nobody", 1), (first["id"], 1)):
+        done = xieban(
+            "organisations", "import", str(tmp_path / "two.json"), "--superior", superior, "--data", str(hub.data)
+        )
+        assert done.returncode == code and "Traceback" not in done.stderr, done.stderr
+    listed = parsed(xieban("organisations", "list", "--hub", hub.url, "--json"))["items"]
+    above = {one["id"]: one["superior"] for one in listed}
+    assert (above[first["id"]], above[second["id"]]) == ("410100-supervision", "410200-supervision")
+
+
 def test_a_file_with_bad_records_is_taken_not_at_all_and_each_is_named(
     hub: RunningHub, bureaus: tuple[Bureau, Bureau], tmp_path: Path
 ) -> None:

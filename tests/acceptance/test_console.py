@@ -120,6 +120,19 @@ async def test_a_supervisor_finds_the_overdue_case_reads_its_clock_and_takes_it_
             await context.close()
 
 
+async def test_an_auditor_opens_every_case_that_is_listed(hub: RunningHub) -> None:
+    auditor = Bureau("411000-finance", roles=("auditor",))
+    enrolled(hub, auditor)
+    case = await late_case(hub)
+    async with browser() as chromium:
+        page = await (await chromium.new_context(locale="zh-CN")).new_page()
+        await joined(page, invited(hub, "au.ditor", auditor.id))
+        await page.goto(f"{hub.url}/console/cases")
+        await page.locator(f"a[href='/console/cases/{case}']").first.click()
+        await page.get_by_role("heading", name="经过").wait_for()
+        await page.locator("img.chart").evaluate("image => image.decode()")
+
+
 PATHS = (
     "/",
     "/cases",
@@ -199,10 +212,16 @@ async def test_a_passkey_opens_the_door(hub: RunningHub) -> None:
         async with page.expect_navigation(), page.expect_response("**/console/passkeys") as added:
             await page.get_by_role("button", name="添加通行密钥").click()
         assert (await added.value).status == 200
+        await page.get_by_text("通行密钥 1 把").wait_for()
         await page.get_by_role("button", name="退出").click()
         await page.wait_for_url("**/console/login")
         await page.goto(f"{url}/console/cases")
         assert page.url.endswith("/console/login")
+        # By an address in digits browsers take none, and the page says so.
+        away = await context.new_page()
+        await away.goto(f"{hub.url}/console/login")
+        await away.get_by_role("button", name="用通行密钥登录").click()
+        await away.get_by_text("它只认域名").wait_for()
         await page.get_by_role("button", name="用通行密钥登录").click()
         await page.wait_for_url("**/console/")
         assert "今日" in await page.locator("h1").inner_text()
@@ -318,6 +337,26 @@ async def test_a_link_is_good_once_and_who_is_shut_out_is_out(hub: RunningHub) -
                   ("link", "no.body"), ("shut-out", "no.body")):  # fmt: skip
         done = hub.run("people", *wrong, "--data", str(hub.data))
         assert done.returncode == 1 and "person-invalid" in done.stderr and "Traceback" not in done.stderr
+
+
+async def test_who_lost_password_or_telephone_starts_over(hub: RunningHub) -> None:
+    old = await member(hub, "lost.it")
+    made = hub.run("people", "link", "lost.it", "--data", str(hub.data), "--url", hub.url)
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        async with session.post(made.stdout.strip(), headers={"Origin": hub.url}) as answer:
+            assert answer.url.path == "/console/"
+        again = hub.run("people", "renew", "lost.it", "--data", str(hub.data), "--url", hub.url).stdout.strip()
+        async with session.get(hub.url + "/console/cases") as answer:
+            assert answer.url.path == "/console/login"
+        right = {"name": "lost.it", "password": PASSWORD, "code": old.at(datetime.now(UTC).timestamp().__int__() + 30)}
+        assert (await post(hub, "/console/login", right))[0] == 403
+        async with session.get(again) as answer:
+            secret = re.search(r"secret=([A-Z2-7]+)", await answer.text())
+    assert secret is not None and secret[1] != old.secret
+    given = {"password": "another battery staple", "code": pyotp.TOTP(secret[1]).now()}
+    assert (await post(hub, urlsplit(again).path, given))[0] == 303
+    unknown = hub.run("people", "renew", "no.body", "--data", str(hub.data))
+    assert unknown.returncode == 1 and "person-invalid" in unknown.stderr
 
 
 async def test_what_is_asked_oddly_is_a_page_and_never_a_failure(hub: RunningHub) -> None:

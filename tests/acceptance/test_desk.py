@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page
 
-from tests.acceptance.browsing import browser, screenshots
+from tests.acceptance.browsing import browser, picture, screenshots
 from tests.acceptance.bureaus import audited
 from tests.acceptance.desks import HERE, NAMES, PASSWORD, THERE, Desk, fingerprints, set_up
 from tests.conftest import RunningHub
 
 AXE = Path(__file__).parent / "node/node_modules/axe-core/axe.min.js"
 SECRET = "申请人王示例反映三个月工资未结清"
-EVIDENCE = "工资条照片（示例）".encode() * 400_000
+EVIDENCE = b"\xff\xd8\xff" + "工资条照片（示例）".encode() * 400_000
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ async def guided(chromium: Browser, desk: Desk, hub: RunningHub, tmp_path: Path)
     await page.get_by_label("机构全称").fill(zh)
     await page.get_by_label("英文名称（可空）").fill(en)
     await accessible(page)
-    await page.screenshot(path=screenshots() / "desk-setup.png", full_page=True)
+    await picture(page, "desk-setup")
     await page.get_by_role("button", name="保存").click()
     await page.get_by_role("button", name="新做一对密钥").click()
     await page.get_by_text("枢纽的目录里还没有本机构").wait_for()
@@ -197,7 +197,7 @@ async def test_a_case_goes_from_desk_to_desk_while_the_hub_comes_and_goes(
     )
     await clerk.get_by_role("button", name="附上").click()
     await clerk.get_by_text("工资条.jpg").wait_for()
-    await clerk.screenshot(path=screenshots() / "desk-draft.png", full_page=True)
+    await picture(clerk, "desk-draft")
     await clerk.get_by_role("button", name="送负责人签发").click()
     assert "已送负责人签发" in await clerk.locator("main").inner_text(), await clerk.locator("main").inner_text()
     draft = clerk.url
@@ -217,11 +217,13 @@ async def test_a_case_goes_from_desk_to_desk_while_the_hub_comes_and_goes(
 
     # Who has a page open is told that something came in, and finds it.
     await other.locator("[data-news]", has_text="有新消息到达").wait_for(timeout=30_000)
+    await other.goto(there.url)
+    await picture(other, "desk-todo")
     await case_at(other, there, "已发起")
     text = await other.locator("main").inner_text()
     assert SECRET in text and NAMES[HERE][2] in text
     await accessible(other)
-    await other.screenshot(path=screenshots() / "desk-case.png", full_page=True)
+    await picture(other, "desk-case")
     async with other.expect_download() as waiting:
         await other.get_by_role("link", name="工资条.jpg").click()
     assert Path(await (await waiting.value).path()).read_bytes() == EVIDENCE
@@ -252,7 +254,9 @@ async def test_a_case_goes_from_desk_to_desk_while_the_hub_comes_and_goes(
         await head.goto(f"{here.url}{path}")
         await accessible(head)
     await head.goto(f"{here.url}/settings")
-    await head.screenshot(path=screenshots() / "desk-settings.png", full_page=True)
+    await head.get_by_role("link", name="中文").click()
+    await head.locator("input[name=folder]").fill("摘要")
+    await picture(head, "desk-settings")
     assert audited(hub) == ""
     for desk in desks.values():
         for file in [file for file in (desk.folder / "store").rglob("*") if file.is_file()]:

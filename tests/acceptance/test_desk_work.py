@@ -24,11 +24,11 @@ from docx import Document
 from adapters.client import attachments as attaching
 from adapters.desk.letter import Receipt, verification_address
 from adapters.desk.pages.app import PAGES
-from protocols import attachments, legal_basis, vouching
+from protocols import attachments, deadlines, legal_basis, vouching
 from protocols.deadlines import SHANGHAI
 from protocols.envelope import new_id
 from protocols.vouching import Described
-from tests.acceptance.bureaus import Bureau, audited, content, enrolled, example, said
+from tests.acceptance.bureaus import Bureau, audited, content, enrolled, example, opened, said
 from tests.acceptance.desks import HERE, NAMES, PASSWORD, THERE, Answer, Desk, Person, revision, set_up, wanted
 from tests.conftest import RunningHub
 
@@ -133,7 +133,7 @@ async def test_a_case_shows_its_course_what_is_due_and_where_its_time_went(head:
     async with there.client() as client:
         part = dict(content("case-assistance", "request") or {}, attachments=[])
         case = (await client.open_case(HERE, example("case-assistance", "request"), part)).case
-    day = (datetime.now(UTC).astimezone(SHANGHAI).date() + timedelta(days=20)).isoformat()
+    day = deadlines.postponed(datetime.now(SHANGHAI).date() + timedelta(days=20)).date.isoformat()
     for message, form in (("accept", {}), ("propose-date", {"open.date": day})):
         await head.until(f"/cases/{case}", f'value="{message}"', shown=False)
         page = await head.post(f"/cases/{case}/begin", {"message": message})
@@ -222,6 +222,44 @@ async def test_who_leaves_is_shut_out_and_the_cases_stay(desk: Desk, head: Perso
 
 
 # What others do to a desk ---------------------------------------------------------------------------------
+
+
+async def test_what_the_hub_has_against_a_message_stands_at_its_fields_in_words(head: Person, there: Bureau) -> None:
+    case = (await opened(there, "errand", "request", [HERE])).case
+    await head.until(f"/cases/{case}", 'value="propose-date"', shown=False)
+    page = await head.post(f"/cases/{case}/begin", {"message": "propose-date"})
+    form = {**wanted(page), "open.date": "2026-01-05", "sealed.explanation": "请办理"}
+    asked = await head.fill(page.path, {**form, "do": "preflight"})
+    assert "枢纽不会受理：消息内容不合规" in asked.words
+    await head.fill(page.path, {**form, "do": "sign"})
+    sent = await head.until(page.path, 'name="open.date"', shown=False)
+    for shown in (asked, sent):
+        assert "消息内容不合规" in shown.words and "/data" not in shown.words, shown.words
+        assert "须在今天之后" in at(shown, "open.date") and 'name="open.date" autofocus' in shown.text
+    form["open.date"] = (datetime.now(SHANGHAI).date() + timedelta(days=20)).isoformat()
+    assert "检查通过" in (await head.fill(page.path, {**form, "do": "preflight"})).words
+    assert "须在今天之后" not in (await head.get(page.path)).words
+    page = await head.post(f"/cases/{case}/begin", {"message": "forward"})
+    form = {**wanted(page), "open.to": THERE, "do": "preflight"}
+    shown = await head.fill(page.path, form)
+    assert "这家机构已是发起方或协办方" in at(shown, "open.to")
+
+
+def at(page: Answer, field: str) -> str:
+    """What stands over a field of a form."""
+    return page.text.split(f'name="{field}"')[0].rpartition('class="field"')[2]
+
+
+async def test_a_file_that_is_not_what_its_name_says_is_told_of(head: Person) -> None:
+    path = await drafted(head)
+    png, jpeg = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"
+    files = (("notes.pdf", b"%PDF-1.7", False), ("notes.pdf", b"<html>", True), ("photo.JPG", png, True),
+             ("photo.jpg", jpeg, False), ("table.xlsx", b"PK\x03\x04", False), ("table.xlsx", b"a,b", True),
+             ("record.txt", b"x", False))  # fmt: skip
+    for name, held, told in files:
+        page = await head.upload(path, name, held, revision=revision(await head.get(path)), do="attach")
+        assert ("打不开" in page.words) == told, (name, page.words)
+        assert name in page.words
 
 
 async def test_a_counterpart_neither_stops_a_desk_nor_unsays_what_it_said(

@@ -5,7 +5,6 @@ import re
 import socket
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,21 +12,14 @@ import pytest
 from typer.main import get_command
 
 from hub.commands import app
-from tests.acceptance.pages import ROOT, blocks, in_shell, shell
-from tests.conftest import RunningHub
+from protocols.loading import catalogue
+from tests.acceptance.pages import ROOT, blocks, shell
 from tests.unit.test_threat_model import collected
 
 GUIDES = ROOT / "docs/guides"
 NAMES = sorted(path.stem for path in GUIDES.glob("*.md"))
 BEHIND = "trap 'kill $(jobs -p) 2> ended; wait' EXIT\n"
 """What a page leaves running ends with the shell."""
-
-
-@pytest.fixture
-def all_guides(request: pytest.FixtureRequest) -> None:
-    """For guides whose commands are, for the greater part, run by the tests of the pages they lead to."""
-    if not request.config.getoption("--guides-long"):
-        pytest.skip("with --guides-long")
 
 
 def guide(name: str) -> str:
@@ -133,16 +125,17 @@ def test_an_operator_goes_through_the_year(tmp_path: Path, all_guides: None) -> 
     assert len([key for key in keys if key["use"] == "sig"]) == 2
 
 
-def test_a_supervisor_logs_in_and_works_figures_out_again(hub: RunningHub, tmp_path: Path, all_guides: None) -> None:
-    _, keys, operator, opening, *_ = blocks((ROOT / "README.md").read_text("utf-8"), "sh")
-    (tmp_path / "hub-data").symlink_to(hub.data)
-    before = [keys, *operator.strip().splitlines()[1:], opening]
-    said = in_shell("\n".join([*before, *blocks(guide("supervisor"), "sh")]), tmp_path, hub)
-    link = re.search(r"http://[\w.:]+/console/\S+", said)
-    assert link is not None
-    with urllib.request.urlopen(link[0], timeout=10) as answer:
-        assert answer.status == 200
-    assert said.count("440306-health") >= 2
+def test_the_buttons_that_the_officers_guide_names_are_those_of_the_desk() -> None:
+    case = catalogue().latest("case-assistance")
+    assert case is not None
+    known = {one.zh for one in (*(m.declared for m in case.messages.values()), *case.flow.states.values())}
+    rows = re.findall(r"(?m)^\| (?!---)[^|]+ \| ([^|]+) \|", guide("officer"))[1:]
+    assert len(rows) == 5 and {row.split(" ")[0] for row in rows} <= known
+    templates = "".join(
+        path.read_text("utf-8") for path in (ROOT / "adapters/desk").rglob("*.*") if path.suffix != ".pyc"
+    )
+    for said in re.findall("“([一-鿿]+)”", guide("officer")):
+        assert said in known or said in templates, said
 
 
 def test_an_officer_opens_the_desk(tmp_path: Path, all_guides: None) -> None:

@@ -196,10 +196,10 @@ async def pictured(link: str) -> None:
         await page.goto(link)
         await page.get_by_role("button", name="进入").click()
         await page.get_by_role("heading", name="今日").first.wait_for()
-        for name in ("turnaround", "scorecards"):
-            await page.goto(f"{link.partition('/enter/')[0]}/{name}")
+        for name, path in (("demo-turnaround", "turnaround"), ("console", "scorecards")):
+            await page.goto(f"{link.partition('/enter/')[0]}/{path}")
             await page.locator("table").first.wait_for()
-            await page.screenshot(path=screenshots() / f"demo-{name}.png")
+            await page.screenshot(path=screenshots() / f"{name}.png")
         assert await page.locator("tbody tr").count() >= 5
 
 

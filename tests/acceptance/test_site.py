@@ -1,10 +1,15 @@
 """The documentation site: built strictly, whole, and shown by a browser that has no network."""
 
+import functools
+import re
 import subprocess
 import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Page
 
 from hub.api.app import CALLS
 from hub.api.openapi import document
@@ -80,6 +85,14 @@ def test_the_reference_has_every_call_and_every_shape(site: Path) -> None:
     assert all(f'id="{name.lower()}"' in shapes for name in served["components"]["schemas"])
 
 
+def test_every_page_is_listed_by_its_own_heading(site: Path) -> None:
+    catalogued = [path.relative_to(site).as_posix() for path in site.glob("docs/protocols/*/*/*.html")]
+    assert len(catalogued) > 100
+    for name in ("docs/keys.html", "docs/guides/officer.html", *catalogued):
+        titled = re.search("<title>(.*?) - 协办 xieban</title>", (site / name).read_text("utf-8"))
+        assert titled is not None and re.search("[一-鿿]", titled[1]), name
+
+
 async def test_a_browser_shows_it_and_asks_nobody(site: Path) -> None:
     async with browser() as running:
         page = await running.new_page()
@@ -88,4 +101,37 @@ async def test_a_browser_shows_it_and_asks_nobody(site: Path) -> None:
         for name in ("index.html", "docs/guides/partner.html", "docs/protocols/case-assistance/1.0/index.html"):
             await page.goto((site / name).as_uri(), wait_until="networkidle")
             assert await page.locator("h1").count() > 0
-        assert len(asked) > 3 and {url for url in asked if not url.startswith(("file:", "data:", "blob:"))} == set()
+        await found(page, "openssl", "partner.html")
+        assert (
+            len(asked) > 3
+            and {url for url in asked if not url.startswith(("file:", "data:", "blob:", "about:"))} == set()
+        )
+
+
+async def test_words_of_both_languages_are_found_from_a_disk_and_from_a_server(site: Path) -> None:
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        async with browser() as running:
+            for start in (site.as_uri(), f"http://127.0.0.1:{server.server_port}"):
+                page = await running.new_page()
+                await page.goto(f"{start}/docs/keys.html")
+                await found(page, "倒查", "reverse-trace/1.0/index.html")
+                await found(page, "passphrase", "docs/adapters/index.html")
+                await sought(page, "倒查贔")
+                await page.get_by_text("没有找到符合条件的结果").wait_for()
+        server.shutdown()
+
+
+async def sought(page: Page, words: str) -> None:
+    """Type into the search; a browser's keyboard has no Chinese, and the theme looks when a key comes up."""
+    field = page.locator(".md-search__input")
+    await field.click()
+    await page.locator(".md-search-result__meta", has_text=re.compile("键入|结果")).wait_for()
+    await field.fill(words)
+    await field.press("End")
+
+
+async def found(page: Page, words: str, where: str) -> None:
+    await sought(page, words)
+    await page.locator(f".md-search-result__link[href*='{where}']").first.wait_for(state="attached")

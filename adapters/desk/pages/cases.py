@@ -174,7 +174,7 @@ def _said(visit: Visit, case: dict[str, Any]) -> list[dict[str, Any]]:
                 "open": list(_lines(opened, message["data"])),
                 "inside": list(_lines(sealed, message["content"])),
                 "accepted": local(message["accepted"]),
-                "signed_by": message.get("signed_by"),
+                "signed_by": visit.called(message.get("signed_by") or ""),
                 "unopened": Words(*message["unopened"]) if message.get("unopened") else None,
                 "files": [(plain_name(file.name), file) for file in files_of(message)],
             }

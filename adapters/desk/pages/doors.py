@@ -38,8 +38,9 @@ async def enter(desk: Desk, request: web.Request) -> web.StreamResponse:
             )
         except LoginRefused:
             problem = Words(
-                f"账户或口令不对。连错 {MOST_FAILURES} 次须等一刻钟。",
-                f"Account or password does not fit. After {MOST_FAILURES} failures wait 15 minutes.",
+                f"账户或口令不对。连错 {MOST_FAILURES} 次须等一刻钟；忘了口令，请负责人在“人员”里更改。",
+                f"Account or password does not fit. After {MOST_FAILURES} failures wait 15 minutes; "
+                "a password that was forgotten is changed by a head, under People.",
             )
     text = Words(
         "已锁定：登录后才能使用密钥、打开密封内容。", "Locked: keys and sealed content are used after logging in."

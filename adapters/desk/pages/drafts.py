@@ -10,11 +10,11 @@ from aiohttp import BodyPartReader, web
 from adapters.client import Undecided
 from adapters.desk import asking
 from adapters.desk.drafts import OPEN, Draft, DraftChanged, TooManyToday
-from adapters.desk.enclosures import EnclosureInvalid
-from adapters.desk.forms import Words
+from adapters.desk.enclosures import HEAD, EnclosureInvalid, unlike
+from adapters.desk.forms import Remark, Words
 from adapters.desk.pages.doors import pieces
 from adapters.desk.pages.frame import LARGEST_FORM, Pages, Visit, elsewhere, framed, limited, reading
-from adapters.desk.saying import said
+from adapters.desk.saying import said, together
 from keys.errors import Fault
 
 REVISION: Final = "Draft-Revision"
@@ -80,7 +80,7 @@ def _keep(visit: Visit, draft: Draft, sent: Mapping[str, Sequence[str]]) -> None
     """Keep what was filled in. Raises DraftChanged."""
     asking.fill(visit.bureau, draft, sent)
     if draft.state == "refused":
-        draft.state, draft.problem = "draft", None
+        draft.state, draft.problem, draft.places = "draft", None, ()
     for name in sent.get("add", ()):
         asking.extend(draft, name)
     visit.bureau.drafts.keep(draft)
@@ -129,7 +129,7 @@ def _return(visit: Visit, draft: Draft, why: str) -> web.Response:
 async def _taken(visit: Visit, draft: Draft, sent: dict[str, list[str]]) -> Words | None:
     """Read what was filled in into `sent`, by name; files are sealed as they come in, and in the draft then.
 
-    What could not be attached, and why. Raises DraftChanged.
+    What could not be attached, or can't be what its name says. Raises DraftChanged.
     """
     problem = None
     if visit.request.content_type != "multipart/form-data":
@@ -156,8 +156,10 @@ async def _taken(visit: Visit, draft: Draft, sent: dict[str, list[str]]) -> Word
                         _require_seen(draft, sent)
                     attached = True
                     asking.fill(visit.bureau, draft, sent)  # what was typed is safe before a long file comes in
-                    file = await visit.bureau.drafts.enclose(draft, part.filename, _touching(visit, part))
+                    head = bytearray()
+                    file = await visit.bureau.drafts.enclose(draft, part.filename, _touching(visit, part, head))
                     visit.note(f"附上 {file.name}", f"attached {file.name}", draft.case)
+                    problem = _doubtful(file.name) if unlike(file.name, bytes(head)) else problem
     except EnclosureInvalid as fault:
         problem = framed("没有附上", "It was not attached", fault)
     visit.still()
@@ -166,20 +168,29 @@ async def _taken(visit: Visit, draft: Draft, sent: dict[str, list[str]]) -> Word
     return problem
 
 
-async def _touching(visit: Visit, part: BodyPartReader) -> AsyncIterator[bytes]:
+def _doubtful(name: str) -> Words:
+    kind = name.rpartition(".")[2].upper()
+    return Words(
+        f"附上了，但“{name}”的内容不像 {kind} 文件，对方可能打不开：请打开看一遍，不对就移除。",
+        f"It is attached, but “{name}” does not look like a {kind} file: open it once, and take it out if it is wrong.",
+    )
+
+
+async def _touching(visit: Visit, part: BodyPartReader, head: bytearray) -> AsyncIterator[bytes]:
+    """The file as it comes in; its beginning is put into `head`."""
     async for piece in pieces(part):
         visit.touch()
+        head += piece[: HEAD - len(head)]
         yield piece
 
 
 async def _go_on(visit: Visit, draft: Draft, what: str) -> web.Response:
     if what == "preflight":
-        problem, notice = await _preflight(visit, draft)
-        return _page(visit, draft, problem, notice)
+        return await _preflight(visit, draft)
     if contact := (draft.content or {}).get("contact"):
         visit.desk.vault.put("contact", visit.officer.name, contact)
     if what == "submit":
-        draft.state, draft.problem = "waiting", None
+        draft.state, draft.problem, draft.places = "waiting", None, ()
         visit.bureau.drafts.keep(draft)
         visit.did("送签", "handed over", draft)
         return _page(visit, draft, notice=Words("已送负责人签发。", "The head has it."))
@@ -206,18 +217,19 @@ def _discard(visit: Visit, draft: Draft) -> web.Response:
     return elsewhere("/" if draft.opening else f"/cases/{draft.case}")
 
 
-async def _preflight(visit: Visit, draft: Draft) -> tuple[Words | None, Words | None]:
+async def _preflight(visit: Visit, draft: Draft) -> web.Response:
     try:
-        against = await visit.bureau.preflight(draft)
+        objections = await visit.bureau.preflight(draft)
     except Undecided:
         away = "枢纽此刻连不上，检查不了；签发后会在恢复时发出。"
-        return Words(away, "The hub can't be asked now; what is signed goes out later."), None
+        return _page(visit, draft, Words(away, "The hub can't be asked now; what is signed goes out later."))
     except Fault as fault:
-        return framed("检查不了", "It can't be checked", fault), None
-    if against:
-        zh, en = "；".join(one.zh for one in against), "; ".join(one.en for one in against)
-        return Words(f"枢纽不会受理：{zh}", f"The hub would not take it: {en}"), None
-    return None, Words("检查通过，可以签发。", "It would be taken.")
+        return _page(visit, draft, framed("检查不了", "It can't be checked", fault))
+    if not objections:
+        return _page(visit, draft, notice=Words("检查通过，可以签发。", "It would be taken."))
+    found = together(objections)
+    problem = Words(f"枢纽不会受理：{found.words.zh}", f"The hub would not take it: {found.words.en}")
+    return _page(visit, draft, problem, focus="?", places=found.places)
 
 
 def _draft(visit: Visit) -> Draft:
@@ -229,12 +241,11 @@ def _draft(visit: Visit) -> Draft:
 
 def _page(
     visit: Visit, draft: Draft, problem: Words | None = None, notice: Words | None = None, *, checked: bool = False,
-    focus: str = "", status: int = 200, lost: Sequence[tuple[Words, Words]] = (),
+    focus: str = "", status: int = 200, lost: Sequence[tuple[Words, Words]] = (), places: Sequence[Remark] = (),
 ) -> web.Response:  # fmt: skip
-    opened, sealed = asking.shown(visit.bureau, draft, checked)
+    opened, sealed = asking.shown(visit.bureau, draft, checked, places or draft.places)
     case = visit.bureau.case(draft.case)
     to = draft.to or (case and case["responder" if case["opener"] == visit.bureau.organisation else "opener"]) or ""
-    author = visit.desk.officers.one(draft.by)
     files: list[dict[str, Any]] = [
         {
             "name": file.name,
@@ -253,13 +264,14 @@ def _page(
         open=opened,
         sealed=sealed,
         problem=problem or draft.problem,
-        focus=focus or ("?" if checked else ""),
+        focus=focus or ("?" if checked or draft.places else ""),
         lines=list(asking.read(opened)),
         inside=list(asking.read(sealed)) if sealed is not None else [],
         lost=lost,
         may=_may(visit, draft),
         to=to,
-        author=author.full_name if author is not None else draft.by,
+        author=visit.called(draft.by),
+        signatory=visit.called(draft.signed_by or ""),
         notice=notice,
         files=files,
         encloses=asking.encloses(visit.bureau, draft),

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from aiohttp import BodyPartReader, web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from adapters.client.answers import Name
 from adapters.desk import asking
 from adapters.desk.bureau import Bureau
 from adapters.desk.desk import Desk
@@ -19,6 +20,7 @@ from adapters.desk.forms import Words
 from adapters.desk.officers import BUREAU, Officer
 from adapters.desk.saying import said as said_of
 from protocols import deadlines
+from protocols.departments import is_hub
 
 LANGUAGE = "xieban-desk-language"
 LARGEST_FORM: Final = 4 << 20
@@ -74,6 +76,11 @@ class Visit:
     def name_of(self, organisation: str) -> str:
         """An organisation's name, its id where it is not known."""
         return name_of(self.desk, self.request, organisation)
+
+    def called(self, account: str) -> str:
+        """The name of whose account it is, the account where nobody has it."""
+        found = self.desk.officers.one(account)
+        return found.full_name if found is not None else account
 
     def title_of(self, protocol: str, version: str, message: str) -> Words:
         """A message's title."""
@@ -212,8 +219,13 @@ def said(request: web.Request, words: Words | str | None) -> str:
 
 def name_of(desk: Desk, request: web.Request, organisation: str) -> str:
     """An organisation's name in the visitor's language, its id where it is not known."""
+    language = language_of(request)
     known = desk.bureau.organisation_of(organisation) if desk.bureau is not None else None
-    return str(known["name"][language_of(request)]) if known is not None else organisation
+    if known is None and desk.bureau is not None and is_hub(organisation):
+        hub = desk.membership.hub
+        name = hub.name if hub is not None and hub.id == organisation else Name(organisation, organisation)
+        return name.en if language == "en" else name.zh
+    return str(known["name"][language]) if known is not None else organisation
 
 
 def framed(zh: str, en: str, fault: BaseException) -> Words:

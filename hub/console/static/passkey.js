@@ -29,5 +29,5 @@ const use = async () => {
 for (const button of document.querySelectorAll("[data-passkey]")) {
   if (!window.PublicKeyCredential) continue;
   button.hidden = false;
-  button.addEventListener("click", () => (button.dataset.passkey === "make" ? make() : use()).catch(() => { button.setAttribute("aria-invalid", "true"); }));
+  button.addEventListener("click", () => (button.dataset.passkey === "make" ? make() : use()).catch(() => { document.querySelector("[data-passkey-failed]").hidden = false; }));
 }

@@ -6,12 +6,13 @@ from typing import cast, get_args
 from hub.cases import View
 from hub.console.pages import Chart, Field, Page, Section, Visit
 from hub.console.tables import Cell, Link, Table
+from hub.console.views import disputed
 from hub.console.views.today import CASE_COLUMNS, case_row, protocol_name, state_name
 from hub.console.words import STAGES, T
 from hub.errors import Forbidden, NotFound, PurposeNeeded
 from hub.holders import Purpose
 from hub.store.queries import SQL
-from protocols import deadlines, envelope
+from protocols import deadlines, envelope, legal_basis
 from protocols.turnaround import KINDS
 
 PAGE = 100
@@ -88,8 +89,9 @@ async def one(visit: Visit) -> Page:
         return Page([Section(text=[T("没有这件案件。", "There is no such case.")])])
     purpose = visit.query("purpose")
     try:
-        case = await hub.read_case(caller, id, cast(Purpose, purpose) if purpose in get_args(Purpose) else None)
-        clock = await hub.clock(caller, id)
+        known = cast(Purpose, purpose) if purpose in get_args(Purpose) else None
+        case = await hub.read_case(caller, id, known, visit.sight)
+        clock = await hub.clock(caller, id, visit.sight)
     except PurposeNeeded:
         choose = Field(
             "purpose", T("查看目的（将记入日志）", "What for (entered in the log)"), "", options=list(PURPOSES.items())
@@ -119,7 +121,7 @@ async def one(visit: Visit) -> Page:
     steps: list[list[Cell]] = [
         [
             step.log_index,
-            step.accepted[:19].replace("T", " "),
+            deadlines.written(datetime.fromisoformat(step.accepted)),
             _message(visit, case, step.type),
             visit.name(step.source) + (f"（{visit.name(step.gateway)} 代签）" if step.gateway else ""),
             state_name(visit, case.protocol, step.to),
@@ -140,11 +142,12 @@ async def one(visit: Visit) -> Page:
             f"发起方 {opener} · 协办方 {responder} · 等待 {waits}",
             f"Opener {opener} · responder {responder} · waits for {waits}",
         ),
-        T(f"法律依据 {case.legal_basis or '—'}", f"Legal basis {case.legal_basis or '—'}"),
+        T(f"法律依据 {_basis(case, 'zh')}", f"Legal basis {_basis(case, 'en')}"),
     ]
     return Page(
         [
             Section(T(f"案件 {id}", f"Case {id}"), facts),
+            *disputed.sections(visit, case),
             Section(
                 T("时间花在哪里", "Where the time went"),
                 [CLOCK],
@@ -183,7 +186,7 @@ async def one(visit: Visit) -> Page:
                     T("每条消息", "Every message"),
                     (
                         T("日志条目", "Log entry"),
-                        T("受理时间（UTC）", "Accepted (UTC)"),
+                        T("受理时间", "Accepted"),
                         T("消息", "Message"),
                         T("来自", "From"),
                         T("此后状态", "State after"),
@@ -218,6 +221,12 @@ def _message(visit: Visit, case: View, type: str) -> T | str:
     protocol = visit.hub.catalogue.protocols[case.protocol, case.version]
     known = protocol.messages.get(type.partition(".")[2])
     return T(known.declared.zh, known.declared.en) if known is not None else type
+
+
+def _basis(case: View, language: str) -> str:
+    """The title of the case's legal basis, its id where the register has none."""
+    known = legal_basis.register().get(case.legal_basis or "")
+    return known.title[language] if known is not None else case.legal_basis or "—"
 
 
 def _cursor(text: str) -> tuple[date | None, str | None]:

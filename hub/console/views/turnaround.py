@@ -1,6 +1,7 @@
 """Turnaround over time, region by region, and scorecards; each figure with the cases behind it."""
 
 import asyncio
+import contextlib
 from datetime import UTC, date, datetime
 from urllib.parse import urlencode
 
@@ -10,6 +11,8 @@ from hub.console.views.today import protocol_name
 from hub.console.words import INDICATORS, STAGES, T
 from hub.supervision.figures import figures
 from protocols import deadlines, scorecard
+from protocols.divisions import division
+from protocols.errors import DivisionUnknown
 from protocols.scorecard import DAYS, Asked, By, Figure, Figures, Row
 from protocols.turnaround import KINDS
 
@@ -268,14 +271,13 @@ def _cases(visit: Visit, period: Asked, row: Row) -> Link:
 
 
 def _region(visit: Visit, prefix: str) -> str:
-    """A region by its code and its name: that of its supervisor, else of some organisation in it."""
+    """A region by its code and its name (GB/T 2260), which in English is that of its supervisor if there is one."""
     there = f"{prefix:0<6}-supervision"
-    named = (
-        there
-        if visit.directory.get(there)
-        else next((n for n in visit.directory.organisations if n.startswith(prefix)), "")
-    )
-    return f"{prefix} {visit.name(named)[:6]}".rstrip()
+    if visit.language == "en" and visit.directory.get(there):
+        return f"{prefix} {visit.name(there)}"
+    with contextlib.suppress(DivisionUnknown):
+        return f"{prefix} {division(f'{prefix:0<6}').name}"
+    return prefix
 
 
 def _through(result: Figures) -> T:

@@ -20,6 +20,12 @@ UPDATE person SET password = $2, totp_step = $3 WHERE name = $1;
 -- name: set_disabled
 UPDATE person SET disabled = $2 WHERE name = $1 RETURNING name;
 
+-- name: start_over
+WITH passkeys AS (DELETE FROM passkey WHERE person = $1),
+    links AS (DELETE FROM person_link WHERE person = $1),
+    sessions AS (DELETE FROM person_session WHERE person = $1)
+UPDATE person SET password = NULL, totp = $2, totp_step = 0 WHERE name = $1 RETURNING name;
+
 -- name: use_totp
 UPDATE person SET totp_step = $2 WHERE name = $1 AND totp_step < $2 RETURNING name;
 

@@ -1,7 +1,9 @@
 """Forms made from schemas: what stands in them comes back as it was, and what is wrong is said at its field."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +12,10 @@ from hypothesis import strategies as st
 
 from adapters.desk import forms
 from adapters.desk.forms import Field, Shown, Words
+from adapters.desk.saying import objection
+from protocols import flow
 from protocols.loading import catalogue
-from protocols.schemas import Schema
+from protocols.schemas import Problem, Schema
 
 FILLED_BY_THE_DESK = ("sealed", "sealed_digest", "attachments", "messages")
 BY_THE_HUB = ("progress-bulletin", "mutual-assessment")
@@ -63,7 +67,7 @@ def test_each_problem_stands_at_a_field_and_none_is_lost(name: str) -> None:
     form = forms.form(schema)
     for wrong in schema.document["x-counter-examples"]:
         problems = schema.problems(wrong)
-        told = forms.shown(form, wrong, problems)
+        told = forms.shown(form, wrong, [forms.remark(problem) for problem in problems])
         assert problems and len(list(said(told))) == len(problems)
 
 
@@ -77,12 +81,39 @@ def said(form: Shown) -> Iterable[tuple[str, Words]]:
 def test_problems_are_words_at_the_field_they_are_about() -> None:
     schema = SCHEMAS["case-assistance.request open"]
     data = {"urgency": "ordinary", "matter": "其他", "facts": [], "documents": "three", "occurred": {"from": "x"}}
-    told = dict(said(forms.shown(forms.form(schema, FILLED_BY_THE_DESK), data, schema.problems(data))))
+    found = [forms.remark(problem) for problem in schema.problems(data)]
+    told = dict(said(forms.shown(forms.form(schema, FILLED_BY_THE_DESK), data, found)))
     assert told["legal_basis"] == Words("必须填写", "must be filled in")
     assert told["matter"] == Words("请从列表中选择", "choose one of the list")
     assert told["facts"] == Words("至少 1 项", "at least 1 entries")
     assert told["documents"] == Words("应填数字", "a number is wanted")
     assert told["occurred.to"].zh == "必须填写" and "格式不对" in told["occurred.from"].zh
+
+
+def test_what_the_hub_finds_is_said_in_words_where_there_are_any_and_in_its_own_elsewhere() -> None:
+    errors = [
+        {"pointer": "/data/date", "keyword": "afterToday", "message": "must be a day after today"},
+        {"pointer": "/data/note", "keyword": "maxLength", "message": "too long"},
+        {"pointer": "/data/note", "keyword": "newRule", "message": "is not so"},
+        {"pointer": "/data/old", "message": "from a hub that names no rule"},
+        {"pointer": "/recipients", "message": "must include 411002-health"},
+        "nonsense",
+    ]
+    told = objection({"type": "/problems/data-invalid", "title": "消息内容不合规", "detail": "x", "errors": errors})
+    assert [place.name for place in told.places] == ["open.date", "open.note", "open.note", "open.old"]
+    assert [place.words.zh for place in told.places] == [
+        "须在今天之后", "枢纽不受理：too long", "枢纽不受理：is not so", "枢纽不受理：from a hub that names no rule"
+    ]  # fmt: skip
+    repealed = objection({"type": "/problems/basis-repealed", "title": "法律依据已废止", "detail": "since 2021"})
+    assert repealed.places == (forms.Remark("open.legal_basis.instrument", Words("法律依据已废止", "since 2021")),)
+
+
+def test_every_rule_of_a_flow_has_its_words() -> None:
+    source = (Path(flow.__file__)).read_text("utf-8")
+    rules = re.findall(r'_finding\([^,]+, "(\w+)"|finding = "(\w+)"', source)
+    assert len(rules) > 8
+    for rule in (one or other for one, other in rules):
+        assert forms.said(Problem("/x", rule)) != forms.NOT_RIGHT, rule
 
 
 def test_a_list_grows_and_leaves_out_what_is_empty() -> None:
@@ -136,7 +167,8 @@ def test_whatever_is_sent_is_read_and_can_be_shown_again(name: str, sent: dict[s
     schema = SCHEMAS[name]
     form = forms.form(schema)
     data = forms.read(form, sent)
-    again: Any = forms.read(form, submitted(forms.shown(form, data, schema.problems(data))))
+    found = [forms.remark(problem) for problem in schema.problems(data)]
+    again: Any = forms.read(form, submitted(forms.shown(form, data, found)))
     assert again == data
 
 
