@@ -52,7 +52,7 @@ docs: setup ## 建文档网站 site/, 从磁盘打开即可 · build the documen
 guides: setup ## 照做每篇指南 · go through every guide, command for command
 	@.venv/bin/python -m pytest tests/acceptance/test_guides.py --guides-long $(ARGS)
 
-PICTURED := tests/acceptance/test_desk.py tests/acceptance/test_supervisors_week.py tests/acceptance/test_readme.py
+PICTURED := tests/acceptance/test_desk.py tests/acceptance/test_supervisors_week.py tests/acceptance/test_demo.py
 pictures: setup browser ## 由浏览器测试重拍 docs/ 的截图 · take the pictures in docs/ again, by the tests in a browser
 	@XIEBAN_SCREENSHOTS=build/pictures .venv/bin/python -m pytest $(PICTURED) -k "desk_to_desk or week or demo_offers" --guides-long $(ARGS)
 	@for picture in docs/*.png; do cp build/pictures/$$(basename $$picture) $$picture; done

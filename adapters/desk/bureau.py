@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
-from pypinyin import Style, lazy_pinyin, pinyin
 
 from adapters.client import Client, messages
 from adapters.desk.drafts import DAILY, Draft, Drafts, TooManyToday, digest, sheet
@@ -332,6 +331,8 @@ def _place(id: str) -> str:
 @lru_cache(maxsize=10_000)
 def _spelt(zh: str) -> tuple[str, ...]:
     """A name in pinyin, and by first letters, in the readings that its characters have."""
+    from pypinyin import Style, lazy_pinyin, pinyin  # a dictionary: a third of what a desk takes to start
+
     readings = [
         sorted({one for one in options if one})[:3] for options in pinyin(zh, style=Style.NORMAL, heteronym=True)
     ]

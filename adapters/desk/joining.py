@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, cast, get_args
 
 import msgspec
-from pypinyin import lazy_pinyin
 
 from adapters.client import Patience, Refused
 from adapters.client.answers import KeySet, Name, read
@@ -168,6 +167,8 @@ def described(place: str, branch: str, zh: str, en: str, superior: str | None, r
     if len(found) > 1:
         choices = "；".join(f"{one.code} {_whole(one)}" for one in found[:9])
         raise JoiningInvalid(f"several are called so, give the code: {choices}", zh=f"有几处同名，请填代码：{choices}")
+    from pypinyin import lazy_pinyin
+
     id = organisation_id(found[0].code if found else place.strip(), branch)
     name = zh.strip()
     translated = en.strip() or " ".join(lazy_pinyin(name)).title()

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pypinyin import lazy_pinyin
 
 from hub import config as configuration
 from hub import journal, processes
@@ -145,6 +144,8 @@ def _place(hub: str) -> str:
 
 
 def _romanised(place: str) -> str:
+    from pypinyin import lazy_pinyin
+
     known_as = place[:-1] if place[-1] in "省市县区" and len(place) > 2 else place
     return "".join(lazy_pinyin(known_as)).capitalize()
 

@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 
 from adapters.client import Client
-from hub.commands import app
 from keys.keystore import KeyStore
 from protocols import entries
 from tests.conftest import XIEBAN, RunningHub
@@ -562,28 +560,3 @@ def test_a_refusal_names_what_may_be_sent_instead(bureaus: tuple[Bureau, Bureau]
     said = complaint(here.run("case", "reply", case, "close", "--data", papers["close"]))
     assert "not-allowed-now" in said
     assert "withdraw" in said
-
-
-# Help -------------------------------------------------------------------------------------------------
-
-
-def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every command and group, by the words that call it."""
-    group = group or typer.main.get_command(app)
-    yield path, group
-    for name, command in getattr(group, "commands", {}).items():
-        yield from commands(command, (*path, name))
-
-
-@pytest.mark.parametrize("path", [path for path, _ in commands()], ids=lambda path: " ".join(path) or "xieban")
-def test_help_names_every_option_in_both_languages_with_examples(path: tuple[str, ...]) -> None:
-    command = dict(commands())[path]
-    done = xieban(*path, "--help", COLUMNS="80", TERMINAL_WIDTH="80")
-    assert done.returncode == 0
-    assert done.stderr == ""
-    for parameter in command.params:
-        longest = max((name for name in parameter.opts if name.startswith("--")), key=len, default="")
-        assert longest in done.stdout
-    assert "…" not in done.stdout
-    assert any("\u4e00" <= char <= "\u9fff" for char in done.stdout)
-    assert hasattr(command, "commands") or "Examples" in done.stdout

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from adapters.client import Refused, Undecided
 from adapters.client.attachments import plain_name
-from adapters.desk import asking, letter, word
+from adapters.desk import asking, letter
 from adapters.desk.bureau import files_of
 from adapters.desk.drafts import UNSENT, Draft
 from adapters.desk.forms import Field, Words
@@ -148,6 +148,8 @@ async def paper(visit: Visit) -> web.StreamResponse:
 
 async def docx(visit: Visit) -> web.StreamResponse:
     """`GET /cases/{id}/letter.docx`: the same, for a word processor."""
+    from adapters.desk import word
+
     case = _case(visit)
     visit.note("导出公文", "exported the document", case["id"])
     headers = {"Content-Disposition": f'attachment; filename="{case["id"]}.docx"'}
