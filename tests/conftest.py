@@ -158,6 +158,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The length of the long campaigns; their short forms run with all other tests."""
     parser.addoption("--fault-rounds", type=int, default=0, help="how often each fault is injected; 0: a few of them")
     parser.addoption("--citus", metavar="DSN", help="an empty database on the coordinator of two Citus workers")
+    parser.addoption("--citus-programs", metavar="DIR", help="PostgreSQL's programs with Citus: a cluster is started")
     parser.addoption("--cluster", action="store_true", help="nodes and databases are killed under load, or set back")
     parser.addoption("--fault", help="this fault alone, by its name in tests/faults/injections.py")
     parser.addoption("--fault-report", help="the file for the campaign's figures, as JSON")

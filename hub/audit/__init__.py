@@ -57,33 +57,38 @@ async def audit(connection: Connection, key: VerifyingKey, catalogue: Catalogue 
 
     `key` is the hub's public key; the cases follow `catalogue`, by default the one that is shipped.
     """
-    report = Report()
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        head = await connection.fetchrow(SQL["head"])
-        assert head is not None
-        signers = Signers(head["hub"], key)
-        mailboxes = Mailboxes(signers)
-        erasures = Erasures()
-        await erasures.prepare(connection)
-        checks: list[Check] = [
-            Tree(head, key),
-            signers,
-            Messages(signers, erasures),
-            mailboxes,
-            Cases(head["hub"], catalogue or loading.catalogue(), erasures),
-            erasures,
-            Attachments(),
-            Neighbours(signers),
-        ]
-        for first in range(0, head["size"], PAGE):
-            page = await _read(connection, report, first, min(first + PAGE, head["size"]))
-            for check in checks:
-                report.findings += await check.page(connection, page)
-            if len(report.findings) > MOST_FINDINGS:
-                report.findings.append("more than can be listed; the audit stops here")
-                return report
+        return await walk(connection, key, catalogue)
+
+
+async def walk(seen: Connection, key: VerifyingKey, catalogue: Catalogue | None = None) -> Report:
+    """The same in the transaction under way, which sees one moment (`hub.store.moment`, beside a cluster's work)."""
+    report = Report()
+    head = await seen.fetchrow(SQL["head"])
+    assert head is not None
+    signers = Signers(head["hub"], key)
+    mailboxes = Mailboxes(signers)
+    erasures = Erasures()
+    await erasures.prepare(seen)
+    checks: list[Check] = [
+        Tree(head, key),
+        signers,
+        Messages(signers, erasures),
+        mailboxes,
+        Cases(head["hub"], catalogue or loading.catalogue(), erasures),
+        erasures,
+        Attachments(),
+        Neighbours(signers),
+    ]
+    for first in range(0, head["size"], PAGE):
+        page = await _read(seen, report, first, min(first + PAGE, head["size"]))
         for check in checks:
-            report.findings += await check.finish(connection)
+            report.findings += await check.page(seen, page)
+        if len(report.findings) > MOST_FINDINGS:
+            report.findings.append("more than can be listed; the audit stops here")
+            return report
+    for check in checks:
+        report.findings += await check.finish(seen)
     return report
 
 

@@ -1,7 +1,8 @@
 """The inside of a backup: a tar stream, written and read front to back, a part at a time.
 
 Members are `keys/…` (the hub's key store, its private keys encrypted once more), `database/000001`… (one
-`pg_dump -Fc`, cut into parts), `attachments/…`, and last `manifest.jws`.
+`pg_dump -Fc`, cut into parts), of a database that is spread over a cluster `rows/TABLE.000001`… (each a whole text of
+COPY), `attachments/…`, and last `manifest.jws`.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from keys.strict_json import loads
 
 KEYS: Final = "keys/"
 DATABASE: Final = "database/"
+ROWS: Final = "rows/"
 ATTACHMENTS: Final = "attachments/"
 PART: Final = 1 << 22
 """Bytes of one part of the dump, and the most that is in memory at once."""
@@ -164,7 +166,7 @@ def verify(file: Path, identities: Sequence[Identity], keys: Sequence[VerifyingK
 def _has_place(name: str) -> bool:
     folder, _, rest = name.partition("/")
     plain = bool(rest) and "/" not in rest and not rest.startswith(".")
-    return plain and f"{folder}/" in (KEYS, DATABASE, ATTACHMENTS)
+    return plain and f"{folder}/" in (KEYS, DATABASE, ROWS, ATTACHMENTS)
 
 
 def _listed(content: bytes) -> list[VerifyingKey]:

@@ -1,5 +1,6 @@
 """Making a backup beside the running hub: everything in it is of one moment, the one of its signed checkpoint."""
 
+import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -13,11 +14,12 @@ from pyrage.x25519 import Recipient
 from hub import version
 from hub.attachments.store import Store
 from hub.backup import BackupFailed, manifest, sealing
-from hub.backup.archive import ATTACHMENTS, DATABASE, KEYS, PART, Writer
+from hub.backup.archive import ATTACHMENTS, DATABASE, KEYS, PART, ROWS, Writer
 from hub.backup.manifest import FORMAT, Manifest
 from hub.identity import Identity
-from hub.store import Connection, connecting
-from hub.store.dumping import DumpFailed, dump
+from hub.store import Connection
+from hub.store.dumping import DumpFailed, dump, rows
+from hub.store.moment import Moment, NotOneMoment, moment
 from hub.store.queries import SQL
 from keys import durable
 from protocols import envelope
@@ -60,7 +62,7 @@ async def make(source: Source, recipients: Sequence[Recipient], folder: Path, pr
             os.fsync(sealed.fileno())
         partial.replace(file)
         durable.flush(folder)
-    except (OSError, ValueError, DumpFailed, asyncpg.PostgresError) as error:
+    except (OSError, ValueError, DumpFailed, NotOneMoment, asyncpg.PostgresError) as error:
         raise BackupFailed(getattr(error, "detail", None) or str(error)) from error
     finally:
         partial.unlink(missing_ok=True)
@@ -68,37 +70,46 @@ async def make(source: Source, recipients: Sequence[Recipient], folder: Path, pr
 
 
 async def _write(source: Source, stream: "_Counting", now: datetime) -> Manifest:
-    connection = await connecting.connect(source.dsn)
-    try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            snapshot = await connection.fetchval("SELECT pg_export_snapshot()")
-            head = await connection.fetchrow(SQL["head"])
-            assert head is not None
-            writer = Writer(stream)
-            for name, content in _key_files(source.data / "keys"):
-                writer.add(f"{KEYS}{name}", content)
-            number = 0
-            async for part in dump(source.dsn, snapshot, PART):
-                number += 1
-                writer.add(f"{DATABASE}{number:06d}", part)
-            attachments = await _attachments(connection, source.attachments, writer) if source.attachments else 0
-            said = Manifest(
-                format=FORMAT,
-                version=version(),
-                hub=source.identity.hub,
-                made=envelope.rfc3339(now),
-                checkpoint=head["note"],
-                entries=head["size"],
-                attachments=attachments,
-                elsewhere=source.attachments is None,
-                final=source.final,
-                members=writer.counted.members,
-                digest=writer.counted.digest(),
-            )
-            writer.finish(manifest.sign(said, source.identity.key))
-            return said
-    finally:
-        await connection.close()
+    async with moment(source.dsn) as seen:
+        snapshot = await seen.connection.fetchval("SELECT pg_export_snapshot()")
+        head = await seen.connection.fetchrow(SQL["head"])
+        assert head is not None
+        writer = Writer(stream)
+        for name, content in _key_files(source.data / "keys"):
+            writer.add(f"{KEYS}{name}", content)
+        number = 0
+        async for part in dump(source.dsn, snapshot, PART, seen.spread):
+            number += 1
+            writer.add(f"{DATABASE}{number:06d}", part)
+        await _rows(seen, writer)
+        attachments = await _attachments(seen.connection, source.attachments, writer) if source.attachments else 0
+        await seen.require_whole(source.dsn)
+        said = Manifest(
+            format=FORMAT,
+            version=version(),
+            hub=source.identity.hub,
+            made=envelope.rfc3339(now),
+            checkpoint=head["note"],
+            entries=head["size"],
+            attachments=attachments,
+            elsewhere=source.attachments is None,
+            final=source.final,
+            members=writer.counted.members,
+            digest=writer.counted.digest(),
+        )
+        writer.finish(manifest.sign(said, source.identity.key))
+        return said
+
+
+async def _rows(seen: Moment, writer: Writer) -> None:
+    """What lies on the nodes of a cluster."""
+    for table in [part for whole in seen.spread for part in await seen.parts(whole)]:
+        await rows(seen.connection, table, PART, _numbered(writer, f"{ROWS}{table}"))
+
+
+def _numbered(writer: Writer, name: str) -> Callable[[bytes], None]:
+    numbers = itertools.count(1)
+    return lambda content: writer.add(f"{name}.{next(numbers):06d}", content)
 
 
 async def _attachments(connection: Connection, store: Store, writer: Writer) -> int:

@@ -5,11 +5,12 @@ for the planned move of a hub, from a backup that was its last.
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pyrage.x25519 import Identity as Opening
 
@@ -17,12 +18,12 @@ from hub import audit, continuing, processes
 from hub.attachments.store import Store, opened
 from hub.audit import Report
 from hub.backup import BackupInvalid, RestoreRefused
-from hub.backup.archive import ATTACHMENTS, DATABASE, KEYS, Member, reading, verify
+from hub.backup.archive import ATTACHMENTS, DATABASE, KEYS, ROWS, Member, reading, verify
 from hub.backup.manifest import Manifest
 from hub.config import Config
 from hub.identity import PASSPHRASE, PASSPHRASE_FILE, Identity, hub_key
 from hub.store import Connection
-from hub.store.dumping import Restoring
+from hub.store.dumping import Restoring, put_rows
 from hub.store.queries import SQL
 from keys import checkpoint
 from keys.jwk import VerifyingKey
@@ -94,27 +95,64 @@ async def _settle(plan: Plan, connection: Connection, identity: Identity) -> Con
 
 async def _fill(plan: Plan, dsn: str) -> None:
     """Keys, then the database, then attachments, as the backup has them."""
-    restoring = None
     kept = plan.data / "attachments" / "kept"
     with reading(plan.file, plan.identities, plan.keys) as reader:
-        try:
+        async with _Filling(plan.data, dsn) as filling:
             for member in reader:
                 if member.name.startswith(DATABASE):
-                    if restoring is None:
-                        await asyncio.to_thread(hub_key, plan.data)  # the passphrase must fit before all else
-                        restoring = await Restoring.begin(dsn)
-                    await restoring.write(member.parts)
+                    await filling.dumped(member)
+                elif member.name.startswith(ROWS):
+                    await filling.spread(member)
                 elif member.name.startswith(KEYS):
                     _put(member, plan.data / "keys" / member.name.removeprefix(KEYS), 0o700)
                 elif member.name.startswith(ATTACHMENTS):
                     place = member.name.removeprefix(ATTACHMENTS)
                     _put(member, kept / place[:2] / place, 0o700)
-            if restoring is None:
-                raise BackupInvalid("it holds no database")
-            await restoring.finish()
-        finally:
-            if restoring is not None:
-                await restoring.abandon()
+            await filling.finish()
+
+
+class _Filling:
+    """The database while it is filled: what was dumped in one transaction, then rows of spread tables in another."""
+
+    def __init__(self, data: Path, dsn: str) -> None:
+        self._data, self._dsn = data, dsn
+        self._dump: Restoring | None = None
+        self._rows: Connection | None = None
+        self._held = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> "_Filling":
+        return self
+
+    async def __aexit__(self, *failed: Any) -> bool | None:
+        if self._dump is not None:
+            await self._dump.abandon()
+        return await self._held.__aexit__(*failed)
+
+    async def dumped(self, member: Member) -> None:
+        """The next part of the dump."""
+        if self._dump is None:
+            await asyncio.to_thread(hub_key, self._data)  # the passphrase must fit before all else
+            self._dump = await Restoring.begin(self._dsn)
+        await self._dump.write(member.parts)
+
+    async def spread(self, member: Member) -> None:
+        """Rows of a table, which the dump has brought."""
+        if self._rows is None:
+            await self._end_of_dump()
+            connection = await self._held.enter_async_context(processes.connected(self._dsn))
+            await self._held.enter_async_context(connection.transaction())
+            self._rows = connection
+        await put_rows(self._rows, member.name.removeprefix(ROWS).rpartition(".")[0], member.parts)
+
+    async def finish(self) -> None:
+        """There is no more."""
+        if self._rows is None:
+            await self._end_of_dump()
+
+    async def _end_of_dump(self) -> None:
+        if self._dump is None:
+            raise BackupInvalid("it holds no database")
+        await self._dump.finish()
 
 
 def _put(member: Member, place: Path, mode: int) -> None:

@@ -6,11 +6,13 @@ import msgspec
 import typer
 
 from hub import audit as auditing
-from hub.commands.beside import database, existing
+from hub import processes
+from hub.commands.beside import existing
 from hub.commands.help_text import examples
 from hub.commands.options import Config, Data, Json
 from hub.commands.output import as_json, remark, say
 from hub.identity import hub_key
+from hub.store.moment import moment
 
 EXAMPLES = examples("xieban audit --data /var/lib/xieban", "xieban audit --data ./hub --json | jq .findings")
 
@@ -25,8 +27,11 @@ def audit(data: Data, config: Config = None, json: Json = False) -> None:
     settings = existing(data, config)
 
     async def work() -> auditing.Report:
-        async with database(data, settings) as connection:
-            return await auditing.audit(connection, hub_key(data.resolve()).public, settings.catalogue())
+        key = hub_key(data.resolve()).public
+        async with processes.attached(data.resolve(), settings) as dsn, moment(dsn) as seen:
+            report = await auditing.walk(seen.connection, key, settings.catalogue())
+            await seen.require_whole(dsn)
+            return report
 
     report = asyncio.run(work())
     if json:

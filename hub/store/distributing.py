@@ -7,8 +7,8 @@ The hub may run meanwhile: `create_distributed_table_concurrently` and the rebal
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ClassVar, NamedTuple
 
 import asyncpg
 import msgspec
@@ -56,6 +56,13 @@ class Step(msgspec.Struct, frozen=True):
     done: bool
 
 
+class Misplaced(NamedTuple):
+    """A table that lies otherwise than this version means it to, and the statement that mends it."""
+
+    why: str
+    mend: str
+
+
 class Progress(msgspec.Struct, frozen=True):
     """A rebalancing: the state that Citus gives it, and how many of its moves are over."""
 
@@ -68,12 +75,9 @@ async def plan(connection: Connection, shards: int | None = None) -> list[Step]:
     """What there is to spread, in order. Raises NoCluster, SchemaOutdated, MigrationMismatch, LaidOutOtherwise."""
     workers = await _workers(connection)
     await require_current(connection)
-    found = await connection.fetch(
-        "SELECT table_name::text AS name, citus_table_type AS kind, distribution_column AS column, colocation_id,"
-        " shard_count FROM citus_tables WHERE citus_table_type <> 'local'"
-    )
-    laid = {row["name"]: row for row in found}
-    _agree(laid)
+    laid = await laid_out(connection)
+    for one in misplaced(laid):
+        raise LaidOutOtherwise(one.why)
     sizes = dict(await connection.fetch(_SIZES, list(layout().spread)))
     return [
         Step(
@@ -86,6 +90,15 @@ async def plan(connection: Connection, shards: int | None = None) -> list[Step]:
         )
         for one in layout().spread.values()
     ]
+
+
+async def laid_out(connection: Connection) -> dict[str, asyncpg.Record]:
+    """How Citus has laid out each table that it knows, by name."""
+    found = await connection.fetch(
+        "SELECT table_name::text AS name, citus_table_type AS kind, distribution_column AS column, colocation_id,"
+        " shard_count FROM citus_tables WHERE citus_table_type <> 'local'"
+    )
+    return {row["name"]: row for row in found}
 
 
 async def distribute(connection: Connection, steps: Sequence[Step], told: Callable[[Step, float], None]) -> None:
@@ -150,19 +163,24 @@ async def _workers(connection: Connection) -> int:
     return workers
 
 
-def _agree(laid: dict[str, asyncpg.Record]) -> None:
-    """Raise LaidOutOtherwise where a table is spread that is not to be, by another column or away from its group."""
+def misplaced(laid: Mapping[str, asyncpg.Record]) -> Iterator[Misplaced]:
+    """What is spread that is not to be, by another column or away from its group."""
     wanted = layout().spread
     for name, row in laid.items():
         one: Spread | None = wanted.get(name)
-        if one is None and name in layout().here:
-            raise LaidOutOtherwise(f"{name} is {row['kind']}, and is to be on the log's node alone")
         if one is None:
+            if name in layout().here:
+                yield Misplaced(
+                    f"{name} is {row['kind']}, and is to be on the log's node alone",
+                    f"SELECT undistribute_table('{name}')",
+                )
             continue
+        again = f"SELECT alter_distributed_table('{name}', distribution_column := '{one.column}'"
+        again += ")" if name == one.leader else f", colocate_with := '{one.leader}')"
         if (row["kind"], row["column"]) != ("distributed", one.column):
-            raise LaidOutOtherwise(f"{name} is {row['kind']} by {row['column']}, and is to be spread by {one.column}")
-        if one.leader not in laid or laid[one.leader]["colocation_id"] != row["colocation_id"]:
-            raise LaidOutOtherwise(f"{name} does not lie with {one.leader}")
+            yield Misplaced(f"{name} is {row['kind']} by {row['column']}, and is to be spread by {one.column}", again)
+        elif one.leader not in laid or laid[one.leader]["colocation_id"] != row["colocation_id"]:
+            yield Misplaced(f"{name} does not lie with {one.leader}", again)
 
 
 def _said(error: asyncpg.PostgresError) -> str:

@@ -1,12 +1,18 @@
-"""The database as `pg_dump` writes it and `pg_restore` reads it, in a stream; the programs are those of the wheel."""
+"""The database as `pg_dump` writes it and `pg_restore` reads it, in a stream; the programs are those of the wheel.
+
+The rows of a table that is spread over a cluster are read and written apart, in the text format of COPY.
+"""
 
 import asyncio
 import os
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import ClassVar, Final
 from urllib.parse import quote, unquote, urlsplit
 
+import asyncpg
+
+from hub.store import Connection
 from hub.store.embedded import program
 from keys.errors import Fault
 
@@ -20,12 +26,14 @@ class DumpFailed(Fault):
     code: ClassVar[str] = "dump-failed"
 
 
-async def dump(dsn: str, snapshot: str, part: int) -> AsyncIterator[bytes]:
-    """The database as a snapshot sees it, in parts of `part` bytes, the last one shorter. Raises DumpFailed."""
-    without = [f"--exclude-table-data={table}" for table in PASSING]
-    process = await _start(
-        "pg_dump", dsn, "--format=custom", f"--snapshot={snapshot}", "--no-owner", "--no-privileges", *without
-    )
+async def dump(dsn: str, snapshot: str, part: int, spread: Sequence[str] = ()) -> AsyncIterator[bytes]:
+    """The database as a snapshot sees it, in parts of `part` bytes, the last one shorter. Raises DumpFailed.
+
+    Without the rows of tables that are `spread` over a cluster, and without extensions: none is of the hub's schema.
+    """
+    without = [f"--exclude-table-data-and-children={table}" for table in (*PASSING, *spread)]
+    options = "--format=custom", f"--snapshot={snapshot}", "--no-owner", "--no-privileges", "--exclude-extension=*"
+    process = await _start("pg_dump", dsn, *options, *without)
     assert process.stdout is not None
     try:
         while True:
@@ -40,6 +48,38 @@ async def dump(dsn: str, snapshot: str, part: int) -> AsyncIterator[bytes]:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def rows(connection: Connection, table: str, part: int, taken: Callable[[bytes], None]) -> None:
+    """Hand the rows of a table to `taken`, in pieces of about `part` bytes that end where a row does.
+
+    Shard after shard, past the coordinator's memory (Citus does so for COPY of a table, not of a query).
+    """
+    kept = bytearray()
+
+    async def take(more: bytes) -> None:
+        kept.extend(more)
+        # Within a value the end of a line is escaped (PostgreSQL, COPY, "Text Format").
+        if len(kept) >= part and (end := kept.rfind(b"\n") + 1):
+            taken(bytes(kept[:end]))
+            del kept[:end]
+
+    await connection.copy_from_table(table, output=take, format="text", timeout=None)
+    if kept:
+        taken(bytes(kept))
+
+
+async def put_rows(connection: Connection, table: str, parts: Iterable[bytes]) -> None:
+    """Write rows, as `rows` gave them, into a table. Raises DumpFailed."""
+
+    async def each() -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+
+    try:
+        await connection.copy_to_table(table, source=each(), format="text", timeout=None)
+    except (OSError, asyncpg.PostgresError) as error:
+        raise DumpFailed(f"{table}: {error}") from error
 
 
 class Restoring:

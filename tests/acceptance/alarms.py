@@ -22,6 +22,8 @@ HUB, ADAPTERS = "xieban", "xieban-adapters"
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian: apt install prometheus) is not here")
 COUNTED = ("_total", "_count", "_sum", "_bucket")
+REPLICATED = {"xieban_replica_used", "xieban_replica_behind_seconds"}
+"""Metrics of a hub that has a replica; tests/cluster/test_replicas.py finds them there, and has their alarm ring."""
 LASTS = 180
 """Minutes for which what was scraped lasts."""
 

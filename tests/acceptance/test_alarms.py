@@ -33,6 +33,7 @@ from protocols import deadlines
 from protocols.delegation import MAILBOX
 from tests.acceptance.alarms import (
     ADAPTERS,
+    REPLICATED,
     RULES,
     leaderless,
     names,
@@ -347,7 +348,7 @@ def test_adapters_that_are_away_late_or_refused(tmp_path: Path) -> None:
 
 
 def test_every_query_asks_for_what_there_is(hub: RunningHub, tmp_path: Path) -> None:
-    there = names(scraped(hub)) | NOT_COUNTED_YET | {"up"}
+    there = names(scraped(hub)) | NOT_COUNTED_YET | REPLICATED | {"up"}
     store = Store(tmp_path)
     there |= names(health.metrics(health.look("far", "far", store), [ENDING]).decode())
     store.close()

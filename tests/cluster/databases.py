@@ -42,6 +42,9 @@ class Database:
     name: str
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    programs: Path = PROGRAMS
+    settings: tuple[str, ...] = ()
+    """What it is started with besides SETTINGS."""
 
     def initialise(self) -> None:
         """An empty cluster."""
@@ -69,10 +72,12 @@ class Database:
 
     def start(self, *settings: str) -> None:
         """Start it, and wait until it takes connections."""
-        words = [word for setting in (*SETTINGS, f"port={self.port}", *settings) for word in ("-c", setting)]
+        words = [
+            word for setting in (*SETTINGS, *self.settings, f"port={self.port}", *settings) for word in ("-c", setting)
+        ]
         with open(self.folder / f"{self.name}.log", "ab") as output:
             self.process = subprocess.Popen(
-                [PROGRAMS / "postgres", "-D", self._data, "-k", str(self.folder), *words],
+                [self.programs / "postgres", "-D", self._data, "-k", str(self.folder), *words],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", start_new_session=True, **owner(),
             )  # fmt: skip
         self.query("SELECT 1")
@@ -82,8 +87,8 @@ class Database:
         until = time.monotonic() + WITHIN
         while True:
             done = subprocess.run(
-                [PROGRAMS / "psql", "-X", "-A", "-t", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-c",
-                 statement], capture_output=True, text=True, check=False,
+                [self.programs / "psql", "-XAtU", "postgres", "-h", "127.0.0.1", "-p", str(self.port), "-c", statement],
+                capture_output=True, text=True, check=False,
             )  # fmt: skip
             if done.returncode == 0:
                 return done.stdout.strip()
@@ -129,7 +134,7 @@ class Database:
 
     def _program(self, name: str, *words: str) -> None:
         done = subprocess.run(
-            [PROGRAMS / name, *words], capture_output=True, text=True, cwd="/", check=False, **owner()
+            [self.programs / name, *words], capture_output=True, text=True, cwd="/", check=False, **owner()
         )
         assert done.returncode == 0, done.stderr
 

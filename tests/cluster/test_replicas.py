@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from hub.config import ConfigInvalid, parse
+from tests.acceptance.alarms import PROMTOOL, REPLICATED, names, ringing
 from tests.acceptance.bureaus import Bureau, get, opened
 from tests.acceptance.examined import found
 from tests.acceptance.pages import ROOT, blocks
@@ -61,6 +62,8 @@ async def test_figures_come_from_the_replica_and_the_primary_is_left_alone(
         await asyncio.sleep(0.2)
     assert scans(databases[0]) < before[0] + ASKED
     assert await asyncio.to_thread(found_of_replica, hub) == set()
+    alarms = await asyncio.to_thread(ringing_of, hub)
+    assert alarms is None or "ReplicaUnused" not in alarms
 
 
 async def test_a_supervisors_pages_come_from_the_replica_too(hub: RunningHub) -> None:
@@ -88,6 +91,8 @@ async def test_a_replica_that_stands_still_is_passed_by(hub: RunningHub, databas
         now = numbers(hub)
         assert now["used"] == 0 and now["behind"] > 3
         assert await asyncio.to_thread(found_of_replica, hub) == {"replica-behind"}
+        alarms = await asyncio.to_thread(ringing_of, hub)
+        assert alarms is None or "ReplicaUnused" in alarms
     finally:
         replica.query("SELECT pg_wal_replay_resume()")
     await used(hub)
@@ -141,6 +146,13 @@ def test_the_pages_lines_are_a_configuration_and_half_of_them_is_none() -> None:
         parse('[database]\nreplica = "postgresql://xieban@third/xieban"\n')
 
 
+def ringing_of(hub: RunningHub) -> set[str] | None:
+    """The alarms that ring for what the hub's metrics say now; None where promtool is not at hand."""
+    text = metrics(hub)
+    assert names(text) >= REPLICATED
+    return ringing(text) if PROMTOOL is not None else None
+
+
 async def counted(hub: RunningHub, cases: int) -> None:
     """Open one case more, and wait until the figures have so many."""
     await opened(HERE, CASE, "request", [THERE.id])
@@ -171,17 +183,21 @@ def scans(database: Database) -> int:
     return int(database.query(counted))
 
 
+def metrics(hub: RunningHub) -> str:
+    with urllib.request.urlopen(hub.url + "/metrics", timeout=10) as response:
+        return str(response.read().decode())
+
+
 def numbers(hub: RunningHub) -> dict[str, float]:
     """What the hub's metrics say of reads and of the replica."""
-    with urllib.request.urlopen(hub.url + "/metrics", timeout=10) as response:
-        text = response.read().decode()
-    names = {
+    wanted = {
         "primary": r'xieban_reads_total{database="primary"} (\S+)',
         "replica": r'xieban_reads_total{database="replica"} (\S+)',
         "used": r"^xieban_replica_used (\S+)",
         "behind": r"^xieban_replica_behind_seconds (\S+)",
     }
-    read = {name: re.search(pattern, text, re.M) for name, pattern in names.items()}
+    text = metrics(hub)
+    read = {name: re.search(pattern, text, re.M) for name, pattern in wanted.items()}
     return {name: float(match[1]) if match else 0.0 for name, match in read.items()}
 
 

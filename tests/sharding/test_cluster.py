@@ -21,7 +21,7 @@ from hub.store.migrate import SchemaOutdated
 from hub.store.queries import SQL
 from tests.acceptance.bureaus import Bureau, mailbox
 from tests.cluster.nodes import nodes
-from tests.cluster.test_nodes import audited, beside, enroll, more, send
+from tests.cluster.test_nodes import audited, beside, enroll, load, more
 from tests.conftest import RunningHub
 from tests.integration.test_layout import whole
 from tests.sharding.planted import STATEMENTS
@@ -47,37 +47,18 @@ def hub(citus: str) -> Iterator[RunningHub]:
         yield one
 
 
-@pytest.fixture
-async def connection(citus: str) -> AsyncIterator[Connection]:
-    found = await asyncpg.connect(citus)
-    yield found
-    await found.close()
-
-
-@pytest.fixture
-async def spread(hub: RunningHub, connection: Connection) -> None:
-    """The hub's tables are spread."""
-    await distributing.distribute(connection, await distributing.plan(connection, 4), lambda step, seconds: None)
-
-
 @contextlib.asynccontextmanager
 async def working(hub: RunningHub, first: int) -> AsyncIterator[list[tuple[float, str]]]:
-    """Bureaus that send while it lasts; then every message with a receipt is found once, and the audit is clean."""
+    """Bureaus that send while it lasts; then the audit is clean, and every message with a receipt is found once."""
     senders = [Bureau(f"4110{n:02}-civil-affairs") for n in range(first, first + SENDERS)]
     receiver = Bureau(f"4403{first:02}-civil-affairs")
     enroll([hub], *senders, receiver)
-    taken: list[tuple[float, str]] = []
-    stop = asyncio.Event()
-    work = [asyncio.create_task(send(one, receiver, taken, stop)) for one in senders]
-    try:
+    async with load(senders, receiver) as taken:
         await more(taken, 20)
         yield taken
         await more(taken, 20)
-    finally:
-        stop.set()
-        await asyncio.gather(*work)
-    assert sorted(item.event.id for item in await mailbox(receiver)) == sorted(id for _, id in taken)
     assert await asyncio.to_thread(audited, hub) == ""
+    assert sorted(item.event.id for item in await mailbox(receiver)) == sorted(id for _, id in taken)
 
 
 def longest(taken: list[tuple[float, str]]) -> float:

@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from hub.store import embedded
+from hub.store import dumping, embedded
 from tests.acceptance.bureaus import Bureau, enrolled, opened, said, view
 from tests.conftest import RunningHub
 
@@ -38,3 +38,21 @@ async def test_what_was_written_after_a_case_was_read_is_not_written_over(hub: R
     await connection.close()
     assert (await view(a, case))["state"] == "in-progress"
     assert "batch-retried" in (hub.data / "hub.log").read_text()
+
+
+async def test_rows_of_a_table_are_read_in_pieces_and_written_back_as_they_were(hub: RunningHub) -> None:
+    connection = await asyncpg.connect(embedded.dsn(hub.data))
+    await connection.execute("CREATE TABLE read (n int, t text, b bytea); CREATE TABLE written (LIKE read)")
+    values = ["", None, "\n", "\\n\t\\.\n", "\\.", "中文\r\n", "x" * 300]
+    records = [(n, t, None if t is None else t.encode()) for n, t in enumerate(values * 2000)]
+    await connection.copy_records_to_table("read", records=records)
+    pieces: list[bytes] = []
+    await dumping.rows(connection, "read", 4000, pieces.append)
+    assert len(pieces) > 10
+    for piece in pieces:  # each is whole rows
+        await dumping.put_rows(connection, "written", [piece[:5], piece[5:]])
+    assert await connection.fetch("TABLE written ORDER BY n") == await connection.fetch("TABLE read ORDER BY n")
+    with pytest.raises(dumping.DumpFailed, match="written"):
+        await dumping.put_rows(connection, "written", [b"no number\t\\N\t\\N\n"])
+    await connection.execute("DROP TABLE read; DROP TABLE written")
+    await connection.close()

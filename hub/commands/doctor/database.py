@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hub import organisations, vitals
-from hub.commands.doctor import standby
+from hub.commands.doctor import cluster, standby
 from hub.commands.doctor.finding import Report, edited, psql, quoted
 from hub.config import Config
 from hub.organisations import Directory
@@ -88,6 +88,7 @@ async def _connected(report: Report, dsn: str, data: Path, config: Config, file:
             await _clock(report, connection)
             if not await _migrations(report, connection, data):
                 return None
+            await cluster.check(report, connection, data, file)
             await _identity(report, connection, data, config, file)
             await _scheduler(report, connection, data, said)
             return await organisations.load(connection)
