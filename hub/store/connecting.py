@@ -44,11 +44,14 @@ class _Watched(asyncpg.Connection):
     as unknown.
     """
 
-    __slots__ = ("_warned",)
+    __slots__ = ("_warned", "bound")
+
+    bound: float | None
+    """Seconds that a commit may take, as any other statement."""
 
     def __init__(self, protocol: Any, transport: Any, *rest: Any) -> None:
         super().__init__(protocol, transport, *rest)
-        self._warned = False
+        self._warned, self.bound = False, None
         _watch(transport.get_extra_info("socket"))
 
     async def execute(self, query: str, *arguments: Any, timeout: float | None = None) -> str:
@@ -59,7 +62,7 @@ class _Watched(asyncpg.Connection):
         self.add_log_listener(self._noted)
         committing = asyncio.ensure_future(super().execute(query, timeout=NEVER))
         try:
-            async with asyncio.timeout(STATEMENT):
+            async with asyncio.timeout(self.bound):
                 done = await asyncio.shield(committing)
         except (TimeoutError, asyncio.CancelledError):
             self.terminate()
@@ -101,14 +104,14 @@ class Servers:
         for turn in range(many):
             at = (start + turn) % many
             try:
-                found: Opened = await asyncpg.connect(
+                found: _Watched = await asyncpg.connect(
                     self._each[at], timeout=min(timeout, EACH) if many > 1 else timeout,
                     **options | {"connection_class": _Watched},
                 )  # fmt: skip
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
                 failed = error
             else:
-                self._last = at
+                self._last, found.bound = at, options.get("command_timeout")
                 return found
         raise failed
 

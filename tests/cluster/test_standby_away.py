@@ -64,20 +64,21 @@ async def waiting(database: Database) -> str:
     return found
 
 
+@pytest.mark.usefixtures("connection")
 @pytest.mark.parametrize("ends", ["too long", "given up"])
 async def test_a_commit_that_nobody_waits_for_any_more_is_not_shown_before_the_standby_has_it(
-    databases: tuple[Database, Database], connection: Connection, monkeypatch: pytest.MonkeyPatch, ends: str
+    databases: tuple[Database, Database], ends: str
 ) -> None:
     primary, standby = databases
-    monkeypatch.setattr(connecting, "STATEMENT", 0.5 if ends == "too long" else 60.0)
+    bounded = await connecting.connect(dsn(*databases), command_timeout=1.0 if ends == "too long" else 60.0)
     with standby.frozen():
-        promise = asyncio.create_task(promised(connection))
+        promise = asyncio.create_task(promised(bounded))
         await waiting(primary)
         if ends == "given up":
             promise.cancel()
         with pytest.raises(TimeoutError if ends == "too long" else asyncio.CancelledError):
             await promise
-        assert connection.is_closed()
+        assert bounded.is_closed()
         await asyncio.sleep(0.5)
         assert seen(primary) == "0"
     until = time.monotonic() + 10
