@@ -6,8 +6,10 @@ for the planned move of a hub, from a backup that was its last.
 
 import asyncio
 import os
+import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +27,9 @@ from hub.store import Connection
 from hub.store.dumping import Restoring
 from hub.store.queries import SQL
 from keys import checkpoint
+from keys.errors import KeyStoreFault
 from keys.jwk import VerifyingKey
+from keys.keystore import KeyStore
 from protocols.entries import Continued
 
 UNFINISHED: Final = processes.UNFINISHED
@@ -62,15 +66,18 @@ class Restored:
 async def restore(plan: Plan) -> Restored:
     """Put the hub back. Raises RestoreRefused, BackupInvalid before anything is changed, then DumpFailed and others."""
     _require_empty(plan.data)
-    said = await asyncio.to_thread(verify, plan.file, plan.identities, plan.keys)
+    with tempfile.TemporaryDirectory() as folder:
+        said = await asyncio.to_thread(verify, plan.file, plan.identities, plan.keys, _keys_into(Path(folder)))
+        await asyncio.to_thread(_require_passphrase, plan, KeyStore(Path(folder)))
     if said.hub != plan.config.hub.id:
         raise RestoreRefused(f"it is a backup of {said.hub}; the configuration says {plan.config.hub.id}")
     if plan.moved and not said.final:
         raise RestoreRefused("its hub could go on: only a backup made with --final keeps the origin")
+    if plan.config.database.url is not None:
+        await _require_no_tables(plan.config.database.url)
     plan.data.mkdir(mode=0o755, parents=True, exist_ok=True)
     (plan.data / UNFINISHED).touch()
     async with processes.database(plan.data, plan.config) as dsn:
-        await _require_no_tables(dsn)
         await _fill(plan, dsn)
         async with processes.connected(dsn) as connection:
             identity = await processes.settle(plan.data, connection, plan.config, hub_key(plan.data))
@@ -101,7 +108,6 @@ async def _fill(plan: Plan, dsn: str) -> None:
             for member in reader:
                 if member.name.startswith(DATABASE):
                     if restoring is None:
-                        await asyncio.to_thread(hub_key, plan.data)  # the passphrase must fit before all else
                         restoring = await Restoring.begin(dsn)
                     await restoring.write(member.parts)
                 elif member.name.startswith(KEYS):
@@ -137,6 +143,28 @@ def _require_empty(data: Path) -> None:
             f"the passphrase of the hub's keys is in no backup: put it into {data / PASSPHRASE_FILE} (0600)"
             " or the variable XIEBAN_HUB_PASSPHRASE first"
         )
+
+
+def _keys_into(folder: Path) -> Callable[[Member], None]:
+    """What puts a backup's key files there as they are read."""
+
+    def kept(member: Member) -> None:
+        if member.name.startswith(KEYS):
+            _put(member, folder / member.name.removeprefix(KEYS), 0o700)
+
+    return kept
+
+
+def _require_passphrase(plan: Plan, keys: KeyStore) -> None:
+    """Raise RestoreRefused where the passphrase here is not that of the keys in the backup."""
+    given = os.environ.get(PASSPHRASE)
+    try:
+        keys.signing_key(given or (plan.data / PASSPHRASE_FILE).read_text().strip(), datetime.now(UTC))
+    except KeyStoreFault as fault:
+        if fault.data.get("check") != "passphrase":
+            raise
+        where = PASSPHRASE if given else plan.data / PASSPHRASE_FILE
+        raise RestoreRefused(f"{where} is not the passphrase of the hub's keys in it") from None
 
 
 async def _require_no_tables(dsn: str) -> None:
