@@ -4,12 +4,10 @@ pip install --require-hashes -r xieban-VERSION.lock && pip install --no-deps xie
 """
 
 import argparse
-import io
 import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,8 +32,7 @@ def wheel(to: Path) -> Path:
     environment = os.environ | {"SOURCE_DATE_EPOCH": str(int(commit_time().timestamp())), "PYTHONHASHSEED": "0"}
     with tempfile.TemporaryDirectory() as built, tempfile.TemporaryDirectory() as source:
         archive = _git("-c", f"tar.umask={UMASK:04o}", "archive", "HEAD")
-        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-            files.extractall(source, filter="data")
+        subprocess.run(("tar", "--extract", "--directory", source), input=archive, umask=UMASK, check=True)
         command = [*PIP, "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", built, source]
         subprocess.run(command, env=environment, umask=UMASK, check=True)
         (made,) = Path(built).glob("*.whl")

@@ -195,7 +195,9 @@ def load(path: Path | None) -> Config:
         return msgspec.structs.replace(config, protocols=config.protocols.within(path.parent.absolute()))
     except ConfigInvalid as fault:
         raise ConfigInvalid(f"{path}: {fault.detail}") from fault
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ConfigInvalid(f"{path}: {error.strerror}") from error
+    except ValueError as error:
         raise ConfigInvalid(f"{path}: {error}") from error
 
 

@@ -6,18 +6,25 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 from hub.config import ConfigInvalid
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys import checkpoint, merkle
 from keys.checkpoint import Checkpoint
-from keys.errors import BadCheckpoint
+from keys.errors import BadCheckpoint, Fault, KeyStoreFault
 from keys.jwk import SigningKey, generate_signing
 from keys.keystore import KeyStore
 
 PASSPHRASE = "XIEBAN_HUB_PASSPHRASE"
 PASSPHRASE_FILE = "passphrase"
+
+
+class HubKeyLocked(Fault):
+    """The passphrase of the hub's key is missing, or is another one; put back the copy that was kept elsewhere."""
+
+    code: ClassVar[str] = "hub-key-locked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +40,41 @@ def hub_key(data: Path) -> SigningKey:
 
     The passphrase is that of XIEBAN_HUB_PASSPHRASE, else of the file `passphrase` (0600) that is made
     beside the keys; an operator moves it elsewhere and sets the variable. (XIEBAN_PASSPHRASE is a partner's.)
+    Raises HubKeyLocked where it does not open the keys that are there, for which none is made up; KeyStoreFault.
     """
     data.mkdir(parents=True, exist_ok=True)
     store = KeyStore(data / "keys")
     # A command beside a hub that starts for the first time must not make a second key.
     with open(data / "keys.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        passphrase = os.environ.get(PASSPHRASE) or _passphrase_file(data)
         store.create()
-        if not store.kids():
+        new = not store.kids()
+        passphrase = os.environ.get(PASSPHRASE) or _passphrase_file(data, new)
+        if new:
             made = generate_signing("Ed25519")
             store.add(made, passphrase)
             return made
-    return store.signing_key(passphrase, datetime.now(UTC))
+    return _unlocked(store, data, passphrase)
 
 
-def _passphrase_file(data: Path) -> str:
+def _unlocked(store: KeyStore, data: Path, passphrase: str) -> SigningKey:
+    try:
+        return store.signing_key(passphrase, datetime.now(UTC))
+    except KeyStoreFault as fault:
+        if fault.data.get("check") != "passphrase":
+            raise
+        raise HubKeyLocked(f"{fault.detail}; {_put_back(data)}") from None
+
+
+def _put_back(data: Path) -> str:
+    return f"put the copy that was kept elsewhere into {data / PASSPHRASE_FILE} (0600), or set {PASSPHRASE}"
+
+
+def _passphrase_file(data: Path, new: bool) -> str:
     path = data / PASSPHRASE_FILE
     if not path.exists():
+        if not new:
+            raise HubKeyLocked(f"there is no passphrase of the hub's key; {_put_back(data)}")
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(32))
@@ -73,7 +97,7 @@ async def establish(connection: Connection, hub: str, key: SigningKey) -> Identi
     head = await connection.fetchrow(SQL["head"])
     assert head is not None
     if head["hub"] != hub:
-        raise ConfigInvalid(f"the database is that of {head['hub']}; config.toml says {hub}")
+        raise ConfigInvalid(f"the database is that of {head['hub']}; [hub] id says {hub}")
     _check_key(head["note"], head["origin"], key)
     return Identity(head["hub"], key)
 
@@ -82,4 +106,7 @@ def _check_key(note: str, origin: str, key: SigningKey) -> None:
     try:
         checkpoint.verify_checkpoint(note, [key.public], origin)
     except BadCheckpoint:
-        raise ConfigInvalid("the log is signed with another key than this data directory holds") from None
+        raise ConfigInvalid(
+            "the log is signed with another key than this data directory holds: give it keys and passphrase of the"
+            " hub's first node, or of its backup"
+        ) from None

@@ -11,8 +11,8 @@ from hub.legible import escaped
 _RENDER = structlog.processors.JSONRenderer(ensure_ascii=False)
 
 
-def configure(**bound: Any) -> None:
-    """Make every log line of this process JSON on standard error, each with `bound` in it.
+def configure(least: str = "info", **bound: Any) -> None:
+    """Make every log line of this process, of the level `least` and above, JSON on standard error, with `bound` in it.
 
     Standard output stays free for what a command has to say.
     """
@@ -24,7 +24,7 @@ def configure(**bound: Any) -> None:
             structlog.processors.format_exc_info,
             _line,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger("info"),
+        wrapper_class=structlog.make_filtering_bound_logger(least),
         # Whatever standard error is when something is said: a program that calls a command may have another one then.
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )

@@ -49,6 +49,12 @@ class HubMoved(Fault):
     code: ClassVar[str] = "hub-moved"
 
 
+class DatabaseAbsent(Fault):
+    """There is no database in this data directory; one of the hub's own is named by --config."""
+
+    code: ClassVar[str] = "database-absent"
+
+
 async def supervise(
     data: Path, port: int, workers: int, config_path: Path | None, on_ready: Callable[[str], None]
 ) -> None:
@@ -137,10 +143,11 @@ async def settle(
 ) -> Identity:
     """The database migrated (found so, without `migrating`), and given its identity; not asked whether it is current.
 
-    Raises MigrationMismatch, ConfigInvalid, CatalogueInvalid, HubMoved.
+    Raises DatabaseElsewhere, MigrationMismatch, ConfigInvalid, CatalogueInvalid, HubMoved.
     """
     if (data / MOVED).exists():
         raise HubMoved(f"it goes on elsewhere; {data / MOVED} may go only if that backup is never restored")
+    await published.require_filled(connection, published.kept(data, [key.public]))
     await (migrate(connection) if migrating else require_current(connection))
     identity = await establish(connection, config.hub.id, key)
     await partitions.prepare(connection)
@@ -222,8 +229,11 @@ async def attached(data: Path, config: configuration.Config, any_schema: bool = 
     """A DSN of the hub's database, beside a running hub or without one.
 
     Only a hub that starts, and `xieban store`, change the schema: a command of a newer version would take it from under
-    a hub that runs. Raises SchemaOutdated where it is older than this version, unless `any_schema` will do.
+    a hub that runs. Raises SchemaOutdated where it is older than this version, unless `any_schema` will do;
+    DatabaseAbsent where none was made yet, for looking must not make one.
     """
+    if config.database.url is None and not embedded.made(data):
+        raise DatabaseAbsent(f"{data} holds no database; where the hub has one of its own, say so by --config")
     async with database(data, config) as dsn:
         if not any_schema:
             await prepare(data, dsn, config, migrating=False)
@@ -231,9 +241,9 @@ async def attached(data: Path, config: configuration.Config, any_schema: bool = 
 
 
 @contextlib.asynccontextmanager
-async def database(data: Path, config: configuration.Config) -> AsyncIterator[str]:
-    """A DSN of the database as it is, beside a running hub or without one."""
-    journal.configure()
+async def database(data: Path, config: configuration.Config, least: str = "info") -> AsyncIterator[str]:
+    """A DSN of the database as it is, beside a running hub or without one; `least` is the level of what is noted."""
+    journal.configure(least)
     if config.database.url:
         yield config.database.url
         return

@@ -32,6 +32,12 @@ class LogNotCurrent(Fault):
     code: ClassVar[str] = "log-not-current"
 
 
+class DatabaseElsewhere(Fault):
+    """The database is empty, and this hub has a log: it lies in another one."""
+
+    code: ClassVar[str] = "database-elsewhere"
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A checkpoint that was published."""
@@ -104,6 +110,19 @@ def gather(data: Path, keys: Sequence[VerifyingKey]) -> None:
         old.discard(place)
     for stale in old:
         stale.unlink(missing_ok=True)
+
+
+async def require_filled(connection: Connection, published: Sequence[Kept]) -> None:
+    """Raise DatabaseElsewhere where the database is empty and entries were published; asked before a migration."""
+    size = max((one.checkpoint.size for one in published), default=0)
+    if size == 0:
+        return
+    made = await connection.fetchval("SELECT to_regclass('log_head') IS NOT NULL")
+    if not made or not await connection.fetchval("SELECT EXISTS (SELECT FROM log_head)"):
+        raise DatabaseElsewhere(
+            f"the database is empty, and this hub has published {size} entries: [database] url names another one than"
+            " before; xieban backup --final and xieban restore --moved take a hub from one database to another"
+        )
 
 
 async def require_current(connection: Connection, published: Sequence[Kept]) -> None:

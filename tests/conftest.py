@@ -173,6 +173,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--conformance-long", action="store_true", help="adapters play every scenario of the kit")
     parser.addoption("--guides-long", action="store_true", help="go through every guide, not the partner's alone")
+    parser.addoption("--systemd", action="store_true", help="start the units under a systemd, in namespaces; root")
     parser.addoption("--wheel-installed", action="store_true", help="install the wheel elsewhere, and play the demo")
 
 

@@ -7,7 +7,7 @@ COPY), `attachments/…`, and last `manifest.jws`.
 
 import hashlib
 import tarfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,11 +154,16 @@ def reading(file: Path, identities: Sequence[Identity], keys: Sequence[Verifying
         raise BackupInvalid(f"{file} can't be read: {error.strerror or error}") from None
 
 
-def verify(file: Path, identities: Sequence[Identity], keys: Sequence[VerifyingKey]) -> Manifest:
-    """Read the whole backup and hold it against its manifest. Raises BackupInvalid."""
+def verify(
+    file: Path,
+    identities: Sequence[Identity],
+    keys: Sequence[VerifyingKey],
+    looked: Callable[[Member], None] = lambda _: None,
+) -> Manifest:
+    """Read the whole backup and hold it against its manifest; each member is `looked` at. Raises BackupInvalid."""
     with reading(file, identities, keys) as reader:
-        for _ in reader:
-            continue
+        for member in reader:
+            looked(member)
     assert reader.manifest is not None
     return reader.manifest
 

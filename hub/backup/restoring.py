@@ -7,8 +7,10 @@ for the planned move of a hub, from a backup that was its last.
 import asyncio
 import contextlib
 import os
+import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +28,9 @@ from hub.store import Connection
 from hub.store.dumping import Restoring, put_rows
 from hub.store.queries import SQL
 from keys import checkpoint
+from keys.errors import KeyStoreFault
 from keys.jwk import VerifyingKey
+from keys.keystore import KeyStore
 from protocols.entries import Continued
 
 UNFINISHED: Final = processes.UNFINISHED
@@ -63,15 +67,18 @@ class Restored:
 async def restore(plan: Plan) -> Restored:
     """Put the hub back. Raises RestoreRefused, BackupInvalid before anything is changed, then DumpFailed and others."""
     _require_empty(plan.data)
-    said = await asyncio.to_thread(verify, plan.file, plan.identities, plan.keys)
+    with tempfile.TemporaryDirectory() as folder:
+        said = await asyncio.to_thread(verify, plan.file, plan.identities, plan.keys, _keys_into(Path(folder)))
+        await asyncio.to_thread(_require_passphrase, plan, KeyStore(Path(folder)))
     if said.hub != plan.config.hub.id:
         raise RestoreRefused(f"it is a backup of {said.hub}; the configuration says {plan.config.hub.id}")
     if plan.moved and not said.final:
         raise RestoreRefused("its hub could go on: only a backup made with --final keeps the origin")
+    if plan.config.database.url is not None:
+        await _require_no_tables(plan.config.database.url)
     plan.data.mkdir(mode=0o755, parents=True, exist_ok=True)
     (plan.data / UNFINISHED).touch()
     async with processes.database(plan.data, plan.config) as dsn:
-        await _require_no_tables(dsn)
         await _fill(plan, dsn)
         async with processes.connected(dsn) as connection:
             identity = await processes.settle(plan.data, connection, plan.config, hub_key(plan.data))
@@ -97,7 +104,7 @@ async def _fill(plan: Plan, dsn: str) -> None:
     """Keys, then the database, then attachments, as the backup has them."""
     kept = plan.data / "attachments" / "kept"
     with reading(plan.file, plan.identities, plan.keys) as reader:
-        async with _Filling(plan.data, dsn) as filling:
+        async with _Filling(dsn) as filling:
             for member in reader:
                 if member.name.startswith(DATABASE):
                     await filling.dumped(member)
@@ -114,8 +121,8 @@ async def _fill(plan: Plan, dsn: str) -> None:
 class _Filling:
     """The database while it is filled: what was dumped in one transaction, then rows of spread tables in another."""
 
-    def __init__(self, data: Path, dsn: str) -> None:
-        self._data, self._dsn = data, dsn
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
         self._dump: Restoring | None = None
         self._rows: Connection | None = None
         self._held = contextlib.AsyncExitStack()
@@ -131,7 +138,6 @@ class _Filling:
     async def dumped(self, member: Member) -> None:
         """The next part of the dump."""
         if self._dump is None:
-            await asyncio.to_thread(hub_key, self._data)  # the passphrase must fit before all else
             self._dump = await Restoring.begin(self._dsn)
         await self._dump.write(member.parts)
 
@@ -175,6 +181,28 @@ def _require_empty(data: Path) -> None:
             f"the passphrase of the hub's keys is in no backup: put it into {data / PASSPHRASE_FILE} (0600)"
             " or the variable XIEBAN_HUB_PASSPHRASE first"
         )
+
+
+def _keys_into(folder: Path) -> Callable[[Member], None]:
+    """What puts a backup's key files there as they are read."""
+
+    def kept(member: Member) -> None:
+        if member.name.startswith(KEYS):
+            _put(member, folder / member.name.removeprefix(KEYS), 0o700)
+
+    return kept
+
+
+def _require_passphrase(plan: Plan, keys: KeyStore) -> None:
+    """Raise RestoreRefused where the passphrase here is not that of the keys in the backup."""
+    given = os.environ.get(PASSPHRASE)
+    try:
+        keys.signing_key(given or (plan.data / PASSPHRASE_FILE).read_text().strip(), datetime.now(UTC))
+    except KeyStoreFault as fault:
+        if fault.data.get("check") != "passphrase":
+            raise
+        where = PASSPHRASE if given else plan.data / PASSPHRASE_FILE
+        raise RestoreRefused(f"{where} is not the passphrase of the hub's keys in it") from None
 
 
 async def _require_no_tables(dsn: str) -> None:

@@ -170,13 +170,12 @@ def key_(
 
 
 def passphrase_of(file: Path | None, *, new: bool = False) -> str:
-    """The passphrase of a backup key. Raises KeyStoreFault where there is none."""
-    given = os.environ.get(PASSPHRASE)
-    if file is None and given:
+    """The passphrase of a backup key, never a partner's. Raises KeyStoreFault, and UsageFault where there is none."""
+    if file is not None:
+        return read_passphrase(file)
+    if given := os.environ.get(PASSPHRASE):
         return given
-
-    def prompt() -> str:
-        text = "备份口令 · passphrase of the backup key"
-        return str(typer.prompt(text, hide_input=True, confirmation_prompt=new, err=True))
-
-    return read_passphrase(file, prompt if sys.stdin.isatty() else None)
+    if not sys.stdin.isatty():
+        raise UsageFault(f"the backup key has a passphrase: set {PASSPHRASE}, or give --passphrase-file")
+    text = "备份口令 · passphrase of the backup key"
+    return str(typer.prompt(text, hide_input=True, confirmation_prompt=new, err=True))

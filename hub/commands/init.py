@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from hub import config as configuration
-from hub import journal, processes
+from hub import processes
 from hub.commands.faults import AlreadyThere, InputUnreadable, UsageFault
 from hub.commands.help_text import examples
 from hub.commands.output import say
@@ -121,10 +121,10 @@ def filled(text: str, said: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
 
 async def _prepared(data: Path, settings: Settings) -> None:
     """What the first start of a hub would make, so that what is wrong with it is said now."""
-    journal.configure()
     os.umask(0o077)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    async with processes.database(data, settings) as dsn:
+    # What a first start notes of itself is for a service's log, not for somebody who answers questions.
+    async with processes.database(data, settings, "error") as dsn:
         await processes.prepare(data, dsn, settings)
 
 
@@ -133,6 +133,8 @@ async def _prepared(data: Path, settings: Settings) -> None:
 
 def _hub_id(text: str) -> str:
     code, _, department = text.strip().partition("-")
+    if not (code.isascii() and code.isdigit() and department):
+        raise UsageFault("the id of a hub is its division's code and -hub, as in 410000-hub")
     id = organisation_id(code, department)
     if not is_hub(id):
         raise UsageFault(f"the id of a hub is its division's code and -hub, as in {code}-hub")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hub import config as configuration
 from hub import enrolment, revocations, succession
 from hub.commands import files
 from hub.commands import options as shared
@@ -66,7 +65,7 @@ def import_(
     A key that a record no longer lists is revoked.
     """
     records = enrolment.parse(files.content(file), superior)
-    settings = configuration.load(config)
+    settings = existing(data, config)
 
     async def work() -> int:
         async with database(data, settings) as connection:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from hub import version
 from hub.commands import beside
 from hub.commands.faults import UsageFault
 from hub.commands.help_text import examples
@@ -30,6 +31,10 @@ def status(data: Data, config: Config = None, json: Json = False) -> None:
     say(f"发布版 release {found.release or '—'} · 已有 applied {len(found.applied)} · 缺 missing {len(found.missing)}")
     for name in found.missing:
         say(f"  {name}")
+    if found.missing:
+        remark("升级 · to go forward: xieban store migrate")
+    else:
+        say(f"正是本版本 {version()} 的结构 · it is that of this version, {version()}")
 
 
 @app.command(epilog=examples("xieban store migrate --data DIR"))

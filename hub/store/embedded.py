@@ -118,6 +118,11 @@ async def kept(data: Path) -> AsyncIterator[Callable[[], Coroutine[Any, Any, Non
         await server.stop()
 
 
+def made(data: Path) -> bool:
+    """Whether the data directory has a database in it."""
+    return (data / "postgres" / "PG_VERSION").exists()
+
+
 def dsn(data: Path) -> str:
     """Where the data directory's server listens."""
     return f"postgresql://postgres@/postgres?host={_socket_folder(data)}"

@@ -33,6 +33,7 @@ from keys.jwk import VerifyingKey
 from protocols import attachments, envelope, epochs, receipt
 from protocols.loading import catalogue
 from tests.acceptance.bureaus import Bureau, content, enrolled, example, opened, said
+from tests.acceptance.examined import found
 from tests.conftest import RunningHub, running_hub
 
 pytestmark = pytest.mark.timeout(300)  # the first test of the module waits for a hub that is lost and restored
@@ -347,6 +348,26 @@ def test_a_place_that_is_not_empty_and_a_hub_without_its_passphrase_are_refused(
     done = lost.hub.run(*arguments, str(tmp_path / "new"))
     assert done.returncode == 1 and "the passphrase of the hub's keys is in no backup" in done.stderr
     assert not (tmp_path / "new").exists()
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/passphrase").write_text("that of another hub")
+    done = lost.hub.run(*arguments, str(tmp_path / "new"))
+    assert done.returncode == 1 and "restore-refused" in done.stderr and "is not the passphrase" in done.stderr
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["passphrase"]
+    shutil.copy(lost.hub.data / "passphrase", tmp_path / "new")
+    full = tmp_path / "config.toml"
+    full.write_text(f'[database]\nurl = "{embedded.dsn(lost.hub.data)}"\n')
+    done = lost.hub.run(*arguments, str(tmp_path / "new"), "--config", str(full))
+    assert done.returncode == 1 and "restore-refused" in done.stderr and "tables" in done.stderr
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["passphrase"]
+
+
+def test_a_partners_passphrase_is_not_tried_on_the_key_of_backups(
+    lost: Lost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealing.new_identity(tmp_path / "own.key", PASSPHRASE)
+    monkeypatch.setenv("XIEBAN_PASSPHRASE", "that of a bureau")
+    done = lost.hub.run("backup", "verify", str(lost.backup), "--key", str(tmp_path / "own.key"))
+    assert done.returncode == 1 and "XIEBAN_BACKUP_PASSPHRASE" in done.stderr
 
 
 def test_old_backups_expire_by_number_and_age_but_never_the_newest(tmp_path: Path) -> None:
@@ -393,6 +414,7 @@ def test_a_database_that_was_set_back_by_other_means_is_noticed_and_goes_on_anew
     shutil.rmtree(hub.data / "postgres")
     copied(lost.folder / "earlier", hub.data / "postgres")
     assert "log-not-current" in asyncio.run(said_no(hub))
+    assert "restore --not-current" in found("--data", hub.data)["log-not-current"]
     continued = lost.xieban("restore", "--not-current", "--data", str(hub.data))
     assert continued["epoch"] == 2
     seen = checkpoint.verify_checkpoint(continued["published"], lost.trusted)
@@ -416,6 +438,7 @@ def test_a_hub_moves_to_an_own_postgresql_and_back_under_one_origin(lost: Lost, 
     hub.stop()
     final, first = lost.back_up("--final"), hub.data
     assert "hub-moved" in asyncio.run(said_no(hub))
+    assert "moved" in found("--data", hub.data)["hub-moved"]
     # Another server's database is its own PostgreSQL; here it is the first hub's server, started for it.
     with running_server(lost.folder / "first") as dsn:
         config = lost.folder / "config.toml"

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from adapters.client import Client
+from hub.identity import hub_key
 from keys.keystore import KeyStore
 from protocols import entries
 from tests.conftest import XIEBAN, RunningHub
@@ -528,6 +529,9 @@ def test_what_a_hub_can_not_work_with_is_one_line_and_no_traceback(hub: RunningH
     (tmp_path / "bad.toml").write_text("[hub]\nnonsense = 1\n")
     (tmp_path / "bad.json").write_text('[{"id": "nonsense"}]')
     bad, missing, port = str(tmp_path / "bad.json"), str(tmp_path / "missing"), str(free_port())
+    none, bare = str(tmp_path / "none.json"), tmp_path / "bare"
+    Path(none).write_text("[]")
+    hub_key(bare)
     (tmp_path / "away.toml").write_text(f'[database]\nurl = "postgresql://127.0.0.1:{port}/xieban"\n')
     unreachable = ["serve", "--data", missing, "--port", port, "--config", str(tmp_path / "away.toml")]
     misconfigured = ["serve", "--data", missing, "--config", str(tmp_path / "bad.toml")]
@@ -537,6 +541,9 @@ def test_what_a_hub_can_not_work_with_is_one_line_and_no_traceback(hub: RunningH
             "no hub's data": (xieban("audit", "--data", missing), "data-directory-absent"),
             "organisations missing": (xieban("organisations", "import", missing, "--data", missing), missing),
             "organisations malformed": (xieban("organisations", "import", bad, "--data", missing), "import-invalid"),
+            "nothing to import to": (xieban("organisations", "import", none, "--data", missing), "directory-absent"),
+            "no database": (xieban("audit", "--data", str(bare)), "database-absent"),
+            "no configuration": (xieban("audit", "--data", str(bare), "--config", missing), "No such file"),
             "bad configuration": (xieban(*misconfigured), "config-invalid"),
             "database away": (xieban(*unreachable), "database-unavailable"),
             "data directory in use": (xieban("serve", "--data", str(hub.data), "--port", port), "data-directory-busy"),
@@ -544,6 +551,7 @@ def test_what_a_hub_can_not_work_with_is_one_line_and_no_traceback(hub: RunningH
             "no place for data": (xieban("serve", "--data", "/dev/null/hub", "--port", port), "/dev/null"),
         }
     )
+    assert not Path(missing, "postgres").exists() and not (bare / "postgres").exists()
 
 
 def free_port() -> int:

@@ -54,10 +54,18 @@ def hub() -> Iterator[RunningHub]:
 def test_of_a_hub_that_is_down_nothing_is_found_until_its_database_breaks(long: None, hub: RunningHub) -> None:
     hub.stop()
     try:
+        asyncio.run(_down_for_an_hour(hub.data))
         assert found("--data", hub.data) == {}
         _broken(hub.data, hub.data.with_name(hub.data.name + "-broken"))
     finally:
         hub.start()
+
+
+async def _down_for_an_hour(data: Path) -> None:
+    async with embedded.attached(data) as dsn:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("UPDATE scheduler_lead SET seen = seen - interval '1 h'")
+        await connection.close()
 
 
 def _broken(data: Path, copy: Path) -> None:
@@ -104,7 +112,9 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_configuration_that_is_broken_is_named_with_its_place(tmp_path: Path, name: str) -> None:
     text, mended = BROKEN[name]
-    mend = found("--config", configured(tmp_path, text))["config-invalid"]
+    mends = found("--config", configured(tmp_path, text))
+    assert set(mends) == {"config-invalid"}
+    mend = mends["config-invalid"]
     assert any(one in mend for one in mended.split("|")), mend
 
 
@@ -178,8 +188,24 @@ def test_the_hubs_key_that_others_reach_or_nobody_opens(bare: Path, monkeypatch:
     monkeypatch.setenv("XIEBAN_HUB_PASSPHRASE", "another one altogether")
     assert "XIEBAN_HUB_PASSPHRASE" in found("--data", bare)["keystore-fault"]
     monkeypatch.delenv("XIEBAN_HUB_PASSPHRASE")
+    kept = bare.with_name("hub.passphrase")
+    kept.write_text((bare / "passphrase").read_text())
+    monkeypatch.chdir(kept.parent)
+    (bare / "passphrase").write_text("that of another hub")
+    subprocess.run(["bash", "-c", found("--data", bare)["keystore-fault"]], check=True)
     (bare / "passphrase").unlink()
-    assert "passphrase-absent" in found("--data", bare)
+    subprocess.run(["bash", "-c", found("--data", bare)["passphrase-absent"]], check=True)
+    assert set(found("--data", bare)) == {"database-absent"}
+
+
+def test_a_directory_in_which_no_hub_may_start(bare: Path) -> None:
+    for name, code in (("moved", "hub-moved"), ("restore-unfinished", "restore-unfinished")):
+        (bare / name).touch()
+        mends = found("--data", bare)
+        assert set(mends) == {code, "database-absent"}
+        subprocess.run(["bash", "-c", mends[code]], check=True)
+        assert not (bare / name).exists()
+    assert [file.name for file in bare.iterdir()] == ["passphrase"]
 
 
 def test_the_hubs_key_that_ends_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,13 +334,14 @@ def test_a_clock_that_is_off_against_the_database(hub: RunningHub, sql: Any) -> 
 def test_a_database_of_another_version_or_hub(hub: RunningHub, sql: Any, tmp_path: Path, bare: Path) -> None:
     sql("CREATE DATABASE unused")
     empty = configured(tmp_path, f'[database]\nurl = "{url(hub.data, "unused")}"')
-    assert "database-empty" in found("--data", hub.data, "--config", empty)
+    assert "database-empty" in found("--data", bare, "--config", empty)
+    assert "docs/backup.md" in found("--data", hub.data, "--config", empty)["database-elsewhere"]
     sql("INSERT INTO migration VALUES ('9999_later', 'x')")
     assert "upgrade" in found("--data", hub.data)["migration-mismatch"]
     sql("DELETE FROM migration WHERE name = '9999_later'")
     name, digest = (sql(f"SELECT {column} FROM migration ORDER BY name DESC LIMIT 1") for column in ("name", "sha256"))
     sql(f"DELETE FROM migration WHERE name = '{name}'")
-    assert "serve" in found("--data", hub.data)["migration-missing"]
+    assert "store migrate" in found("--data", hub.data)["migration-missing"]
     sql(f"INSERT INTO migration VALUES ('{name}', '{digest}')")
     other = configured(tmp_path, '[hub]\nid = "440000-hub"')
     assert found("--data", hub.data, "--config", other)["another-hub"].endswith('# [hub] id = "410000-hub"')
@@ -369,7 +396,7 @@ def test_what_runs_out_soon(hub: RunningHub, sql: Any) -> None:
     report, arrangements = Report(), Arrangements()
     arrangements.calendar = Calendar({})
     forgotten = replace(asyncio.run(directory()), arrangements=arrangements)
-    database.ending(report, forgotten, hub.data)
+    database.ending(report, forgotten, hub.data, None)
     (missing,) = (one for one in report.findings if one.code == "calendar-missing")
     assert "calendar publish" in missing.mend
 

@@ -100,7 +100,8 @@ async def another_database(data: Path) -> None:
 def test_the_pages_command_asks_nothing_and_the_file_is_the_shipped_one(tmp_path: Path) -> None:
     (block,) = (block for block in blocks(PAGE, "sh") if block.startswith("xieban init"))
     command, *following = block.strip().splitlines()
-    assert "config.toml · hub-data" in shell(command, tmp_path)
+    assert "config.toml · hub-data" in shell(f"{command} 2> noted", tmp_path)
+    assert (tmp_path / "noted").read_text() == ""
     assert all("--data hub-data --config config.toml" in one for one in following)
     assert (tmp_path / "config.toml").read_text() == config.shipped()
     assert (tmp_path / "hub-data/postgres/PG_VERSION").exists() and (tmp_path / "hub-data/passphrase").exists()
@@ -138,6 +139,8 @@ NOBODY = "postgresql://x@127.0.0.1:1/x"
         ({"--database": "mysql://x"}, "database-unavailable"),
         ({"--database": "postgresql://x@127.0.0.1:x/x"}, "database-unavailable"),
         ({"--id": "410000-health"}, "usage"),
+        ({"--id": "410000"}, "as in 410000-hub"),
+        ({"--id": "henan-hub"}, "as in 410000-hub"),
         ({"--id": "999999-hub"}, "division-unknown"),
         ({"--name": "两\n行"}, "usage"),
         ({"--name": None}, "--name is not given"),

@@ -9,15 +9,21 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import asyncpg
 import pytest
 
+from hub.identity import hub_key
 from hub.store import embedded
 from tests.acceptance.outsider import Outsider, uuid7
+from tests.acceptance.pages import ROOT, blocks, shell
 from tests.acceptance.verifier import verify_receipt
+from tests.cluster.databases import free_port
 from tests.conftest import XIEBAN, RunningHub, running_hub
+
+SCALING = (ROOT / "docs/scaling.md").read_text("utf-8")
 
 
 def refused(*arguments: str) -> str:
@@ -51,6 +57,16 @@ def test_a_database_that_is_not_there_is_a_clear_word(tmp_path: Path) -> None:
     assert "database-unavailable" in said
 
 
+def test_without_the_passphrase_of_its_key_no_hub_starts_and_none_is_made_up() -> None:
+    with tempfile.TemporaryDirectory(prefix="hub-", ignore_cleanup_errors=True) as folder:
+        hub_key(data := Path(folder))
+        for change in (lambda file: file.write_text("another"), Path.unlink):
+            change(data / "passphrase")
+            said = refused("--data", folder, "--port", str(free_port()))
+            assert "hub-key-locked" in said and f"{data}/passphrase" in said and "keys new" not in said
+        assert not (data / "passphrase").exists()
+
+
 @pytest.fixture(scope="module")
 def own_database() -> Iterator[str]:
     """A PostgreSQL that somebody else runs, as far as the hub knows."""
@@ -78,15 +94,33 @@ def test_one_line_of_configuration_moves_the_hub_to_a_database_of_ones_own(own_d
         assert not (hub.data / "postgres").exists()
         done = hub.run("audit", *where)
         assert done.returncode == 0, done.stderr
+        (page,) = (block for block in blocks(SCALING, "sh") if "node-2" in block)
+        copying, starting = page.splitlines()
+        assert starting == "xieban serve --data node-2 --config config.toml --port 8421"
+        shell(copying.replace("hub-data", str(hub.data)), tmp_path)
+        with running_hub("--config", str(config), data=tmp_path / "node-2") as second:
+            here.url = second.url
+            assert verify_receipt(here.open_case(there)[2], jwks).size > indexes[-1]
 
-    async def entries() -> int:
-        connection = await asyncpg.connect(own_database)
-        try:
-            return int(await connection.fetchval("SELECT count(*) FROM log_entry"))
-        finally:
-            await connection.close()
+        hub.stop()
+        # Another line, another database: it is empty, and stays so.
+        asyncio.run(of(own_database, "CREATE DATABASE another"))
+        another = own_database.replace("@/postgres?", "@/another?")
+        config.write_text(f"[database]\nurl = {json.dumps(another)}")
+        assert "database-elsewhere" in refused(*where, "--port", str(hub.port))
+        done = hub.run("restore", "--not-current", *where)
+        assert done.returncode == 1 and "database-elsewhere" in done.stderr
+        assert asyncio.run(of(another, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")) == 0
+    assert asyncio.run(of(own_database, "SELECT count(*) FROM log_entry")) == 25
 
-    assert asyncio.run(entries()) == 24
+
+async def of(dsn: str, statement: str) -> Any:
+    """What a database answers."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval(statement)
+    finally:
+        await connection.close()
 
 
 def test_stopped_in_the_middle_it_finishes_what_it_accepted() -> None:

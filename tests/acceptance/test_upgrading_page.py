@@ -50,6 +50,7 @@ def test_every_command_of_the_page_does_what_it_says(tmp_path: Path) -> None:
             said = in_shell(forward, tmp_path, hub)
             assert "0016_neighbours" in said
             assert "everything holds" in said
+            assert "that of this version" in in_shell(look, tmp_path, hub)
 
         hub.start()
         (item,) = asyncio.run(mailbox(there))

@@ -8,12 +8,13 @@ import msgspec
 import typer
 
 from hub.commands.doctor import database, machine, network, partners, replica, settings
-from hub.commands.doctor.finding import Report, quoted
+from hub.commands.doctor.finding import Report, at
 from hub.commands.help_text import examples
 from hub.commands.options import Config, Json
 from hub.commands.output import as_json, say
 from hub.config import Config as Settings
 from hub.processes import last_port
+from hub.store import embedded
 
 EXAMPLES = examples(
     "xieban doctor --data /var/lib/xieban --config /etc/xieban/config.toml",
@@ -54,7 +55,7 @@ async def _examined(report: Report, data: Path | None, file: Path | None, port: 
     urls: dict[str, str] = {}
     if config is not None:
         settings.check(report, config, file)
-    if file is not None and file.exists():
+    if file is not None and settings.is_toml(file):
         urls |= partners.check(report, file)
     machine.open_files(report)
     if data is not None:
@@ -67,9 +68,10 @@ async def _hub(report: Report, data: Path, config: Settings, port: int | None, f
     """Look at the hub of a data directory; the addresses of its neighbours."""
     if not (data / "keys").is_dir():
         report.error("data-directory-absent", f"{data} 没有枢纽数据", f"{data} holds no hub",
-                     f"xieban serve --data {quoted(data)}")  # fmt: skip
+                     f"xieban serve {at(data, file)}")  # fmt: skip
         return {}
-    again = f"xieban doctor --data {quoted(data)}"
+    machine.standing(report, data)
+    again = f"xieban doctor {at(data, file)}"
     running = database.running(data)
     with report.looking("disk", again):
         machine.disk(report, data)
@@ -77,19 +79,19 @@ async def _hub(report: Report, data: Path, config: Settings, port: int | None, f
         machine.hub_key(report, data)
     with report.looking("port", again):
         await network.port(report, config.server.host, port or last_port(data) or 8420, running, file)
-    if config.database.url is None and not (data / "postgres" / "PG_VERSION").exists():
+    if config.database.url is None and not embedded.made(data):
         report.error("database-absent", "数据目录里没有数据库", f"{data} holds no database",
-                     f"xieban serve --data {quoted(data)}")  # fmt: skip
+                     f"xieban serve {at(data, file)}  # 自有的给 --config · one's own: --config")  # fmt: skip
         return {}
     directory = None
     with report.looking("database", again):
-        directory = await database.check(report, data, config, file)
+        directory = await database.check(report, data, config, file, running)
     if directory is None:
         return {}
     if config.database.url is not None and config.database.replica is not None:
         with report.looking("replica", again):
             await replica.check(report, config.database.replica, config.database.url, file)
-    database.ending(report, directory, data)
+    database.ending(report, directory, data, file)
     return {one.url: f"hub {one.hub}" for one in directory.neighbours.values() if one.ended is None}
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hub import organisations, vitals
-from hub.commands.doctor import cluster, standby
-from hub.commands.doctor.finding import Report, edited, psql, quoted
+from hub.commands.doctor import cluster, log, standby
+from hub.commands.doctor.finding import Report, at, edited, psql, quoted
 from hub.config import Config
 from hub.organisations import Directory
 from hub.store import Connection, connecting, embedded, migrate
@@ -46,16 +46,16 @@ def running(data: Path) -> bool:
     return False
 
 
-async def check(report: Report, data: Path, config: Config, file: Path | None) -> Directory | None:
-    """Everything about the database; the directory in it, where it could be read."""
+async def check(report: Report, data: Path, config: Config, file: Path | None, running: bool) -> Directory | None:
+    """Everything about the database, whose hub is `running`; the directory in it, where it could be read."""
     report.looked.append("database")
     log = data / "postgres.log"
     before = log.stat().st_size if log.exists() else 0
     try:
         if config.database.url is not None:
-            return await _connected(report, config.database.url, data, config, file)
+            return await _connected(report, config.database.url, data, config, file, running)
         async with embedded.attached(data) as dsn:
-            return await _connected(report, dsn, data, config, file)
+            return await _connected(report, dsn, data, config, file, running)
     except Fault as fault:
         why = _last_words(log, before)
         report.error(fault.code, "内置数据库没有启动", f"the embedded database does not start: {why}",
@@ -73,7 +73,9 @@ def _last_words(log: Path, before: int) -> str:
     return next((line for line in reversed(said) if "FATAL" in line or "PANIC" in line), said[-1] if said else "")
 
 
-async def _connected(report: Report, dsn: str, data: Path, config: Config, file: Path | None) -> Directory | None:
+async def _connected(
+    report: Report, dsn: str, data: Path, config: Config, file: Path | None, running: bool
+) -> Directory | None:
     said = _embedded_psql(data) if config.database.url is None else psql
     try:
         connection = await connecting.connect(dsn, timeout=5)
@@ -86,11 +88,14 @@ async def _connected(report: Report, dsn: str, data: Path, config: Config, file:
             await _settings(report, connection, said)
             await standby.check(report, dsn, connection, said, file)
             await _clock(report, connection)
-            if not await _migrations(report, connection, data):
+            if not await log.filled(report, connection, data, file) or not await _migrations(
+                report, connection, data, file
+            ):
                 return None
             await cluster.check(report, connection, data, file)
             await _identity(report, connection, data, config, file)
-            await _scheduler(report, connection, data, said)
+            await log.current(report, connection, data, file)
+            await _scheduler(report, connection, said, at(data, file), running)
             return await organisations.load(connection)
     finally:
         await connection.close()
@@ -133,11 +138,11 @@ async def _clock(report: Report, connection: Connection) -> None:
                      "timedatectl set-ntp true  # 两台机器 · on both machines")  # fmt: skip
 
 
-async def _migrations(report: Report, connection: Connection, data: Path) -> bool:
+async def _migrations(report: Report, connection: Connection, data: Path, file: Path | None) -> bool:
     """Whether the tables are those of this version."""
     if await connection.fetchval("SELECT to_regclass('migration')") is None:
         report.warning("database-empty", "数据库还是空的", "the database is empty yet",
-                       f"xieban serve --data {quoted(data)}")  # fmt: skip
+                       f"xieban serve {at(data, file)}")  # fmt: skip
         return False
     done = {row["name"]: row["sha256"] for row in await connection.fetch("SELECT name, sha256 FROM migration")}
     shipped = {
@@ -152,7 +157,8 @@ async def _migrations(report: Report, connection: Connection, data: Path) -> boo
                      "pip install --upgrade xieban")  # fmt: skip
     elif missing:
         report.warning("migration-missing", f"数据库还缺 {len(missing)} 步升级",
-                       f"the database lacks {', '.join(missing)}", f"xieban serve --data {quoted(data)}")  # fmt: skip
+                       f"the database lacks {', '.join(missing)}",
+                       f"xieban store migrate {at(data, file)}")  # fmt: skip
     return not (newer or other or missing)
 
 
@@ -174,12 +180,12 @@ async def _identity(report: Report, connection: Connection, data: Path, config: 
         return  # said of the keys already
 
 
-async def _scheduler(report: Report, connection: Connection, data: Path, said: Said) -> None:
+async def _scheduler(report: Report, connection: Connection, said: Said, where: str, running: bool) -> None:
     row = await connection.fetchrow(SQL["vitals"])
     if row is None:
         return
     silent = (row["now"] - row["seen"]).total_seconds() if row["seen"] is not None else 0.0
-    if running(data) and silent > SILENT:
+    if running and silent > SILENT:
         report.error(
             "scheduler-silent",
             f"定时任务 {silent:.0f} 秒无人领导",
@@ -188,18 +194,18 @@ async def _scheduler(report: Report, connection: Connection, data: Path, said: S
         )
     if row["failing"]:
         report.warning("job-failing", f"{row['failing']} 项定时任务出错", f"{row['failing']} jobs go wrong",
-                       f"xieban schedule list --data {quoted(data)}")  # fmt: skip
+                       f"xieban schedule list {where}")  # fmt: skip
 
 
-def ending(report: Report, directory: Directory, data: Path) -> None:
+def ending(report: Report, directory: Directory, data: Path, file: Path | None) -> None:
     """What runs out soon: keys, delegations, neighbours, the calendar."""
     report.looked.append("ending")
-    now, where = datetime.now(UTC), quoted(data)
+    now, where = datetime.now(UTC), at(data, file)
     soon = vitals.soon(directory, now)
     for id in soon.keys:
         report.warning("key-ending", f"{id} 的密钥 14 天内到期", f"the last key of {id} ends within 14 days",
                        f"xieban keys new --keys DIR --organisation {id} > new.json  # 在该机构，再 · there; then: "
-                       f"xieban organisations import new.json --data {where}")  # fmt: skip
+                       f"xieban organisations import new.json {where}")  # fmt: skip
     for given in soon.delegations:
         scope = " ".join(f"--scope {quoted(one)}" for one in given.scope)
         report.warning("delegation-ending", f"{given.organisation} 给 {given.gateway} 的委托 14 天内到期",
@@ -209,9 +215,9 @@ def ending(report: Report, directory: Directory, data: Path) -> None:
     for one in soon.neighbours:
         report.warning("neighbour-ending", f"邻接枢纽 {one.hub} 的担保 14 天内到期",
                        f"{one.hub} is a neighbour until {one.expires:%Y-%m-%d}",
-                       f"xieban hubs admit new.chain --url {quoted(one.url)} --data {where}"
+                       f"xieban hubs admit new.chain --url {quoted(one.url)} {where}"
                        "  # 信任锚的新担保 · the anchor's new word")  # fmt: skip
     days, year = vitals.known_days(directory.calendar, now), deadlines.local_date(now).year
     if days < 31:
         report.warning("calendar-missing", f"节假日安排只知到 {days} 天后", f"holidays are known for {days} days ahead",
-                       f"xieban calendar publish {year + 1} --file {year + 1}.toml --data {where}")  # fmt: skip
+                       f"xieban calendar publish {year + 1} --file {year + 1}.toml {where}")  # fmt: skip

@@ -60,6 +60,11 @@ def edited(file: Path | None, line: str) -> str:
     return f"$EDITOR {quoted(file or 'config.toml')}  # {line}"
 
 
+def at(data: Path, file: Path | None) -> str:
+    """The options by which a command finds this hub."""
+    return f"--data {quoted(data)}" + (f" --config {quoted(file)}" if file is not None else "")
+
+
 def psql(*statements: str, of: str = "url") -> str:
     """The command that says statements to a database of one's own. Its address may hold a password: it is not said."""
     return " ".join(['psql "$URL"', *(f"-c {quoted(one)}" for one in statements)]) + f"  # URL = [database] {of}"

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hub.commands.doctor.finding import Report, quoted
-from hub.identity import PASSPHRASE
+from hub.identity import PASSPHRASE, PASSPHRASE_FILE
+from hub.processes import MOVED, UNFINISHED
 from keys.errors import KeyStoreFault
 from keys.jwk import VerifyingKey
 from keys.keystore import KeyStore
@@ -23,6 +24,19 @@ LITTLE, VERY_LITTLE = 0.10, 0.02
 FILES = 4096
 """Open files that a worker wants to be allowed: a connection is one."""
 SOON = timedelta(days=14)
+
+
+def standing(report: Report, data: Path) -> None:
+    """Whether a hub may start here at all."""
+    report.looked.append("standing")
+    moved, passphrase = quoted(data / MOVED), quoted(PASSPHRASE_FILE)
+    if (data / MOVED).exists():
+        report.error("hub-moved", "最后一份备份已做，不能再在此启动", "its final backup was made: it goes on elsewhere",
+                     f"rm {moved}  # 仅当那份备份决不恢复 · only if that backup is never restored")  # fmt: skip
+    if (data / UNFINISHED).exists():
+        report.error("restore-unfinished", "此处的恢复没有完成", "a restore into it did not come to its end",
+                     f"find {quoted(data)} -mindepth 1 ! -name {passphrase} -delete"
+                     "  # 再恢复一次 · then restore again")  # fmt: skip
 
 
 def disk(report: Report, data: Path) -> None:
@@ -70,14 +84,15 @@ def open_files(report: Report) -> None:
 def hub_key(report: Report, data: Path) -> None:
     """The hub's own key store and passphrase; nothing is made."""
     report.looked.append("hub-key")
-    file, given = data / "passphrase", os.environ.get(PASSPHRASE)
+    file, given = data / PASSPHRASE_FILE, os.environ.get(PASSPHRASE)
+    back = f"install -m 600 hub.passphrase {quoted(file)}  # 另存的那份 · the copy that was kept elsewhere"
+    back = f"export {PASSPHRASE}=…" if given else back
     if file.exists() and file.stat().st_mode & 0o077:
         report.error("passphrase-open", f"{file} 别人也能读", f"others can read {file}", f"chmod 600 {quoted(file)}")
     if not given and not file.exists():
-        report.error("passphrase-absent", "没有枢纽密钥的口令", "there is no passphrase of the hub's key",
-                     f"export {PASSPHRASE}=…")  # fmt: skip
+        report.error("passphrase-absent", "没有枢纽密钥的口令", "there is no passphrase of the hub's key", back)
         return
-    key_store(report, data / "keys", given or file.read_text().strip(), f"export {PASSPHRASE}=…")
+    key_store(report, data / "keys", given or file.read_text().strip(), back)
 
 
 def key_store(report: Report, folder: Path, passphrase: str | None, elsewhere: str) -> None:

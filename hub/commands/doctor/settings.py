@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,6 +28,15 @@ def read(report: Report, file: Path | None) -> Config | None:
     return None
 
 
+def is_toml(file: Path) -> bool:
+    """Whether there is anything to look at in the file; where there is not, `read` has said so."""
+    try:
+        tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return True
+
+
 def _mend(file: Path | None, detail: str) -> str:
     if place := _PLACE.search(detail):
         return f"sed -n {place[1]}p {quoted(file)}  # 改正这一行 · mend this line"
@@ -37,6 +47,8 @@ def _mend(file: Path | None, detail: str) -> str:
     if "unknown field" in detail:
         known = ", ".join(f"[{name}]" for name in Config.__struct_fields__)
         return f"$EDITOR {quoted(file)}  # 只有 · there are: {known}"
+    if file is not None and not file.exists():
+        return f"xieban init --config {quoted(file)}  # 新枢纽；已有的指明其文件 · for a new hub; else name its file"
     return f"ls -l {quoted(file)}"
 
 
