@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import asyncpg
@@ -62,7 +63,8 @@ class RunningHub:
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(records, file)
             file.flush()
-            done = self.run("organisations", "import", file.name, "--data", str(self.data))
+            configured = [word for pair in pairwise(self.options) if pair[0] == "--config" for word in pair]
+            done = self.run("organisations", "import", file.name, "--data", str(self.data), *configured)
         assert done.returncode == 0, done.stderr
 
     def stop(self) -> None:

@@ -19,7 +19,6 @@ from adapters.running.configuration import AdapterConfigInvalid, Section
 from adapters.running.partner import Collected, Delivery, Offer, Outcome, Own, Partner
 from adapters.running.store import Store
 from keys.errors import Fault
-from protocols.loading import catalogue
 
 README = "README.txt"
 
@@ -37,7 +36,7 @@ class Exchange(Partner):
 
     def meet(self, own: Own) -> None:
         organisations = self._section.common.organisations
-        self._own, first, known = own, organisations[0], catalogue()
+        self._own, first, known = own, organisations[0], self._section.common.catalogue()
         once = self._settings.doubles == "refuse"
         self._books = Books(first, own.clients[first], known, self._ledger, once)
         self._pen = Pen(self._folder, own.signing, first, self._hub)

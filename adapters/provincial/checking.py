@@ -17,9 +17,9 @@ def check(section: Section) -> list[str]:
     """Everything that is wrong with a section and its mapping; nothing is called. Empty where all is well."""
     try:
         settings = section.read(Settings)
-        rules = mapping.load(settings.mapping)
-        found = examples(rules)
-        platform.Parts.of(settings)
+        known = section.common.catalogue()
+        found = examples(mapping.load(settings.mapping, known))
+        platform.Parts.of(settings, known)
     except AdapterConfigInvalid as fault:
         return [fault.detail]
     return found

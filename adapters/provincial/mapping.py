@@ -14,7 +14,7 @@ from adapters.provincial.code_lists import CodeLists
 from adapters.provincial.expressions import Expression, ExpressionInvalid, Function
 from adapters.running.configuration import AdapterConfigInvalid
 from protocols import loading
-from protocols.loading import MessageType
+from protocols.loading import Catalogue, MessageType
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,20 +88,23 @@ class MessageRule:
 class Rules:
     """A mapping, ready to be applied."""
 
-    def __init__(self, folder: Path, file: File, codes: CodeLists) -> None:
+    def __init__(self, folder: Path, file: File, codes: CodeLists, known: Catalogue) -> None:
         """Raises AdapterConfigInvalid that names the rule."""
         self.folder, self.examples, self._ignore = folder, file.examples, file.ignore
         functions = codes.functions()
-        self.records = {name: _record(folder, name, rule, functions) for name, rule in file.records.items()}
-        self.messages = {type: _message(folder, type, rule, functions) for type, rule in file.messages.items()}
+        self.records = {name: _record(folder, name, rule, functions, known) for name, rule in file.records.items()}
+        self.messages = {type: _message(folder, type, rule, functions, known) for type, rule in file.messages.items()}
 
     def ignores(self, type: str) -> bool:
         """Whether the platform has no use for messages of this type."""
         return any(fnmatchcase(type, one) for one in self._ignore)
 
 
-def load(folder: Path) -> Rules:
-    """The mapping in a folder. Raises AdapterConfigInvalid that names what is wrong with it."""
+def load(folder: Path, known: Catalogue | None = None) -> Rules:
+    """The mapping in a folder, by the protocols that are `known`, else those shipped.
+
+    Raises AdapterConfigInvalid that names what is wrong with it.
+    """
     file = folder / "mapping.toml"
     try:
         written = msgspec.convert(tomllib.loads(file.read_text("utf-8")), File)
@@ -109,7 +112,7 @@ def load(folder: Path) -> Rules:
         codes = code_lists.read(lists.read_text("utf-8")) if lists.exists() else CodeLists({})
     except (OSError, ValueError) as error:
         raise AdapterConfigInvalid(f"{file}: {error}") from None
-    return Rules(folder, written, codes)
+    return Rules(folder, written, codes, known or loading.catalogue())
 
 
 def compiled(text: str, what: str, functions: Mapping[str, Function] | None = None) -> Expression:
@@ -120,9 +123,9 @@ def compiled(text: str, what: str, functions: Mapping[str, Function] | None = No
         raise AdapterConfigInvalid(f"{what}: {fault.detail}") from None
 
 
-def _record(folder: Path, name: str, rule: Record, functions: Mapping[str, Function]) -> RecordRule:
+def _record(folder: Path, name: str, rule: Record, functions: Mapping[str, Function], known: Catalogue) -> RecordRule:
     where = f"{folder / 'mapping.toml'} records.{name}"
-    message, opens = _known(rule.type, where)
+    message, opens = _known(rule.type, where, known)
     if opens != (rule.to is not None):
         raise AdapterConfigInvalid(f"{where}: {rule.type} {'opens a case and' if opens else 'does not open one,'} "
                                    f"{'needs' if opens else 'and has no'} `to`")  # fmt: skip
@@ -137,17 +140,19 @@ def _record(folder: Path, name: str, rule: Record, functions: Mapping[str, Funct
     return RecordRule(name, rule.type, message, opens, key, made)
 
 
-def _message(folder: Path, type: str, rule: Message, functions: Mapping[str, Function]) -> MessageRule:
+def _message(
+    folder: Path, type: str, rule: Message, functions: Mapping[str, Function], known: Catalogue
+) -> MessageRule:
     where = f"{folder / 'mapping.toml'} messages.{type}"
-    _known(type, where)
+    _known(type, where, known)
     number = None if rule.number is None else compiled(rule.number, f"{where}.number", functions)
     return MessageRule(type, compiled(rule.body, f"{where}.body", functions), number, rule.url)
 
 
-def _known(type: str, where: str) -> tuple[MessageType, bool]:
+def _known(type: str, where: str, known: Catalogue) -> tuple[MessageType, bool]:
     """The newest form of a message, and whether it opens a case."""
     protocol, _, name = type.partition(".")
-    found = loading.catalogue().latest(protocol)
+    found = known.latest(protocol)
     if found is None or name not in found.messages:
         raise AdapterConfigInvalid(f"{where}: there is no message {type}; see xieban protocols")
     return found.messages[name], name in found.flow.opening

@@ -31,6 +31,7 @@ from adapters.running.partner import (
     PartnerRejected,
     PartnerUnreachable,
 )
+from protocols.loading import Catalogue
 
 PUSHED: Final = ("type", "id", "case", "number", "organisation")
 SETTLED: Final = ("record", "key", "case", "message", "number")
@@ -52,9 +53,9 @@ class Parts:
     again: Expression | None
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """The parts of a section. Raises AdapterConfigInvalid."""
-        rules, caller, push = mapping.load(settings.mapping), Caller(settings), settings.push
+    def of(cls, settings: Settings, known: Catalogue) -> Self:
+        """The parts of a section, by the protocols that are known. Raises AdapterConfigInvalid."""
+        rules, caller, push = mapping.load(settings.mapping, known), Caller(settings), settings.push
         if push is None and rules.messages:
             raise AdapterConfigInvalid("the mapping has messages, and there is no push")
         pushed = push.url if push is not None else ""
@@ -77,7 +78,7 @@ class Platform(Partner):
     def __init__(self, common: Common, settings: Settings, offer: Offering) -> None:
         """Raises AdapterConfigInvalid."""
         self._settings, self._organisations = settings, common.organisations
-        self._parts = Parts.of(settings)
+        self._parts = Parts.of(settings, common.catalogue())
         self._cases = CaseNumbers(Path(common.store))
         self._receiver = None
         if settings.webhook is not None:

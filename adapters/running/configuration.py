@@ -9,7 +9,10 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 
 from keys.errors import Fault
+from protocols import checking, loading
 from protocols.departments import parse_organisation_id
+from protocols.loading import Catalogue
+from protocols.refusals import CatalogueInvalid
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -44,6 +47,17 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     """`HOST:PORT` for health, metrics and what the partner sends by itself."""
     every: float = 10.0
     """Seconds between two looks at what the partner has."""
+    protocols: Path | None = None
+    """A folder with protocols besides those that come with xieban."""
+
+    def catalogue(self) -> Catalogue:
+        """The protocols that the adapter knows. Raises AdapterConfigInvalid."""
+        if self.protocols is None:
+            return loading.catalogue()
+        try:
+            return loading.beside(loading.catalogue(), checking.require(loading.load(self.protocols)))
+        except CatalogueInvalid as fault:
+            raise AdapterConfigInvalid(f"protocols = {str(self.protocols)!r}: {fault.detail}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +117,7 @@ def _section(file: Path, name: str, held: Mapping[str, Any]) -> Section:
     given = {key: value for key, value in held.items() if key in mine}
     if "organisation" in given:
         given["organisations"] = [given.pop("organisation")]
-    for key in ("keys", "passphrase_file", "hub_keys", "store"):
+    for key in ("keys", "passphrase_file", "hub_keys", "store", "protocols"):
         if isinstance(given.get(key), str):
             given[key] = str(path(given[key], file.parent))
     given["sealed_keys"] = [str(path(str(one), file.parent)) for one in given.get("sealed_keys", ())]

@@ -59,14 +59,15 @@ def this_side(section: Section, passphrase: str) -> Own:
     common = section.common
     own = KeyStore(common.keys)
     signing = own.signing_key(passphrase, datetime.now(UTC))
-    known = kinds.KINDS.get(section.kind)
-    opens = common.opens if common.opens is not None else known is None or known.opens
+    kind = kinds.KINDS.get(section.kind)
+    opens = common.opens if common.opens is not None else kind is None or kind.opens
     stores = (own, *(KeyStore(folder) for folder in common.sealed_keys)) if opens else ()
     openers: list[DecryptionKey] = [key for one in stores for key in one.decryption_keys(passphrase)]
-    trusted, tls = _hub_keys(common.hub_keys), of_environment()
+    trusted, tls, known = _hub_keys(common.hub_keys), of_environment(), common.catalogue()
 
     def connect(organisation: str) -> Client:
-        return Client(common.hub, organisation, signing, openers, hub_keys=trusted, patience=PATIENCE, tls=tls)
+        return Client(common.hub, organisation, signing, openers, hub_keys=trusted, patience=PATIENCE, catalogue=known,
+                      tls=tls)  # fmt: skip
 
     return Own({one: partial(connect, one) for one in common.organisations}, signing)
 

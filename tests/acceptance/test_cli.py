@@ -429,9 +429,12 @@ def test_the_directory_is_the_same_beside_the_hub_and_over_http(
 ) -> None:
     here, there = bureaus
     beside = parsed(xieban("organisations", "list", "--data", str(hub.data), "--json"))
-    assert [one["id"] for one in beside["items"]] == [here.id, there.id]
+    listed = [one["id"] for one in beside["items"]]
+    assert {here.id, there.id} <= set(listed) and listed == sorted(listed)
     assert parsed(xieban("organisations", "list", "--hub", hub.url, "--json")) == beside
-    assert parsed(xieban("organisations", "list", "4403", "--hub", hub.url, "--json"))["items"] == beside["items"][1:]
+    assert parsed(xieban("organisations", "list", "4403", "--hub", hub.url, "--json"))["items"] == [
+        one for one in beside["items"] if one["id"].startswith("4403")
+    ]
     shown = parsed(xieban("organisations", "show", here.id, "--data", str(hub.data), "--json"))
     assert parsed(xieban("organisations", "show", here.id, "--hub", hub.url, "--json")) == shown
     assert len(shown["jwks"]["keys"]) == 2

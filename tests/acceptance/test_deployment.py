@@ -132,7 +132,7 @@ def disturbed(hub: RunningHub, log: Path, count: int) -> None:
         assert time.monotonic() < until, log.read_text()
         time.sleep(0.05)
     os.kill(following[0], 9)
-    while len(lines(log)) < count:
+    while sum('"worker-died"' in line for line in lines(log)) < count:
         assert time.monotonic() < until, log.read_text()
         time.sleep(0.05)
 

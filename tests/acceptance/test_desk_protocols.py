@@ -1,18 +1,23 @@
-"""A protocol that no desk knew: one that lacks it says so, one that is given its folder needs no new page."""
+"""A protocol that no desk nor adapter knew: one that lacks it says so, one that is given its folder needs no more."""
 
 import asyncio
+import contextlib
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from keys.keystore import KeyStore
 from protocols import loading
 from protocols.envelope import new_id
 from protocols.loading import Catalogue
 from tests.acceptance.bureaus import Bureau, enrolled, view
-from tests.acceptance.desks import HERE, THERE, Desk, Person, set_up, wanted
-from tests.conftest import RunningHub, running_hub
+from tests.acceptance.desks import HERE, PASSWORD, THERE, Desk, Person, set_up, wanted
+from tests.acceptance.exchanging import configured, put
+from tests.acceptance.stations import until
+from tests.conftest import XIEBAN, RunningHub, running_hub
 
 NAME = "shared-patrol"
 
@@ -81,3 +86,38 @@ async def test_a_new_protocol_needs_its_folder_and_no_new_page(hub: RunningHub, 
             await head.until(done.path, "枢纽已受理，回执如下")
         assert f"{NAME}.request" in (await head.get(f"/new?q={THERE}")).text
     assert (await view(there, case))["state"] == "answered"
+
+
+async def test_an_adapter_needs_its_folder_too(
+    hub: RunningHub, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = Bureau("411003-health"), Bureau("440307-health")
+    enrolled(hub, here, there)
+    store = KeyStore(tmp_path / "keys")
+    store.create()
+    for key in (here.signing, here.sealing):
+        store.add(key, PASSWORD)
+    monkeypatch.setenv("XIEBAN_PASSPHRASE", PASSWORD)
+    request = loading.load(folder).protocols[NAME, "1.0"].messages["request"]
+    assert request.sealed_schema is not None
+    data, part = request.schema.document["examples"][0], request.sealed_schema.document["examples"][0]
+    body = json.dumps({"type": f"{NAME}.request", "to": [there.id], "data": data, "content": part}).encode()
+    files, own = tmp_path / "files", 'root = "files"\nsettle = 0.1\n'
+    async with adapting(configured(tmp_path, here, own)):
+        put(files, "early.json", body)
+        await until((files / "rejected/early.json").exists)
+    assert f"no protocol '{NAME}'" in "".join(one.read_text() for one in (files / "rejected").glob("early.json*"))
+    async with adapting(configured(tmp_path, here, f'{own}protocols = "{folder}"\n')):
+        put(files, "ask.json", body)
+        await until((files / "receipts/ask.json.receipt.json").exists)
+
+
+@contextlib.asynccontextmanager
+async def adapting(config: Path) -> AsyncIterator[None]:
+    """An exchange's own process, while it lasts."""
+    run = await asyncio.create_subprocess_exec(*XIEBAN, "adapter", "run", "exchange", "--config", str(config))
+    try:
+        yield
+    finally:
+        run.terminate()
+        await run.wait()

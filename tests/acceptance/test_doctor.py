@@ -335,6 +335,8 @@ def test_a_database_of_another_version_or_hub(hub: RunningHub, sql: Any, tmp_pat
     sql("CREATE DATABASE unused")
     empty = configured(tmp_path, f'[database]\nurl = "{url(hub.data, "unused")}"')
     assert "database-empty" in found("--data", bare, "--config", empty)
+    # The hub notes within a second that the log has entries.
+    _until(lambda: "database-elsewhere" in found("--data", hub.data, "--config", empty))
     assert "docs/backup.md" in found("--data", hub.data, "--config", empty)["database-elsewhere"]
     sql("INSERT INTO migration VALUES ('9999_later', 'x')")
     assert "upgrade" in found("--data", hub.data)["migration-mismatch"]

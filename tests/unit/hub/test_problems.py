@@ -48,6 +48,7 @@ NEVER_OVER_HTTP = {
     "export-impossible",
     "laid-out-otherwise",
     "no-cluster",
+    "not-one-moment",
     "spreading-failed",
     "neighbour-invalid",
     "port-in-use",
