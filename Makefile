@@ -49,8 +49,8 @@ docs: setup ## 建文档网站 site/, 从磁盘打开即可 · build the documen
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet --site-dir $(SITE)
 	@.venv/bin/python .ci/site_check.py $(SITE)
 
-guides: setup ## 照做每篇指南 · go through every guide, command for command
-	@.venv/bin/python -m pytest tests/acceptance/test_guides.py --guides-long $(ARGS)
+guides: setup browser ## 照做每篇指南 · go through every guide, command for command
+	@.venv/bin/python -m pytest tests/acceptance/test_guides.py tests/acceptance/test_supervisors_week.py --guides-long $(ARGS)
 
 PICTURED := tests/acceptance/test_desk.py tests/acceptance/test_supervisors_week.py tests/acceptance/test_demo.py
 pictures: setup browser ## 由浏览器测试重拍 docs/ 的截图 · take the pictures in docs/ again, by the tests in a browser
