@@ -177,7 +177,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The protocols that this hub works by; its own are checked, as those shipped were. Raises CatalogueInvalid."""
         besides, folder = self.protocols.besides, self.protocols.folder
         known = loading.catalogue() if folder is None else checking.require(loading.load(Path(folder)))
-        return known if besides is None else loading.beside(known, checking.require(loading.load(Path(besides))))
+        return known if besides is None else checking.beside(known, Path(besides))
 
     def protocol_names(self) -> list[tuple[str, str]]:
         """The names and versions of those protocols. Raises CatalogueInvalid."""

@@ -1,6 +1,8 @@
 """Whether a protocol holds together: what is looked at when it is loaded, before a hub runs it."""
 
-from protocols import flow_checks, message_checks
+from pathlib import Path
+
+from protocols import flow_checks, loading, message_checks
 from protocols.loading import Catalogue, Protocol
 from protocols.refusals import CatalogueInvalid
 
@@ -11,6 +13,15 @@ def require(catalogue: Catalogue) -> Catalogue:
     if found:
         raise CatalogueInvalid("; ".join(found[:5]), problems=found)
     return catalogue
+
+
+def beside(catalogue: Catalogue, folder: Path) -> Catalogue:
+    """`catalogue` with the protocols in a folder, which are checked; what is in both is the folder's.
+
+    Raises CatalogueInvalid.
+    """
+    own = require(loading.load(folder))
+    return Catalogue([*catalogue.protocols.values(), *own.protocols.values()])
 
 
 def findings(protocol: Protocol) -> list[str]:

@@ -113,11 +113,6 @@ def catalogue() -> Catalogue:
     return Catalogue(read_protocol(file.parent, compiling=False) for file in _flows(FOLDER))
 
 
-def beside(catalogue: Catalogue, own: Catalogue) -> Catalogue:
-    """Both in one; what is in both is one's own."""
-    return Catalogue([*catalogue.protocols.values(), *own.protocols.values()])
-
-
 def load(folder: Path) -> Catalogue:
     """Read every `<protocol>/<version>/` below `folder`. Raises CatalogueInvalid naming the file."""
     return Catalogue(read_protocol(file.parent) for file in _flows(folder))

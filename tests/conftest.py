@@ -74,6 +74,13 @@ class RunningHub:
             self.process.wait(40)
 
 
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @functools.cache
 def _made() -> "tempfile.TemporaryDirectory[str]":
     """A data directory with a new database in it and this version's schema, made once a process, to be copied."""
@@ -141,13 +148,10 @@ def running_hub(
     database, unless it is `bare` and makes it, or has one elsewhere.
     """
     with tempfile.TemporaryDirectory(prefix="hub-", ignore_cleanup_errors=True) as folder:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
         where = data or Path(folder)
         if not bare:
             _lay_database(where)
-        running = RunningHub(where, port, options, environment or {}, host, within)
+        running = RunningHub(where, free_port(), options, environment or {}, host, within)
         running.process = _spawn(running)
         try:
             _await_ready(running)

@@ -55,7 +55,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
         if self.protocols is None:
             return loading.catalogue()
         try:
-            return loading.beside(loading.catalogue(), checking.require(loading.load(self.protocols)))
+            return checking.beside(loading.catalogue(), self.protocols)
         except CatalogueInvalid as fault:
             raise AdapterConfigInvalid(f"protocols = {str(self.protocols)!r}: {fault.detail}") from None
 

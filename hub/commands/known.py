@@ -13,4 +13,4 @@ def known(folder: Path | None = None) -> Catalogue:
     named = folder or os.environ.get(PROTOCOLS)
     if not named:
         return loading.catalogue()
-    return loading.beside(loading.catalogue(), checking.require(loading.load(Path(named))))
+    return checking.beside(loading.catalogue(), Path(named))

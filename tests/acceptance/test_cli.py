@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from adapters.client import Client
 from hub.identity import hub_key
 from keys.keystore import KeyStore
 from protocols import entries
-from tests.conftest import XIEBAN, RunningHub
+from tests.conftest import XIEBAN, RunningHub, free_port
 
 PASSPHRASE = "一句足够长的口令"
 PARTNER = ("XIEBAN_HUB", "XIEBAN_ORGANISATION", "XIEBAN_KEYS", "XIEBAN_PASSPHRASE")
@@ -555,13 +554,6 @@ def test_what_a_hub_can_not_work_with_is_one_line_and_no_traceback(hub: RunningH
         }
     )
     assert not Path(missing, "postgres").exists() and not (bare / "postgres").exists()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_a_refusal_names_what_may_be_sent_instead(bureaus: tuple[Bureau, Bureau], papers: dict[str, str]) -> None:

@@ -29,13 +29,7 @@ from protocols import loading, notions
 from protocols.refusals import ReceiptInvalid
 from tests.acceptance.browsing import browser, screenshots
 from tests.acceptance.pages import ROOT, environment
-from tests.conftest import XIEBAN, RunningHub
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.conftest import XIEBAN, RunningHub, free_port
 
 
 def processes_on(folder: Path) -> list[tuple[int, str]]:

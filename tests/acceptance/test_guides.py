@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typer.main import get_command
 from hub.commands import app
 from protocols.loading import catalogue
 from tests.acceptance.pages import ROOT, blocks, shell
+from tests.conftest import free_port
 from tests.unit.test_threat_model import collected
 
 GUIDES = ROOT / "docs/guides"
@@ -24,12 +24,6 @@ BEHIND = "trap 'kill $(jobs -p) 2> ended; wait' EXIT\n"
 
 def guide(name: str) -> str:
     return (GUIDES / f"{name}.md").read_text("utf-8")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_a_partner_gets_from_nothing_to_a_closed_case(tmp_path: Path) -> None:

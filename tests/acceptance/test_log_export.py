@@ -24,7 +24,7 @@ from adapters.witness.reading import LogUnreachable, Reader
 from keys.merkle import consistency_nodes, consistency_proof, root, root_nodes, verify_consistency
 from tests.acceptance.outsider import Outsider
 from tests.acceptance.pages import ROOT, blocks
-from tests.acceptance.test_proxies import caddy, free_port, listening, nginx
+from tests.acceptance.test_proxies import caddy, listening, nginx
 from tests.acceptance.verifier import (
     Head,
     consistency_path,
@@ -36,7 +36,7 @@ from tests.acceptance.verifier import (
     verify_growth,
     verify_receipt,
 )
-from tests.conftest import XIEBAN, RunningHub
+from tests.conftest import XIEBAN, RunningHub, free_port
 
 
 @pytest.fixture(scope="module")

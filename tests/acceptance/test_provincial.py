@@ -5,7 +5,6 @@ import contextlib
 import json
 import shutil
 import signal
-import socket
 import subprocess
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -27,7 +26,7 @@ from keys.keystore import KeyStore
 from protocols.delegation import MAILBOX
 from tests.acceptance.bureaus import Bureau, audited, content, enrolled, example, mailbox, opened, said
 from tests.acceptance.province import EXAMPLE, Province, errand, open_province
-from tests.conftest import XIEBAN, RunningHub
+from tests.conftest import XIEBAN, RunningHub, free_port
 
 HERE, THERE, GATEWAY = Bureau("411002-health"), Bureau("440306-health"), Bureau("411000-supervision")
 PASSPHRASE = "open sesame, province"
@@ -198,12 +197,6 @@ async def test_an_unwell_platform_is_waited_for_and_nothing_is_lost(hub: Running
 
 
 # As a process of its own, killed again and again ---------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_one_that_is_killed_goes_on_without_loss_or_doubles(hub: RunningHub, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from tests.acceptance.desks import PASSWORD, Desk, Person
 from tests.acceptance.exchanging import asked, configured, put
 from tests.acceptance.pages import ROOT
 from tests.acceptance.stations import until
-from tests.conftest import XIEBAN, RunningHub, running_hub
+from tests.conftest import XIEBAN, RunningHub, free_port, running_hub
 
 NAME = "hub.example"
 CALLER = "127.0.0.2"
@@ -143,12 +143,6 @@ SHIPPED: dict[str, tuple[str, Callable[[Path, str], list[str]]]] = {
     "nginx": ("deploy/nginx/xieban.conf", nginx),
     "caddy": ("deploy/caddy/Caddyfile", caddy),
 }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -20,8 +20,7 @@ from hub.store import embedded
 from tests.acceptance.outsider import Outsider, uuid7
 from tests.acceptance.pages import ROOT, blocks, shell
 from tests.acceptance.verifier import verify_receipt
-from tests.cluster.databases import free_port
-from tests.conftest import XIEBAN, RunningHub, running_hub
+from tests.conftest import XIEBAN, RunningHub, free_port, running_hub
 
 SCALING = (ROOT / "docs/scaling.md").read_text("utf-8")
 

@@ -4,7 +4,6 @@ import contextlib
 import os
 import pwd
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.store import embedded
+from tests.conftest import free_port
 
 PROGRAMS = embedded._programs()
 WITHIN = 60.0
@@ -25,13 +25,6 @@ def owner() -> dict[str, Any]:
     """As whom PostgreSQL runs: it refuses root."""
     user = embedded._user()
     return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -140,13 +133,19 @@ class Database:
 
 
 @contextlib.contextmanager
+def place() -> Iterator[Path]:
+    """A folder for servers, which PostgreSQL's user may write to."""
+    with tempfile.TemporaryDirectory(prefix="databases-", ignore_cleanup_errors=True) as folder:
+        if os.geteuid() == 0:
+            os.chown(folder, pwd.getpwnam(embedded.SYSTEM_USER).pw_uid, -1)
+        yield Path(folder)
+
+
+@contextlib.contextmanager
 def pair(synchronous: bool = True) -> Iterator[tuple[Database, Database]]:
     """A primary, and a standby; where it is `synchronous`, nothing is committed without its word."""
-    with tempfile.TemporaryDirectory(prefix="databases-", ignore_cleanup_errors=True) as folder:
-        place = Path(folder)
-        if os.geteuid() == 0:
-            os.chown(place, pwd.getpwnam(embedded.SYSTEM_USER).pw_uid, -1)
-        primary, standby = Database(place, "first"), Database(place, "second")
+    with place() as folder:
+        primary, standby = Database(folder, "first"), Database(folder, "second")
         try:
             primary.initialise()
             primary.start()

@@ -10,8 +10,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.cluster.databases import free_port
-from tests.conftest import RunningHub, running_hub
+from tests.conftest import RunningHub, free_port, running_hub
 
 SCALING = Path(__file__).parents[2] / "docs/scaling.md"
 HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")

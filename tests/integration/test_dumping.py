@@ -15,7 +15,8 @@ import pytest
 from hub.store import embedded
 from hub.store.dumping import DumpFailed, Restoring, dump
 from hub.store.migrate import migrate
-from tests.cluster.databases import free_port, owner
+from tests.cluster.databases import owner
+from tests.conftest import free_port
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 """The PostgreSQL that Debian 12 comes with, the oldest that a hub works on."""

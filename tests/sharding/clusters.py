@@ -1,15 +1,11 @@
 """A Citus cluster on this machine: a coordinator and workers, each of which can be killed and can have a standby."""
 
 import contextlib
-import os
-import pwd
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hub.store import embedded
-from tests.cluster.databases import Database
+from tests.cluster.databases import Database, place
 
 SETTINGS = ("shared_preload_libraries=citus", "wal_level=logical", "max_prepared_transactions=100",
             "max_replication_slots=40", "max_wal_senders=40", "citus.enable_statistics_collection=off",
@@ -79,11 +75,8 @@ class Cluster:
 @contextlib.contextmanager
 def cluster(programs: Path) -> Iterator[Cluster]:
     """A cluster of the programs in a folder, in which PostgreSQL has the extension Citus."""
-    with tempfile.TemporaryDirectory(prefix="citus-", ignore_cleanup_errors=True) as folder:
-        place = Path(folder)
-        if os.geteuid() == 0:
-            os.chown(place, pwd.getpwnam(embedded.SYSTEM_USER).pw_uid, -1)
-        found = Cluster(place, programs)
+    with place() as folder:
+        found = Cluster(folder, programs)
         try:
             found.start()
             yield found

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hub.commands.doctor.finding import Report, psql, quoted
+from hub.commands.doctor.finding import Report, at, psql
 from hub.store import Connection, distributing
 from hub.store.layout import layout
 
@@ -14,7 +14,6 @@ async def check(report: Report, connection: Connection, data: Path, file: Path |
     if not await connection.fetchval("SELECT count(*) FROM pg_dist_node WHERE groupid > 0"):
         return
     report.looked.append("cluster")
-    options = f"--data {quoted(data)}" + ("" if file is None else f" --config {quoted(file)}")
     if await _away(report, connection):
         return  # what is asked next is asked of all
     laid = await distributing.laid_out(connection)
@@ -23,11 +22,11 @@ async def check(report: Report, connection: Connection, data: Path, file: Path |
     if missing := [table for table in layout().spread if table not in laid]:
         report.warning("cluster-not-spread", f"{len(missing)} 个表还没有分布到集群",
                        f"not spread over the cluster: {', '.join(missing)}",
-                       f"xieban store distribute --run {options}")  # fmt: skip
+                       f"xieban store distribute --run {at(data, file)}")  # fmt: skip
     elif moves := await connection.fetchval("SELECT count(*) FROM get_rebalance_table_shards_plan()"):
         report.warning("cluster-uneven", f"各节点分片不均，需移动 {moves} 个",
                        f"the nodes hold unequal parts: {moves} shards would move",
-                       f"xieban store rebalance {options}")  # fmt: skip
+                       f"xieban store rebalance {at(data, file)}")  # fmt: skip
 
 
 async def _away(report: Report, connection: Connection) -> bool:
