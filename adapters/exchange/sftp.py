@@ -18,6 +18,8 @@ from keys.errors import Fault
 
 ALIVE: Final = 30
 """Seconds after which a silent connection is asked whether it is there."""
+LEAVING: Final = 5
+"""Seconds that an end may take to remove what was half written."""
 _LOST: Final = (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection)
 
 
@@ -33,6 +35,14 @@ class Sftp(Folder):
         """What was being written when a connection ended; it is removed over the next one."""
 
     async def close(self) -> None:
+        if self._client is not None and self._left:
+            # Stopped while it wrote: where the server answers still, nothing half written is left on it.
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(LEAVING):
+                    await self._tidy(self._client)
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
         connection, self._connection, self._client = self._connection, None, None
         if connection is not None:
             connection.abort()
@@ -129,13 +139,13 @@ class Sftp(Folder):
                 raise FileTrouble(f"{name!r}: {error.reason or type(error).__name__}") from None
             if isinstance(error, UnicodeError):
                 raise FileTrouble(f"{name!r}: {error}") from None
-            await self.close()
+            await self._hang_up()
             raise PartnerUnreachable(f"{self._server.host}: {_why(error)}") from None
 
     async def _connected(self) -> asyncssh.SFTPClient:
         async with self._alone:
             if self._client is None or self._connection is None or self._connection.is_closed():
-                await self.close()
+                await self._hang_up()
                 self._connection = await self._logged_in()
                 self._client = await self._connection.start_sftp_client(path_errors="surrogateescape")
                 self.replaces = await _replaces(self._client, self._at(".xieban-nothing"))

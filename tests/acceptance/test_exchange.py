@@ -297,12 +297,30 @@ async def test_what_can_not_be_read_or_moved_shows_in_the_status_and_stops_nothi
 # SFTP -----------------------------------------------------------------------------------------------------
 
 
+class Slow(asyncssh.SFTPServer):
+    """What the server does with files."""
+
+    def __init__(self, channel: asyncssh.SSHServerChannel[bytes], server: "Server") -> None:
+        super().__init__(channel, chroot=str(server.folder).encode())
+        self._server = server
+
+    async def rename(self, oldpath: bytes, newpath: bytes) -> None:
+        await asyncio.sleep(self._server.pause)
+        super().rename(oldpath, newpath)
+
+    async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
+        await asyncio.sleep(self._server.pause)
+        super().posix_rename(oldpath, newpath)
+
+
 class Server:
     """An SFTP server with one user, who logs in with a key; `folder` is all that there is."""
 
     def __init__(self, folder: Path, keys: Path) -> None:
         self.folder, self.keys, self.port = folder, keys, 0
         self.connections: list[asyncssh.SSHServerConnection] = []
+        self.pause = 0.0
+        """Seconds that a rename takes."""
         self.host, self.user = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
         keys.mkdir()
         for name, body in (
@@ -317,7 +335,7 @@ class Server:
     async def start(self) -> None:
         self.listening = await asyncssh.listen(
             "127.0.0.1", self.port, server_host_keys=[self.host], authorized_client_keys=str(self.keys / "authorized"),
-            sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=str(self.folder).encode()),
+            sftp_factory=lambda channel: Slow(channel, self),
             acceptor=self.connections.append,
         )  # fmt: skip
         self.port = self.listening.get_port()
@@ -384,6 +402,25 @@ async def test_sftp_does_the_same_and_is_reached_again(
         store.reset()
         async with at_work(tmp_path, HERE, server.section()):
             await until(lambda: any("known_hosts" in one.why for one in store.waiting()))
+    finally:
+        await server.stop()
+
+
+async def test_stopped_while_it_writes_it_leaves_nothing_half_written(tmp_path: Path) -> None:
+    server = Server(tmp_path / "server", tmp_path / "ssh")
+    files = server.folder / "exchange"
+    await server.start()
+    try:
+        async with at_work(tmp_path, HERE, server.section()):
+            await until(lambda: len(lying(files / "templates")) == 2)
+            server.pause = 0.7
+            put(files, "stopped.json", asked(THERE, reference="stopped while it writes"))
+            await until(lambda: list(files.rglob("*.tmp")))
+        assert not list(files.rglob("*.tmp"))
+        server.pause = 0
+        async with at_work(tmp_path, HERE, server.section()):
+            await until(lambda: "stopped.json" in lying(files / "done"))
+        assert not list(files.rglob("*.tmp"))
     finally:
         await server.stop()
 
