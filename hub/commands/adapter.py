@@ -16,7 +16,7 @@ from hub import journal, telemetry
 from hub.commands.faults import UsageFault
 from hub.commands.help_text import examples
 from hub.commands.options import Json
-from hub.commands.output import as_json, remark, say, table
+from hub.commands.output import as_json, ready, remark, say, table
 from hub.commands.partner import passphrase_of
 
 app = typer.Typer(
@@ -48,7 +48,7 @@ def run(name: Name, config: File = FILE) -> None:
     passphrase = passphrase_of(found.common.passphrase_file)
     with telemetry.traced(configuration.load(config).telemetry, "xieban-adapter", name):
         asyncio.run(
-            process.run(found, passphrase, lambda address: say(f"适配器已运行 · adapter running: {name} {address}"))
+            process.run(found, passphrase, lambda address: ready(f"适配器已运行 · adapter running: {name} {address}"))
         )
 
 

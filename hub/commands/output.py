@@ -5,6 +5,8 @@ What draws is loaded when something is drawn: that takes as long as many a comma
 
 import contextlib
 import json
+import os
+import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -52,6 +54,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 def say(text: str) -> None:
     """A line for people on standard output."""
     typer.echo(clean(text))
+
+
+def ready(text: str) -> None:
+    """A line that what runs from here on is ready; a service manager that waits for it is told (sd_notify(3))."""
+    say(text)
+    sys.stdout.flush()
+    if listens := os.environ.get("NOTIFY_SOCKET"):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as waiting:
+            waiting.sendto(b"READY=1", "\0" + listens[1:] if listens.startswith("@") else listens)
 
 
 def remark(text: str) -> None:

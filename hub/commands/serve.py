@@ -8,7 +8,7 @@ import typer
 from hub import processes
 from hub.commands.help_text import examples
 from hub.commands.options import Config, Data
-from hub.commands.output import say
+from hub.commands.output import ready
 
 EXAMPLES = examples(
     "xieban serve --data /var/lib/xieban",
@@ -30,5 +30,5 @@ def serve(
     The first start makes the database and the hub's key. Ctrl-C or SIGTERM stops it, after what it accepted is done.
     """
     asyncio.run(
-        processes.supervise(data.resolve(), port, workers, config, lambda url: say(f"枢纽已就绪 · hub ready: {url}"))
+        processes.supervise(data.resolve(), port, workers, config, lambda url: ready(f"枢纽已就绪 · hub ready: {url}"))
     )
