@@ -52,6 +52,8 @@ class Kind:
     residence: float
     summer: float
     departments: Mapping[str, float]
+    files: Mapping[str, float]
+    """How often a file is attached to the message that `opens` it, and to the one that has it `done`."""
 
 
 @dataclass(frozen=True, slots=True)

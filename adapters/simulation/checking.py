@@ -6,14 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from adapters.simulation.assumptions import cost as price
+from adapters.simulation.assumptions import value
 from adapters.simulation.cast import Cast
 from adapters.simulation.hours import DAY
 from adapters.simulation.journal import Clock, Journal, Line, Read, Refused, Taken
-from adapters.simulation.sizes import Load
+from adapters.simulation.sizes import MIB, Load
 from adapters.simulation.tally import Tally
 
-COUNTS, TURNAROUND, BYTES, LOG, CPU = 0.02, 0.05, 0.10, 0.25, 0.35
-"""How far off, relatively, counts, turnaround, bytes stored, bytes of write-ahead log and CPU seconds may be.
+COUNTS, TURNAROUND, FILES, BYTES, LOG, CPU = 0.02, 0.05, 0.02, 0.10, 0.25, 0.35
+"""How far off, relatively, counts, turnaround, bytes of attachments, bytes stored, bytes of log and CPU seconds may be.
 
 Beside chance, where there is any. Log is written more where a checkpoint comes, and a busy machine counts more seconds
 for the same work.
@@ -30,11 +32,12 @@ HELD = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a play cost the hub: CPU seconds, and bytes that its database and its write-ahead log grew by."""
+    """What a play cost the hub: CPU seconds, bytes that its database, its write-ahead log, its attachments grew by."""
 
     cpu: float
     stored: float
     written: float
+    attached: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,10 @@ class Played:
             2 * tally.pairs,
             self.tally.messages / max(1, self.requests),
             self.seconds,
+            tally.files,
+            tally.file_bytes,
+            tally.fetched,
+            tally.fetched_bytes,
         )
 
 
@@ -94,12 +101,12 @@ def measured(cast: Cast, first: date, last: date) -> Played:
             case Taken():
                 case = cases[line.case]
                 step = case.steps[line.step]
-                tally.message(moment, f"{case.protocol}.{step.message}", len(step.recipients))
+                tally.message(moment, f"{case.protocol}.{step.message}", len(step.recipients), step.file)
                 accepted[case.name][line.step] = moment
                 taken.append(line)
                 late.append((moment - step.at) / speed)
             case Read():
-                tally.reading(moment, line.items)
+                tally.reading(moment, line.items, line.files)
             case Refused():
                 refused.append(f"{line.case} {line.step}: {line.reason}")
     for name, moments in accepted.items():
@@ -169,6 +176,15 @@ def _counts(predicted: Tally, played: Played, variance: float) -> Iterator[Findi
     several = variance * _LUMPS * predicted.messages / max(1.0, predicted.cases)
     for name in ("messages", "deliveries"):
         yield _count(name, getattr(predicted, name), getattr(measured, name), several)
+    for name in ("files", "fetched"):
+        yield _count(name, getattr(predicted, name), getattr(measured, name), variance * _LUMPS)
+    # The bytes of a lognormal vary by its spread too.
+    uneven = variance * (math.exp(value("file_spread") ** 2) + _LUMPS - 1)
+    for name, number in (("file_bytes", predicted.files), ("fetched_bytes", predicted.fetched)):
+        foretold, found = getattr(predicted, name), getattr(measured, name)
+        mean = foretold / max(1.0, number)
+        one = _count(f"{name.partition('_')[0]}, MiB", number, found / max(1.0, mean), uneven)
+        yield Finding(one.name, *(part * mean / MIB for part in (number, one.measured, one.allowed)))
     yield _count("readings", predicted.readings, measured.readings, variance)
     for kind in sorted({*predicted.types, *measured.types}):
         yield _count(kind, predicted.types.get(kind, 0.0), measured.types.get(kind, 0.0), variance * _LUMPS)
@@ -209,6 +225,9 @@ def _costs(predicted: Tally, played: Played, cost: Cost) -> Iterator[Finding]:
         ("bytes of log a message", load.written / load.messages, cost.written / number, LOG),
     ):
         yield Finding(name, foretold, found, relative * foretold)
+    if played.tally.file_bytes:
+        sealed = price("sealed")
+        yield Finding("bytes kept of an attached byte", sealed, cost.attached / played.tally.file_bytes, FILES * sealed)
 
 
 def _share(values: Sequence[float], share: float) -> float:

@@ -35,13 +35,17 @@ class Taken(msgspec.Struct, frozen=True, tag="taken"):
 
 
 class Read(msgspec.Struct, frozen=True, tag="read"):
-    """A mailbox that was read and signed for: as planned for `at`, really at `real`; how many messages, how far."""
+    """A mailbox that was read and signed for: as planned for `at`, really at `real`; how many messages, how far.
+
+    `files` are the bytes of each file that was fetched with it.
+    """
 
     organisation: str
     at: float
     real: float
     items: int
     position: int
+    files: list[int] = []
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):

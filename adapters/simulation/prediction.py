@@ -71,8 +71,9 @@ def _size(country: Country, plan: Plan, ordinary: Tally, monthly: Tally, times: 
     tally.readings = min(tally.readings, offices * worked * value("readings"))
     look_ups = tally.messages * value("look_ups")
     load = Load(
-        tally.types, tally.cases, tally.readings, tally.deliveries, look_ups, _together(), worked * WORKED * HOUR
-    )
+        tally.types, tally.cases, tally.readings, tally.deliveries, look_ups, _together(), worked * WORKED * HOUR,
+        tally.files, tally.file_bytes, tally.fetched, tally.fetched_bytes,
+    )  # fmt: skip
     return Predicted(tally, machine(times, load, busiest_hour(tally) / 3600, offices, prices))
 
 

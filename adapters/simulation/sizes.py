@@ -23,7 +23,7 @@ MILLION = 1_000_000
 class Load:
     """What a hub has to do in so many `seconds`, and how it comes: `together` messages in a request.
 
-    `items` are messages in the `readings` of mailboxes, `look_ups` are of keys.
+    `items` are messages in the `readings` of mailboxes, `look_ups` are of keys. Files count as they are unsealed.
     """
 
     types: Mapping[str, float]
@@ -33,6 +33,10 @@ class Load:
     look_ups: float
     together: float
     seconds: float
+    files: float = 0.0
+    file_bytes: float = 0.0
+    fetched: float = 0.0
+    fetched_bytes: float = 0.0
 
     @property
     def messages(self) -> float:
@@ -56,6 +60,10 @@ class Load:
             + self.readings * cost("reading")
             + self.items * cost("item")
             + self.look_ups * cost("look_up")
+            + self.files * cost("upload")
+            + self.file_bytes / MIB * cost("upload_mib")
+            + self.fetched * cost("download")
+            + self.fetched_bytes / MIB * cost("download_mib")
         )
         return microseconds / 1e6 + self.seconds * cost("running")
 
@@ -63,8 +71,18 @@ class Load:
     def stored(self) -> float:
         """Bytes that PostgreSQL grows by."""
         content = sum(size(*kind.split(".")) * number for kind, number in self.types.items())
-        rows = self.messages * cost("rows_message") + self.cases * cost("rows_case")
+        rows = self.messages * cost("rows_message") + self.cases * cost("rows_case") + self.files * cost("rows_file")
         return content + rows + self.readings * cost("rows_reading") + cost("rows_first")
+
+    @property
+    def attached(self) -> float:
+        """Bytes that attachments take where they lie, sealed: beside the database."""
+        return self.file_bytes * cost("sealed")
+
+    @property
+    def moved(self) -> float:
+        """Bytes of attachments that come and go, sealed."""
+        return (self.file_bytes + self.fetched_bytes) * cost("sealed")
 
     @property
     def written(self) -> float:
@@ -74,10 +92,14 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What the user pays, in any currency: for an hour of one core, and for a GiB of storage in a month."""
+    """What the user pays, in any currency: for an hour of one core, and for a GiB of storage in a month.
+
+    A GiB of attachments costs what one of the database does where nothing else is said.
+    """
 
     core_hour: float | None = None
     gib_month: float | None = None
+    file_gib_month: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +125,16 @@ class Machine:
     """Over the years that messages are kept."""
     log_mib_second: float
     """Write-ahead log at the peak."""
+    attached_tib_year: float
+    """Attachments of a year, in their store beside the database."""
+    attached_tib: float
+    """Those of the years that messages are kept."""
+    attached_mib_second: float
+    """Attachments that come and go at the peak."""
     cpu_seconds_million: float
     stored_gib_million: float
     written_gib_million: float
+    attached_gib_million: float
     price_million: float | None
 
 
@@ -131,9 +160,13 @@ def machine(times: float, year: Load, busiest_hour: float, organisations: int, p
         stored_tib_year=year.stored / GIB / 1024,
         stored_tib=year.stored * value("years_kept") / GIB / 1024,
         log_mib_second=peak * year.written / year.messages / MIB,
+        attached_tib_year=year.attached / GIB / 1024,
+        attached_tib=year.attached * value("years_kept") / GIB / 1024,
+        attached_mib_second=peak * year.moved / year.messages / MIB,
         cpu_seconds_million=year.cpu * per_million,
         stored_gib_million=year.stored * per_million / GIB,
         written_gib_million=year.written * per_million / GIB,
+        attached_gib_million=year.attached * per_million / GIB,
         price_million=_price(year, prices, per_million),
     )
 
@@ -147,11 +180,12 @@ _HOT_DAYS = 1.0
 
 
 def _price(year: Load, prices: Prices, per_million: float) -> float | None:
-    if prices.core_hour is None and prices.gib_month is None:
+    files = prices.gib_month if prices.file_gib_month is None else prices.file_gib_month
+    if prices.core_hour is None and prices.gib_month is None and files is None:
         return None
     cores = year.cpu / 3600 / value("busy") * (prices.core_hour or 0.0)
-    disks = year.stored / GIB * value("years_kept") * 12 * (prices.gib_month or 0.0)
-    return (cores + disks) * per_million
+    kept = (year.stored * (prices.gib_month or 0.0) + year.attached * (files or 0.0)) / GIB
+    return (cores + kept * value("years_kept") * 12) * per_million
 
 
 @cache

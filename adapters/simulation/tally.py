@@ -27,6 +27,12 @@ class Tally:
     pairs: float = 0.0
     """Pairs of who wrote to whom, each counted once: so often are keys looked up where they are kept."""
     turnaround: list[float] = field(default_factory=list)
+    files: float = 0.0
+    """Files attached, each with one message; `file_bytes` together, before they are sealed."""
+    file_bytes: float = 0.0
+    fetched: float = 0.0
+    """Times that a recipient fetched a file; `fetched_bytes` together."""
+    fetched_bytes: float = 0.0
 
     def __post_init__(self) -> None:
         self.days = (self.last - self.first).days + 1
@@ -35,12 +41,14 @@ class Tally:
         self.sent = [0.0] * (self.days * 24)
         self.opened, self.ended, self.arrived, self.read = ([0.0] * self.days for _ in range(4))
 
-    def message(self, moment: float, kind: str, recipients: int, weight: float = 1.0) -> None:
-        """Count a message of a type."""
+    def message(self, moment: float, kind: str, recipients: int, file: int = 0, weight: float = 1.0) -> None:
+        """Count a message of a type, with a file of so many bytes."""
         if self.start <= moment < self.end:
             self.types[kind] += weight
             self.sent[int((moment - self.start) // HOUR)] += weight
             self.arrived[self._day(moment)] += recipients * weight
+            self.files += weight * (file > 0)
+            self.file_bytes += file * weight
 
     def case(self, opened: float, answered: float | None, ended: float, weight: float = 1.0) -> None:
         """Count a case; what was open when the span begins stands in its first day."""
@@ -51,11 +59,13 @@ class Tally:
         if answered is not None and self.start <= opened and answered < self.end:
             self.turnaround.append((answered - opened) / DAY)
 
-    def reading(self, moment: float, items: float, weight: float = 1.0) -> None:
-        """Count a reading of a mailbox in which so many messages were found and signed for."""
+    def reading(self, moment: float, items: float, files: Sequence[int] = (), weight: float = 1.0) -> None:
+        """Count a reading of a mailbox: so many messages were found and signed for, these files fetched."""
         if self.start <= moment < self.end:
             self.readings += weight
             self.read[self._day(moment)] += items * weight
+            self.fetched += len(files) * weight
+            self.fetched_bytes += sum(files) * weight
 
     def _day(self, moment: float) -> int:
         return max(0, int((moment - self.start) // DAY))
@@ -103,21 +113,21 @@ class Tally:
 def planned(traffic: Traffic, cases: Iterable[Case], first: date, last: date, weight: float = 1.0) -> Tally:
     """The tally of what is planned, each case standing for `weight` of them."""
     found = Tally(first, last)
-    read: dict[tuple[str, float], int] = {}
+    read: dict[tuple[str, float], list[int]] = defaultdict(list)
+    """The files of what is found in each reading, 0 for a message without one."""
     pairs: set[tuple[str, str]] = set()
     for case in cases:
         answered = case.steps[case.done].at if case.done is not None else None
         found.case(case.opened, answered, case.ended, weight)
         for step in case.steps:
-            found.message(step.at, f"{case.protocol}.{step.message}", len(step.recipients), weight)
+            found.message(step.at, f"{case.protocol}.{step.message}", len(step.recipients), step.file, weight)
             if step.at < found.start:
                 continue
             for recipient in step.recipients if step.at < found.end else ():
                 pairs.add((step.sender, recipient))
-                at = traffic.read(recipient, step.at)
-                read[recipient, at] = read.get((recipient, at), 0) + 1
+                read[recipient, traffic.read(recipient, step.at)].append(step.file)
     for (_, at), items in read.items():
-        found.reading(at, items, weight)
+        found.reading(at, len(items), [size for size in items if size], weight)
     found.pairs = len(pairs) * weight
     return found
 
@@ -128,9 +138,9 @@ def together(tallies: Sequence[Tally], weight: float = 1.0) -> Tally:
     for one in tallies:
         for kind, count in one.types.items():
             found.types[kind] += count * weight
-        found.readings += one.readings * weight
-        found.pairs += one.pairs * weight
         found.turnaround += one.turnaround
+        for name in ("readings", "pairs", "files", "file_bytes", "fetched", "fetched_bytes"):
+            setattr(found, name, getattr(found, name) + getattr(one, name) * weight)
         for name in ("sent", "opened", "ended", "arrived", "read"):
             mine = getattr(found, name)
             setattr(found, name, [a + b * weight for a, b in zip(mine, getattr(one, name), strict=True)])

@@ -7,7 +7,7 @@ import heapq
 import math
 import zlib
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache, partial
@@ -36,6 +36,8 @@ class Step:
     message: str
     sender: str
     recipients: tuple[str, ...]
+    file: int = 0
+    """Bytes of the file that is attached, 0 where none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class Traffic:
         elsewhere = next(other for other in self.country.departments if other != department)
         newcomer = organisation_id(sides[1], elsewhere)
         words = {"opens": kind.opens, "done": kind.done}
-        return self._played(name, kind.protocol, course, at, (opener, responder, newcomer), words, chance)
+        return self._played(name, kind.protocol, course, at, (opener, responder, newcomer), words, kind.files, chance)
 
     def _bulletins(self, day: date) -> Iterator[Case]:
         """The monthly bulletins of a day: they come in the days around the due day."""
@@ -140,7 +142,7 @@ class Traffic:
                 course = self._behaviour.bulletins[self._returned.draw(chance)]
                 words = {"report": "zero-report"} if self.country.has_nothing(organisation) else {}
                 name = f"{year}-{month:02}/{organisation}"
-                yield self._played(name, BULLETIN, course, at, (organisation, lead, ""), words, chance)
+                yield self._played(name, BULLETIN, course, at, (organisation, lead, ""), words, {}, chance)
 
     def _month(self, year: int, month: int) -> list[tuple[float, str, str]]:
         """When which organisation reports to whom in a month, in order of time."""
@@ -160,6 +162,7 @@ class Traffic:
         at: float,
         parties: Sequence[str],
         words: dict[str, str],
+        files: Mapping[str, float],
         chance: Random,
     ) -> Case:
         """A case as it comes out: each step once what came before it was read, and by nobody who is silent."""
@@ -179,8 +182,16 @@ class Traffic:
                 to, holder = (opener, newcomer), newcomer
             if done is None and (word == "done" or message == "decline"):
                 done = len(steps)
-            steps.append(Step(at, message, sender, to))
+            file = self._file(f"{name}/{len(steps)}", files[word]) if word in files else 0
+            steps.append(Step(at, message, sender, to, file))
         return Case(name, protocol, opener, responder, tuple(steps), done, True)
+
+    def _file(self, step: str, share: float) -> int:
+        """The bytes of what is attached to a step; by a random stream of its own, which moves nothing else."""
+        chance = Random(f"{self.country.seed}/{self.draw}/{step}/file")
+        if chance.random() >= share:
+            return 0
+        return math.ceil(1024 * chance.lognormvariate(math.log(value("file_size")), value("file_spread")))
 
     def _delay(self, side: str, message: str, chance: Random) -> float:
         delay = self._behaviour.delay

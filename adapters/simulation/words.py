@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
 
+from protocols.attachments import ATTACHMENTS
 from protocols.loading import MessageType, Protocol, catalogue
 from protocols.message_checks import own_part
 
@@ -47,12 +48,12 @@ def open_part(protocol: str, message: str, by_opener: bool, today: date, of: str
 
 
 def sealed_part(protocol: str, message: str) -> Mapping[str, Any] | None:
-    """The part that only its recipients can open; None where the message may do without."""
+    """The part that only its recipients can open, with no file attached; None where the message may do without."""
     declared = _message(protocol, message)[1]
     if declared.declared.sealed != "required" or declared.sealed_schema is None:
         return None
-    content: Mapping[str, Any] = declared.sealed_schema.document["examples"][0]
-    return content
+    example: Mapping[str, Any] = declared.sealed_schema.document["examples"][0]
+    return {name: value for name, value in example.items() if name != ATTACHMENTS}
 
 
 def _last_month(today: date) -> str:

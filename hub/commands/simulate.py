@@ -84,6 +84,12 @@ def predict(
         float | None,
         typer.Option("--gib-month", min=0.0, metavar="PRICE", help="1 GiB 存储一个月。 A GiB for a month."),
     ] = None,
+    file_gib_month: Annotated[
+        float | None,
+        typer.Option(
+            "--file-gib-month", min=0.0, metavar="PRICE", help="附件存储，缺省同上。 Of attachments; else the same."
+        ),
+    ] = None,
     svg: Annotated[
         Path | None, typer.Option("--picture", metavar="FILE", help="画成 SVG。 Draw the year as a picture.")
     ] = None,
@@ -95,7 +101,7 @@ def predict(
 
     No hub is needed. A sample of cases is worked out, each standing for many; prices say what a million messages cost.
     """
-    plan, prices = _plan(seed, year, counties, people), Prices(core_hour, gib_month)
+    plan, prices = _plan(seed, year, counties, people), Prices(core_hour, gib_month, file_gib_month)
     with progress("推演 · working out") as told:
         found = prediction.year(plan, sample, times or (1.0, 10.0, 100.0), prices, told)
     if svg is not None:

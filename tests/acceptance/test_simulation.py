@@ -18,9 +18,10 @@ from adapters.client import Client
 from adapters.simulation import checking, prediction
 from adapters.simulation.assumptions import assumptions, costs
 from adapters.simulation.cast import Cast, Plan
-from adapters.simulation.journal import Journal, Taken
+from adapters.simulation.journal import Journal, Read, Taken
 from hub.commands import simulate
 from keys.errors import Fault
+from protocols import attachments
 from tests.acceptance.pages import ROOT, blocks
 from tests.conftest import XIEBAN, RunningHub
 
@@ -64,6 +65,7 @@ def test_a_small_slice_holds_its_prediction(played: dict[str, Any]) -> None:
     findings = {finding["name"]: finding for finding in played["findings"]}
     assert findings["messages"]["measured"] == played["messages"] > 100
     assert findings["unread at the end"]["measured"] >= 0
+    assert findings["files"]["measured"] > 0 < findings["fetched"]["measured"]
     assert {"errand.request", "information-bulletin.accept", "open, day 2", "busiest hour"} <= findings.keys()
 
 
@@ -75,13 +77,23 @@ async def test_the_hub_holds_each_message_once_that_the_journal_says_was_taken(
     taken = [line for line in Journal(cast.journal(FIRST, LAST)).lines() if isinstance(line, Taken)]
     assert len({(line.case, line.step) for line in taken}) == len(taken) == played["messages"]
     noted = Counter(f"{cases[line.case].protocol}.{cases[line.case].steps[line.step].message}" for line in taken)
-    held: dict[str, str] = {}
+    held, sizes = dict[str, str](), dict[str, int]()
     for organisation in cast.plan.traffic().country.organisations():
         member = cast.member(organisation)
-        async with Client(hub.url, member.id, member.signing) as client:
+        async with Client(hub.url, member.id, member.signing, [member.sealing]) as client:
             for item in (await client.poll(0, limit=500)).items:
                 held[item.event.id] = item.event.type
+                if attachments.named(item.event.data):
+                    (manifest,) = attachments.manifests(client.unseal(item))
+                    sizes[item.event.id] = manifest.size
     assert Counter(held.values()) == noted
+    planned = [cases[line.case].steps[line.step].file for line in taken]
+    assert sorted(sizes.values()) == sorted(size for size in planned if size) != []
+    read = [
+        size for line in Journal(cast.journal(FIRST, LAST)).lines() if isinstance(line, Read) for size in line.files
+    ]
+    assert read and not Counter(read) - Counter(sizes.values())
+    assert not (cast.folder / "files").exists()
     audited = hub.run("audit", "--data", str(hub.data))
     assert audited.returncode == 0, audited.stdout
 
@@ -158,4 +170,9 @@ def test_the_largest_size_that_fits_holds_its_prediction_with_its_cost(request: 
     done = subprocess.run([*XIEBAN, "simulate", "check", "--minutes", "2", "--json"], capture_output=True, check=False)
     assert done.returncode == 0, (done.stdout[-3000:], done.stderr)
     names = {finding["name"] for finding in json.loads(done.stdout)["findings"]}
-    assert {"CPU µs a message", "bytes stored a message", "bytes of log a message"} <= names
+    assert {
+        "CPU µs a message",
+        "bytes stored a message",
+        "bytes of log a message",
+        "bytes kept of an attached byte",
+    } <= names

@@ -50,7 +50,8 @@ def _number(number: float) -> str:
 def _million(played: Played, cost: Cost) -> list[tuple[str, float]]:
     times = 1e6 / max(1.0, played.tally.messages)
     gib = times / (1 << 30)
-    return [("CPU s", cost.cpu * times), ("GiB stored", cost.stored * gib), ("GiB WAL", cost.written * gib)]
+    sizes = {"stored": cost.stored, "WAL": cost.written, "attachments": cost.attached}
+    return [("CPU s", cost.cpu * times), *((f"GiB {name}", size * gib) for name, size in sizes.items())]
 
 
 def findings_document(findings: Sequence[Finding], played: Played, cost: Cost | None) -> dict[str, Any]:
@@ -100,8 +101,12 @@ _ROWS: Sequence[tuple[str, str, str]] = (
     ("一年入库 stored a year, TiB", "stored_tib_year", ",.1f"),
     ("保存年限内 kept, TiB", "stored_tib", ",.1f"),
     ("高峰写日志 log at the peak, MiB/s", "log_mib_second", ",.1f"),
+    ("附件，一年 attachments a year, TiB", "attached_tib_year", ",.0f"),
+    ("附件，保存年限内 attachments kept, TiB", "attached_tib", ",.0f"),
+    ("高峰收发附件 attachments at the peak, MiB/s", "attached_mib_second", ",.0f"),
     ("每百万条 CPU a million, s", "cpu_seconds_million", ",.0f"),
     ("每百万条入库 stored a million, GiB", "stored_gib_million", ",.1f"),
+    ("每百万条附件 attachments a million, GiB", "attached_gib_million", ",.0f"),
     ("每百万条费用 price a million", "price_million", ",.2f"),
 )
 

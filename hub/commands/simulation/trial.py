@@ -86,8 +86,8 @@ async def trial(part: Slice, told: TOLD = lambda moment, taken, refused: None) -
         return checking.measured(cast, part.first, part.last), cost
 
 
-async def _at_rest(hub: HubProcess) -> tuple[float, float, float]:
-    """CPU seconds, bytes stored and bytes of log so far, once the hub has nothing left to do of what came."""
+async def _at_rest(hub: HubProcess) -> tuple[float, float, float, float]:
+    """CPU seconds, bytes stored, of log and of attachments, once the hub has nothing left to do of what came."""
     used = cpu_seconds(hub.pid)
     for _ in range(60):
         await asyncio.sleep(1.0)
@@ -96,4 +96,5 @@ async def _at_rest(hub: HubProcess) -> tuple[float, float, float]:
             break
     async with beside.database(hub.data, Config()) as connection:
         stored, written = [await connection.fetchval(f"SELECT {size}") for size in _SIZES]
-    return used, float(stored), float(written)
+    files = [file.stat().st_size for file in (hub.data / "attachments").rglob("*") if file.is_file()]
+    return used, float(stored), float(written), float(sum(files))

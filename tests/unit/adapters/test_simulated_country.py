@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from itertools import pairwise
@@ -15,13 +16,15 @@ from hypothesis import strategies as st
 
 from adapters.client import messages
 from adapters.simulation import prediction, words
-from adapters.simulation.assumptions import SOURCES, assumptions, behaviour, costs, value
+from adapters.simulation.assumptions import SOURCES, assumptions, behaviour, cost, costs, value
 from adapters.simulation.cast import Plan
 from adapters.simulation.country import Country
 from adapters.simulation.hours import DAY, OFFICE, WORKED, OfficeHours, Season, day_of, midnight
 from adapters.simulation.sizes import Load, Prices, machine
 from adapters.simulation.traffic import BULLETIN, Case, Traffic
+from keys import base64url, chunks
 from protocols import deadlines, envelope, flow
+from protocols.attachments import Manifest, attached
 from protocols.calendar import STATUTORY
 from protocols.deadlines import SHANGHAI
 from protocols.loading import catalogue
@@ -39,6 +42,9 @@ ROWS = {
     "一年入库 stored a year, TiB": ("stored_tib_year", 0.06),
     "五年 five years, TiB": ("stored_tib", 0.06),
     "高峰写日志 write-ahead log at the peak, MiB/s": ("log_mib_second", 0.25),
+    "附件，一年 attachments a year, TiB": ("attached_tib_year", 0.15),
+    "附件，五年 attachments, five years, TiB": ("attached_tib", 0.15),
+    "高峰收发附件 attachments at the peak, MiB/s": ("attached_mib_second", 0.3),
 }
 """What the page says of a year, and how far a sample twenty times smaller than the page's may be off."""
 FESTIVAL = date(2026, 2, 15), date(2026, 2, 24)
@@ -261,6 +267,39 @@ def test_every_message_fits_its_schema_and_is_one_that_the_flow_of_its_protocol_
             assert standing is not None and protocol.flow.states[standing.state].final, case
 
 
+def test_files_come_as_often_and_as_large_as_is_stated_and_fit_the_messages_they_come_with() -> None:
+    sizes = [step.file for case in a_year() for step in case.steps if step.file]
+    logarithms = [math.log(size / 1024) for size in sizes]
+    mean = sum(logarithms) / len(sizes)
+    assert mean == pytest.approx(math.log(value("file_size")), abs=4 * value("file_spread") / math.sqrt(len(sizes)))
+    spread = math.sqrt(sum((one - mean) ** 2 for one in logarithms) / len(sizes))
+    assert spread == pytest.approx(value("file_spread"), rel=4 / math.sqrt(2 * len(sizes)))
+    some = b"a page"
+    manifest = Manifest("材料.pdf", "application/pdf", len(some), f"sha-256:{'0' * 64}", f"sha-256:{'1' * 64}", 1,
+                        base64url.encode(bytes(32)))  # fmt: skip
+    for kind in behaviour().kinds:
+        cases = [case for case in exchanged() if case.protocol == kind.protocol]
+        with_file, share = sum(case.steps[0].file > 0 for case in cases), kind.files["opens"]
+        assert with_file == pytest.approx(share * len(cases), abs=4 * math.sqrt(len(cases) * share * (1 - share)))
+        for message in (getattr(kind, which) for which in kind.files):
+            content = words.sealed_part(kind.protocol, message)
+            assert content is not None
+            _, content = attached({}, content, [manifest])
+            found = catalogue().latest(kind.protocol)
+            assert found is not None
+            schema = found.messages[message].schema.id
+            messages.check_content(catalogue(), f"{kind.protocol}.{message}", schema, content)
+    assert not any(step.file for case in reported() for step in case.steps)
+
+
+@pytest.mark.parametrize("size", [1, 300 * 1024, 5 * chunks.CHUNK + 1])
+def test_a_sealed_file_is_as_much_larger_as_is_stated(size: int) -> None:
+    of, key = chunks.count(size), chunks.new_key()
+    parts = [min(chunks.CHUNK, size - chunks.CHUNK * number) for number in range(of)]
+    sealed = sum(len(chunks.seal(bytes(part), key, number + 1, of)) + 1 for number, part in enumerate(parts))
+    assert sealed == pytest.approx(size * cost("sealed"), rel=0.002, abs=200)
+
+
 def test_counts_of_a_bulletin_add_up_and_go_on_from_the_month_before() -> None:
     first, second = (
         words.open_part(BULLETIN, "report", True, day, "411002-health", "")
@@ -291,9 +330,14 @@ def test_a_prediction_names_machines_for_each_size_and_a_price_only_where_prices
     assert once.cores < ten.cores < hundred.cores
     assert once.hubs == 1 < hundred.hubs
     assert hundred.stored_tib_year == pytest.approx(100 * once.stored_tib_year, rel=0.02)
-    assert once.price_million is None
+    assert once.attached_tib_year > once.stored_tib_year and once.price_million is None
+    (apart,) = prediction.year(plan, 500, (1.0,), Prices(file_gib_month=0.01)).sizes
+    assert apart.machine.price_million == pytest.approx(
+        apart.machine.attached_gib_million * value("years_kept") * 12 * 0.01
+    )
     (paid,) = prediction.year(plan, 500, (1.0,), Prices(core_hour=0.05, gib_month=0.1)).sizes
-    disks = paid.machine.stored_gib_million * value("years_kept") * 12 * 0.1
+    kept = paid.machine.stored_gib_million + paid.machine.attached_gib_million
+    disks = kept * value("years_kept") * 12 * 0.1
     assert paid.machine.price_million is not None
     assert paid.machine.price_million == pytest.approx(
         disks + paid.machine.cpu_seconds_million / 3600 / value("busy") * 0.05
@@ -306,6 +350,9 @@ def test_what_comes_together_costs_less_than_what_comes_alone() -> None:
     crowded = Load({"errand.request": 1_000.0}, 200, 100, 1_000, 500, together=1, seconds=1)
     assert batched.cpu < alone.cpu and crowded.cpu < alone.cpu
     assert alone.stored == batched.stored < batched.written < alone.written
+    filed = replace(alone, files=100, file_bytes=100 * 2**20, fetched=100, fetched_bytes=100 * 2**20)
+    assert filed.cpu > alone.cpu and filed.stored > alone.stored
+    assert filed.attached == filed.moved / 2 == pytest.approx(100 * 2**20 * cost("sealed"))
     small, large = (machine(1, alone, hour, 100, Prices()) for hour in (10, 10_000))
     assert small.hubs < large.hubs and small.workers < large.workers
 

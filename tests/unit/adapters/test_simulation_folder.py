@@ -48,7 +48,7 @@ def test_a_journal_says_again_what_was_noted_and_passes_over_a_line_that_was_tor
     lines: list[Line] = [
         Clock(1.0, 2.0, 3.0),
         Taken("a", 0, 1.5, 900, 0.1),
-        Read("x", 2.0, 1.6, 1, 7),
+        Read("x", 2.0, 1.6, 1, 7, [300]),
         Refused("a", 1, "why"),
     ]
     with Journal(tmp_path / "journal") as journal:
@@ -116,15 +116,20 @@ def test_a_wrong_prediction_is_found_by_what_is_wrong_in_it(foretold: Tally) -> 
     unread = dataclasses.replace(played, tally=together([played.tally]))
     unread.tally.read = [count / 2 for count in unread.tally.read]
     assert "unread at the end" in wrong(foretold, unread)
+    for name, found in (("files", "files"), ("fetched", "fetched"), ("file_bytes", "file, MiB"),
+                        ("fetched_bytes", "fetched, MiB")):  # fmt: skip
+        other = dataclasses.replace(played, tally=together([played.tally]))
+        setattr(other.tally, name, 2 * getattr(other.tally, name))
+        assert found in wrong(foretold, other), name
 
 
 def test_a_refusal_a_machine_too_slow_and_a_cost_that_is_off_are_found(foretold: Tally) -> None:
     played = as_planned(PLAN)
     assert wrong(foretold, dataclasses.replace(played, refused=["2026-03-02/1 0: no"])) == {"refused"}
     load = played.load(played.tally)
-    right = Cost(load.cpu, load.stored, load.written)
+    right = Cost(load.cpu, load.stored, load.written, load.attached)
     assert wrong(foretold, played, right) == set()
     assert wrong(foretold, dataclasses.replace(played, held=0.5), right) == {"time that stood still"}
-    for name, factor in (("cpu", 2.0), ("cpu", 0.5), ("stored", 1.3), ("written", 0.6)):
+    for name, factor in (("cpu", 2.0), ("cpu", 0.5), ("stored", 1.3), ("written", 0.6), ("attached", 1.1)):
         off = dataclasses.replace(right, **{name: factor * getattr(right, name)})
         assert len(wrong(foretold, played, off)) == 1, name
