@@ -166,6 +166,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--citus", metavar="DSN", help="an empty database on the coordinator of two Citus workers")
     parser.addoption("--citus-programs", metavar="DIR", help="PostgreSQL's programs with Citus: a cluster is started")
     parser.addoption("--cluster", action="store_true", help="nodes and databases are killed under load, or set back")
+    parser.addoption("--container", metavar="IMAGE", help="build and run a container with podman, on this base image")
     parser.addoption("--fault", help="this fault alone, by its name in tests/faults/injections.py")
     parser.addoption("--fault-report", help="the file for the campaign's figures, as JSON")
     parser.addoption("--attachment-mib", type=int, default=64, help="size of the large attachment, in MiB")

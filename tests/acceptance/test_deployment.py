@@ -190,7 +190,7 @@ def instructions() -> list[tuple[str, str]]:
 
 
 def test_what_a_container_runs_is_there(hub: RunningHub) -> None:
-    """Not the build itself: that needs podman or docker, and a base image from a registry."""
+    """Not the build itself: that is `test_container.py`'s, which needs podman and a base image."""
     found = dict(instructions())
     assert found["ENTRYPOINT"] == '["xieban"]' and found["USER"] == "xieban"
     command = re.findall(r'"([^"]+)"', found["CMD"])
