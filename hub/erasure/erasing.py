@@ -108,6 +108,7 @@ async def release(connection: Connection, uses: Sequence[Record]) -> None:
     digests = list({row["digest"] for row in uses})
     if digests:
         await connection.execute(SQL["release_attachments"], digests)
+        await connection.execute(SQL["unname_attachments"], digests)
         await connection.execute(SQL["take_back_attachments"], digests)
 
 

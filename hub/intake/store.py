@@ -43,6 +43,7 @@ async def store(
     await _mailboxes(connection, ledger, size)
     if ledger.uses:
         await connection.execute(SQL["add_uses"], *_columns(ledger.uses), *_columns(ledger.grants))
+        await connection.execute(SQL["name_attachments"], [use[0] for use in ledger.uses])
     if tiles:
         columns = ([t.level for t in tiles], [t.index for t in tiles], [t.hashes for t in tiles])
         await connection.execute(SQL["add_tiles"], *columns, [t.root for t in tiles])

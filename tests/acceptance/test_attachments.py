@@ -25,6 +25,7 @@ from hub.attachments.store import Directory
 from hub.commands import beside
 from hub.config import Config
 from hub.store import connecting
+from hub.store.queries import SQL
 from keys import jwt
 from keys.errors import BadSeal
 from protocols import attachments, envelope
@@ -301,6 +302,27 @@ async def test_what_no_message_names_is_collected_and_what_one_names_stays(tmp_p
         # Gone from the store behind the hub's back: said, and not a wrong file.
         next(path for path in kept.rglob("*") if path.is_file()).unlink()
         assert call("GET", THERE, digests[0])[0] == 503
+
+
+async def test_what_is_named_costs_an_upload_and_a_collection_nothing_however_much_it_is(tmp_path: Path) -> None:
+    with running_hub() as hub:
+        async with beside.database(hub.data, Config()) as connection, connection.transaction():
+            # Of 20,000 uploads of one organisation three are named by no message.
+            await connection.execute("""
+                INSERT INTO attachment SELECT sha256(n::text::bytea), 7, n, '-infinity'
+                    FROM generate_series(1, 20000) n;
+                INSERT INTO attachment_reader SELECT digest, 'a', true, false FROM attachment;
+                INSERT INTO attachment_use SELECT digest, gen_random_uuid(), place::int FROM attachment
+                    WHERE place::int > 3;
+                UPDATE attachment_reader SET unnamed = true WHERE digest NOT IN (SELECT digest FROM attachment_use);
+                ANALYZE attachment; ANALYZE attachment_reader; ANALYZE attachment_use
+            """)
+            assert await connection.fetchval(SQL["unnamed_bytes"], "a") == 21
+            for name, argument in (("unnamed_bytes", "'a'"), ("collect_attachments", "14")):
+                explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {SQL[name].replace('$1', argument)}"
+                ((plan,),) = [json.loads(row[0]) for row in await connection.fetch(explained)]
+                pages = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
+                assert pages < 60, (name, plan)  # all the rows are on 1,000
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+import hub
 from hub.store import Connection, distributing, embedded
 from hub.store.distributing import NoCluster
 from hub.store.layout import layout
@@ -42,6 +43,11 @@ def test_no_statement_leaves_the_rules(columns: rules.Columns) -> None:
     assert {name: found.broken for name, found in verdicts.items() if found.broken} == {}
     everywhere = {name for name, found in verdicts.items() if found.everywhere}
     assert everywhere == layout().everywhere.keys(), "layout.toml names those that ask every shard, and no others"
+
+
+def test_every_statement_is_run_by_the_program() -> None:
+    source = "".join(file.read_text("utf-8") for file in Path(hub.__file__).parent.rglob("*.py"))
+    assert [name for name in SQL if f'"{name}"' not in source] == []
 
 
 def test_each_rule_is_broken_by_something_planted() -> None:

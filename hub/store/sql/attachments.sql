@@ -10,12 +10,14 @@ ON CONFLICT (digest) DO UPDATE SET uploaded = excluded.uploaded
 RETURNING place;
 
 -- name: add_uploader
-INSERT INTO attachment_reader (digest, organisation, uploader) VALUES ($1, $2, true)
-ON CONFLICT (digest, organisation) DO UPDATE SET uploader = true;
+INSERT INTO attachment_reader (digest, organisation, uploader, unnamed)
+SELECT $1::bytea, $2::text, true, NOT EXISTS (SELECT FROM attachment_use WHERE digest = $1)
+ON CONFLICT (digest, organisation) DO UPDATE SET uploader = true, unnamed = excluded.unnamed;
 
 -- name: unnamed_bytes
+-- `unnamed` says where to look; that no message names it, the uses say.
 SELECT coalesce(sum(size), 0)::bigint FROM attachment
-WHERE digest IN (SELECT digest FROM attachment_reader WHERE organisation = $1 AND uploader)
+WHERE digest IN (SELECT digest FROM attachment_reader WHERE organisation = $1 AND unnamed)
     AND NOT EXISTS (SELECT FROM attachment_use AS used WHERE used.digest = attachment.digest);
 
 -- name: uploaded_bytes
@@ -31,18 +33,19 @@ INSERT INTO attachment_reader (digest, organisation, uploader)
 SELECT DISTINCT digest, organisation, false FROM unnest($4::bytea[], $5::text[]) AS new (digest, organisation)
 ON CONFLICT DO NOTHING;
 
+-- name: name_attachments
+UPDATE attachment_reader SET unnamed = false WHERE digest = ANY($1::bytea[]) AND unnamed;
+
 -- name: collect_attachments
 WITH gone AS (
     DELETE FROM attachment WHERE uploaded < now() - make_interval(days => $1)
+        AND digest IN (SELECT digest FROM attachment_reader WHERE unnamed)
         AND NOT EXISTS (SELECT FROM attachment_use AS used WHERE used.digest = attachment.digest)
     RETURNING digest, place
 ), readers AS (
     DELETE FROM attachment_reader WHERE digest IN (SELECT digest FROM gone)
 )
 SELECT place FROM gone;
-
--- name: attachment_places
-SELECT place FROM attachment WHERE place = ANY($1::text[]);
 
 -- name: attachments_named
 SELECT used.digest, used.case_id, used.log_index, kept.size, kept.place

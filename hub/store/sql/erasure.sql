@@ -27,6 +27,10 @@ ON CONFLICT DO NOTHING;
 UPDATE attachment SET uploaded = '-infinity' WHERE digest = ANY($1::bytea[])
     AND NOT EXISTS (SELECT FROM attachment_use AS used WHERE used.digest = attachment.digest);
 
+-- name: unname_attachments
+UPDATE attachment_reader SET unnamed = true WHERE digest = ANY($1::bytea[]) AND uploader
+    AND NOT EXISTS (SELECT FROM attachment_use AS used WHERE used.digest = attachment_reader.digest);
+
 -- name: take_back_attachments
 WITH used AS MATERIALIZED (SELECT digest, log_index FROM attachment_use WHERE digest = ANY($1::bytea[])),
 named AS MATERIALIZED (

@@ -20,10 +20,6 @@ UPDATE scheduler_job SET wanted = false WHERE wanted RETURNING job;
 -- name: want_job
 INSERT INTO scheduler_job (job, wanted) VALUES ($1, true) ON CONFLICT (job) DO UPDATE SET wanted = true;
 
--- name: job_planned
-INSERT INTO scheduler_job (job, leader, next) VALUES ($1, $2, $3)
-ON CONFLICT (job) DO UPDATE SET leader = excluded.leader, next = excluded.next;
-
 -- name: job_ran
 WITH run AS (
     INSERT INTO scheduler_run (job, leader, started, ended, done, problem)

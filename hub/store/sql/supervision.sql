@@ -93,12 +93,6 @@ ON CONFLICT (grain, month, protocol, opener, responder) DO UPDATE SET
     working_responding = kept.working_responding + excluded.working_responding,
     working_waiting = kept.working_waiting + excluded.working_waiting;
 
--- name: courses
-SELECT * FROM case_course WHERE case_id = ANY($1::uuid[]);
-
--- name: course_ids
-SELECT case_id FROM case_course WHERE $1::uuid IS NULL OR case_id > $1 ORDER BY case_id LIMIT $2;
-
 -- name: figures
 WITH chosen AS (
     -- Whole seconds, worked out in integers: microseconds of China since 1970, and of them those on working days. The

@@ -1,0 +1,1 @@
+ALTER TABLE attachment_reader DROP COLUMN unnamed;
