@@ -7,29 +7,25 @@ sent again after an interruption is not taken twice.
 import asyncio
 import contextlib
 import heapq
-import os
-import shutil
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import chain, count
-from pathlib import Path
 from random import Random
 from typing import ClassVar
 
-from adapters.client import Client, Draft, Item, Patience, Refused, Sent
-from adapters.client.attachments import Sealed, seal
+from adapters.client import Client, Draft, Patience, Refused, Sent
 from adapters.simulation import journal, words
 from adapters.simulation.cast import Cast
+from adapters.simulation.files import Files
 from adapters.simulation.hours import DAY, midnight
 from adapters.simulation.journal import Clock, Journal, Read, Taken
 from adapters.simulation.traffic import Case, Traffic
 from keys.errors import Fault
 from keys.jwk import VerifyingKey
 from protocols import attachments, deadlines
-from protocols.attachments import Manifest
 
 TOLD = Callable[[float, int, int], None]
 """How far simulated time has come, messages taken, messages refused."""
@@ -97,8 +93,7 @@ class Play:
         self._pending: set[tuple[str, float]] = set()
         self._room = asyncio.Semaphore(AT_ONCE)
         self.taken = self.refused = 0
-        self._files = cast.folder / "files"
-        """Attachments on their way, each for a moment."""
+        self._files = Files(cast.folder / "files")
 
     async def run(self, told: TOLD = lambda moment, taken, refused: None) -> None:
         """Play everything that was not played before, and read what came."""
@@ -106,8 +101,7 @@ class Play:
         with self._journal:
             async with contextlib.AsyncExitStack() as stack:
                 self._stack = stack
-                shutil.rmtree(self._files, ignore_errors=True)
-                stack.callback(shutil.rmtree, self._files, ignore_errors=True)
+                stack.enter_context(self._files)
                 await self._introduce()
                 self._set(max(midnight(self._first), begun))
                 cases = self.traffic.cases(self._first, self._last)
@@ -272,35 +266,13 @@ class Play:
         content = words.sealed_part(case.protocol, step.message)
         id, key = self.id_of(case, under.done), self.id_of(case, -1)
         if step.file and content is not None:
-            data, content = attachments.attached(data, content, [await self._uploaded(client, id, step.file)])
+            data, content = attachments.attached(data, content, [await self._files.upload(client, id, step.file)])
         if step.message == "forward":
             return await client.prepare_reply(
                 key, step.message, data, content, recipients=step.recipients, causationid=under.last, id=id
             )
         kind = f"{case.protocol}.{step.message}"
         return await client.prepare(kind, key, step.recipients, data, content, under.last, id=id)
-
-    async def _uploaded(self, client: Client, id: str, size: int) -> Manifest:
-        """Upload the file of a message: bytes that nothing compresses, as in a scan."""
-        folder = self._files / id
-        try:
-            sealed = await asyncio.to_thread(_scanned, folder, size)
-            return await client.attach(sealed)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    async def _fetched(self, client: Client, item: Item) -> list[int]:
-        """Fetch the files of a message, each verified and opened: their bytes."""
-        if not attachments.named(item.event.data):
-            return []
-        found = attachments.manifests(client.unseal(item))
-        for manifest in found:
-            folder = self._files / f"{client.organisation}-{item.event.id}"
-            try:
-                await client.fetch_attachment(manifest, folder)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-        return [manifest.size for manifest in found]
 
     async def _settle(self, client: Client, under: Under, draft: Draft, outcome: Sent | Fault, took: float) -> None:
         """Note what became of a message, and go on with its case."""
@@ -329,7 +301,7 @@ class Play:
         while True:
             page = await client.poll(self._positions.get(organisation, 0), limit=_PAGE)
             for item in page.items:
-                files += await self._fetched(client, item)
+                files += await self._files.fetch(client, item)
             if page.items:
                 await client.acknowledge(page.items[-1])
             items, self._positions[organisation] = items + len(page.items), page.next
@@ -344,11 +316,3 @@ class Play:
         number = int(case.steps[max(step, 0)].at * 1000) << 80 | 7 << 76 | chance.getrandbits(12) << 64
         text = f"{number | 2 << 62 | chance.getrandbits(62):032x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def _scanned(folder: Path, size: int) -> Sealed:
-    """A file of so many bytes in a folder of its own, sealed."""
-    folder.mkdir(mode=0o700, parents=True)
-    file = folder / "材料.pdf"
-    file.write_bytes(os.urandom(size))
-    return seal(file, folder)

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,12 @@ from adapters.client import Client, Patience
 from adapters.running.configuration import section
 from adapters.running.dead_letters import DeadLetters
 from adapters.running.station import Station
-from adapters.running.store import Store
 from keys.jwk import DecryptionKey, SigningKey
 from keys.keystore import KeyStore
 from protocols.delegation import MAILBOX
 from tests.acceptance.bureaus import Bureau, audited, content, enrolled, example, mailbox, opened, said
 from tests.acceptance.province import EXAMPLE, Province, errand, open_province
+from tests.acceptance.stations import running, until
 from tests.conftest import XIEBAN, RunningHub, free_port
 
 HERE, THERE, GATEWAY = Bureau("411002-health"), Bureau("440306-health"), Bureau("411000-supervision")
@@ -78,30 +78,15 @@ def configured(folder: Path, hub: RunningHub, province: Province, listen: str = 
 async def at_work(file: Path, hub: RunningHub) -> AsyncIterator[Station]:
     """The adapter, running in this process."""
     found = section(file, "provincial")
-    store = Store(found.common.store)
     offered: list[Station] = []
     partner = adapters.provincial.partner(found, lambda offer: offered[0].offer(offer))
 
     def connect() -> Client:
         return Client(hub.url, HERE.id, GATEWAY.signing, [HERE.sealing], patience=Patience(within=1))
 
-    station = Station(store, partner, {HERE.id: connect}, found.common.every)
-    offered.append(station)
-    task = asyncio.create_task(station.run())
-    try:
+    async with running(found.common.store, partner, {HERE.id: connect}, found.common.every) as station:
+        offered.append(station)
         yield station
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, ExceptionGroup):
-            await task
-        store.close()
-
-
-async def until(what: Callable[[], object], within: float = 25) -> None:
-    end = asyncio.get_running_loop().time() + within
-    while not what():
-        assert asyncio.get_running_loop().time() < end, "it never came"
-        await asyncio.sleep(0.05)
 
 
 async def from_here(since: int) -> list[Any]:
