@@ -8,7 +8,7 @@ import typer
 from hub import processes
 from hub.commands.help_text import examples
 from hub.commands.options import Config, Data
-from hub.commands.output import ready
+from hub.commands.output import ready, remark
 
 EXAMPLES = examples(
     "xieban serve --data /var/lib/xieban",
@@ -29,6 +29,14 @@ def serve(
 
     The first start makes the database and the hub's key. Ctrl-C or SIGTERM stops it, after what it accepted is done.
     """
-    asyncio.run(
-        processes.supervise(data.resolve(), port, workers, config, lambda url: ready(f"枢纽已就绪 · hub ready: {url}"))
-    )
+    fresh = not (data / "keys").exists()
+
+    def is_ready(url: str) -> None:
+        ready(f"枢纽已就绪 · hub ready: {url}")
+        if fresh:
+            remark(
+                f"{data} 中原先没有枢纽，已新建一个；若非所愿，请停止并核对 --data · "
+                f"no hub was in {data}: this is a new one; if that is not what you meant, stop it and look at --data"
+            )
+
+    asyncio.run(processes.supervise(data.resolve(), port, workers, config, is_ready))

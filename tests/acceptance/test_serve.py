@@ -56,6 +56,17 @@ def test_a_database_that_is_not_there_is_a_clear_word(tmp_path: Path) -> None:
     assert "database-unavailable" in said
 
 
+def test_a_hub_that_is_made_by_a_mistyped_folder_says_that_it_is_a_new_one(tmp_path: Path) -> None:
+    command = [*XIEBAN, "serve", "--data", str(tmp_path / "hub-dtaa"), "--port", str(free_port())]
+    for new in (True, False):
+        with (tmp_path / "said").open("w") as said:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True)
+            assert process.stdout is not None and "hub ready" in process.stdout.readline()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(40) == 0
+        assert ("this is a new one" in (tmp_path / "said").read_text()) is new
+
+
 def test_without_the_passphrase_of_its_key_no_hub_starts_and_none_is_made_up() -> None:
     with tempfile.TemporaryDirectory(prefix="hub-", ignore_cleanup_errors=True) as folder:
         hub_key(data := Path(folder))
