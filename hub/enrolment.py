@@ -2,21 +2,21 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 
 from hub import entering
 from hub.identity import Identity
 from hub.intake.ledger import Ledger
-from hub.organisations import Directory
+from hub.organisations import Directory, Key, Organisation
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys import strict_json
 from keys.algorithms import DEFAULT_ALGORITHMS, EVERY_ALGORITHM
 from keys.errors import Fault
-from keys.jwk import VerifyingKey, parse_public
+from keys.jwk import EncryptionKey, VerifyingKey, parse_public
 from protocols import entries
 from protocols.departments import parse_organisation_id
 from protocols.entries import KeyAdded, KeyRemoved
@@ -24,6 +24,11 @@ from protocols.table import ORGANISATION_ROLES
 from protocols.vouching import Vouched
 
 SHOWN = 10
+Public = VerifyingKey | EncryptionKey
+Given = Mapping[str, Mapping[str, Public]]
+"""The keys of each record, by organisation and kid."""
+TOGETHER = 1000
+"""Records taken in under one hold of the log's lock."""
 LONGEST_NAME = 200
 
 
@@ -31,6 +36,21 @@ class ImportInvalid(Fault):
     """The file of organisations can't be taken in; nothing of it was."""
 
     code: ClassVar[str] = "import-invalid"
+
+
+class Change(NamedTuple):
+    """What became of a key of a record."""
+
+    organisation: str
+    kid: str
+    what: Literal["added", "removed", "stays out of use"]
+
+
+class Enrolled(NamedTuple):
+    """How many log entries records made, and what became of keys."""
+
+    entries: int
+    changes: Sequence[Change]
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -149,44 +169,96 @@ async def admit(
     name = Name(described.name.zh, described.name.en)
     record = Record(vouched.organisation, name, vouched.path[1], list(described.roles), vouched.jwks, sorted(allowed))
     parse(msgspec.json.encode([record]))
-    return await enrol(connection, identity, [record], vouched)
+    return (await enrol(connection, identity, [record], vouched)).entries
 
 
 async def enrol(
-    connection: Connection, identity: Identity, records: Sequence[Record], vouched: Vouched | None = None
-) -> int:
-    """Take the records in under the log's lock; how many key events that made.
+    connection: Connection,
+    identity: Identity,
+    records: Sequence[Record],
+    vouched: Vouched | None = None,
+    reinstate: bool = False,
+    told: Callable[[int, int], None] = lambda done, of: None,
+) -> Enrolled:
+    """Take the records in under the log's lock, of many some at a time, so that messages do not wait for all of them.
 
     A key that a record no longer holds is removed: nothing new is taken under it, what was accepted stays
-    verifiable. Raises ImportInvalid for the hub's own id, whose key is not for others to give.
+    verifiable. One that was taken out of use before stays so, whatever an old file says, unless it is to `reinstate`
+    such keys; one that may have leaked always does. `told` hears how many records are done, of how many.
+
+    Raises ImportInvalid, with nothing taken: for the hub's own id, whose key is not for others to give, for
+    organisations of another hub, and for one that would be left with no key to sign with by keys that are out of use.
     """
     if any(record.id == identity.hub for record in records):
         raise ImportInvalid(f"{identity.hub} is this hub itself")
-    async with connection.transaction():
-        ledger = await entering.opened(connection)
-        directory = ledger.directory
-        elsewhere = {r.id: home for r in records if (home := directory.home(r.id)) is not None}
-        if elsewhere:
-            named = ", ".join(f"{id} ({home})" for id, home in elsewhere.items())
-            raise ImportInvalid(f"of another hub, which alone enrols them: {named}")
-        _require_usable(records, directory)
-        await connection.execute(
-            SQL["set_organisations"],
-            [r.id for r in records],
-            [r.name.zh for r in records],
-            [r.name.en for r in records],
-            [r.superior for r in records],
-            [" ".join(r.roles) for r in records],
-            [" ".join(sorted(_allowed(r, directory))) for r in records],
-        )
-        await connection.execute(SQL["add_counters"], [r.id for r in records])
-        if vouched is not None and not _known(directory, vouched):
-            chain = list(vouched.statements)
-            ledger.append(entries.Vouched(vouched.organisation, vouched.path[1], vouched.path[-1], chain, ledger.at))
-        for record in records:
-            await _keys(connection, ledger, directory, record)
-        await entering.finish(connection, identity, ledger)
-    return len(ledger.leaves)
+    # Keys are made out before the lock is held: it is held for no longer than it takes to write.
+    given = {record.id: {key.kid: key for key in map(parse_public, record.jwks["keys"])} for record in records}
+    entered, changes = 0, list[Change]()
+    for start in range(0, len(records), TOGETHER):
+        async with connection.transaction():
+            ledger = await entering.opened(connection)
+            if start == 0:
+                _require_own(records, ledger.directory)
+                _require_usable(records, given, ledger.directory, reinstate)
+            if vouched is not None and not _known(ledger.directory, vouched):
+                chain = list(vouched.statements)
+                ledger.append(
+                    entries.Vouched(vouched.organisation, vouched.path[1], vouched.path[-1], chain, ledger.at)
+                )
+            changes += await _take(connection, ledger, records[start : start + TOGETHER], given, reinstate)
+            await entering.finish(connection, identity, ledger)
+        entered += len(ledger.leaves)
+        told(min(start + TOGETHER, len(records)), len(records))
+    return Enrolled(entered, changes)
+
+
+async def _take(
+    connection: Connection, ledger: Ledger, records: Sequence[Record], given: Given, reinstate: bool
+) -> list[Change]:
+    directory = ledger.directory
+    await connection.execute(
+        SQL["set_organisations"],
+        [r.id for r in records],
+        [r.name.zh for r in records],
+        [r.name.en for r in records],
+        [r.superior for r in records],
+        [" ".join(r.roles) for r in records],
+        [" ".join(sorted(_allowed(r, directory))) for r in records],
+    )
+    await connection.execute(SQL["add_counters"], [r.id for r in records])
+    changes, added = list[Change](), list[tuple[str, str, str]]()
+    for record in records:
+        for change in _changes(record.id, given[record.id], directory.get(record.id), reinstate):
+            changes.append(change)
+            if change.what == "added":
+                jwk = given[record.id][change.kid].jwk
+                ledger.append(KeyAdded(record.id, change.kid, jwk, ledger.at))
+                added.append((record.id, change.kid, json.dumps(jwk)))
+            elif change.what == "removed":
+                ledger.append(KeyRemoved(record.id, change.kid, ledger.at))
+                await connection.execute(SQL["remove_keys"], record.id, [change.kid], ledger.now)
+    if added:
+        await connection.execute(SQL["add_keys"], *map(list, zip(*added, strict=True)), ledger.now)
+    return changes
+
+
+def _changes(
+    id: str, given: Mapping[str, Public], known: Organisation | None, reinstate: bool
+) -> Iterator[Change]:
+    held = {key.parsed.kid: key for key in known.keys} if known else {}
+    for kid, public in given.items():
+        if kid in held and _out(held[kid], reinstate):
+            yield Change(id, kid, "stays out of use")
+        elif kid not in held or held[kid].removed is not None or held[kid].jwk != public.jwk:
+            yield Change(id, kid, "added")
+    for kid, key in held.items():
+        if kid not in given and key.removed is None:
+            yield Change(id, kid, "removed")
+
+
+def _out(key: Key, reinstate: bool) -> bool:
+    """Whether a key is out of use and stays so. One that may have leaked is never taken up again."""
+    return key.compromised is not None or (key.removed is not None and not reinstate)
 
 
 def _allowed(record: Record, directory: Directory) -> Collection[str]:
@@ -197,14 +269,28 @@ def _allowed(record: Record, directory: Directory) -> Collection[str]:
     return known.algorithms if known else DEFAULT_ALGORITHMS
 
 
-def _require_usable(records: Sequence[Record], directory: Directory) -> None:
-    """Raise ImportInvalid where none of an organisation's signing keys would be allowed."""
+def _require_own(records: Sequence[Record], directory: Directory) -> None:
+    elsewhere = {r.id: home for r in records if (home := directory.home(r.id)) is not None}
+    if elsewhere:
+        named = ", ".join(f"{id} ({home})" for id, home in elsewhere.items())
+        raise ImportInvalid(f"of another hub, which alone enrols them: {named}")
+
+
+def _require_usable(records: Sequence[Record], given: Given, directory: Directory, reinstate: bool) -> None:
+    """Raise ImportInvalid where none of an organisation's signing keys would be allowed, or in use."""
     for record in records:
-        signing = {key.alg for key in map(parse_public, record.jwks["keys"]) if isinstance(key, VerifyingKey)}
-        if signing and signing.isdisjoint(_allowed(record, directory)):
-            named = json.dumps(sorted(signing))
+        signing = [key for key in given[record.id].values() if isinstance(key, VerifyingKey)]
+        if signing and {key.alg for key in signing}.isdisjoint(_allowed(record, directory)):
+            named = json.dumps(sorted({key.alg for key in signing}))
             raise ImportInvalid(
                 f'{record.id} may not sign with any of its keys; its record says "algorithms": {named}?'
+            )
+        known = directory.get(record.id)
+        held = {key.parsed.kid: key for key in known.keys} if known else {}
+        if signing and all(key.kid in held and _out(held[key.kid], reinstate) for key in signing):
+            raise ImportInvalid(
+                f"every signing key in the record of {record.id} was taken out of use: is the file an old one? "
+                "Make a new one (xieban keys show); --reinstate takes up again what did not leak"
             )
 
 
@@ -215,22 +301,3 @@ def _known(directory: Directory, vouched: Vouched) -> bool:
         return False
     held = {key.parsed.kid for key in known.keys if key.removed is None}
     return (known.superior, held) == (vouched.path[1], {parse_public(key).kid for key in vouched.jwks["keys"]})
-
-
-async def _keys(connection: Connection, ledger: Ledger, directory: Directory, record: Record) -> None:
-    known = directory.get(record.id)
-    held = {key.jwk["kid"]: (dict(key.jwk), key.removed) for key in known.keys} if known else {}
-    # A key that may have leaked is never taken up again, whatever an old file says.
-    leaked = known.compromised if known else {}
-    given = {public.kid: public.jwk for public in map(parse_public, record.jwks["keys"]) if public.kid not in leaked}
-    news = [kid for kid, jwk in given.items() if held.get(kid) != (jwk, None)]
-    gone = [kid for kid, (_, removed) in held.items() if kid not in given and removed is None]
-    for kid in news:
-        ledger.append(KeyAdded(record.id, kid, given[kid], ledger.at))
-    for kid in gone:
-        ledger.append(KeyRemoved(record.id, kid, ledger.at))
-    if news:
-        columns = [record.id] * len(news), news, [json.dumps(given[kid]) for kid in news]
-        await connection.execute(SQL["add_keys"], *columns, ledger.now)
-    if gone:
-        await connection.execute(SQL["remove_keys"], record.id, gone, ledger.now)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,7 @@ from hub.commands.beside import database, existing
 from hub.commands.faults import InputUnreadable, UsageFault
 from hub.commands.help_text import examples
 from hub.commands.options import CompromisedSince, Config, Data, Json
-from hub.commands.output import as_json, say, table
+from hub.commands.output import as_json, progress, remark, say, table
 from hub.commands.thumbprints import OfKeys
 from hub.identity import establish, hub_key
 from hub.organisations import Organisation, load
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from adapters.client.directory import Directory
 
 app = typer.Typer(no_args_is_help=True, help="机构目录。 The directory of organisations.")
+SHOWN = 20
+"""Changes of keys that are said one by one."""
+WORDS: Mapping[str, str] = {"added": "启用", "removed": "停用", "stays out of use": "仍停用"}
 DataOrNone = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="枢纽的数据目录（在枢纽本机）。 The hub's data, on its machine."),
@@ -53,30 +56,46 @@ def import_(
         str | None,
         typer.Option(metavar="ID", help="上级，用于没有写明上级的记录。 The superior of records that name none."),
     ] = None,
+    reinstate: Annotated[
+        bool,
+        typer.Option(
+            "--reinstate", help="重新启用此前停用的公钥（泄露的除外）。 Take up keys again that were revoked."
+        ),
+    ] = False,
     config: Config = None,
     json: Json = False,
 ) -> None:
     """导入机构及其公钥（JSON）。 Take in organisations and their public keys; safe to repeat.
 
-    整个文件先核对，有一条有误则全部不导入。运行中的枢纽立即认得新机构。记录中不再列出的公钥即告停用。
+    整个文件先核对，有一条有误则全部不导入。运行中的枢纽立即认得新机构。记录中不再列出的公钥即告停用；
+    此前停用的不因旧文件而恢复。
 
     The file is checked as a whole: where a record is bad nothing is taken. A running hub knows the newcomers at once.
 
-    A key that a record no longer lists is revoked.
+    A key that a record no longer lists is revoked; one that was revoked before is not taken up again by an old file.
     """
     records = enrolment.parse(files.content(file), superior)
     settings = existing(data, config)
 
-    async def work() -> int:
+    async def work(told: Callable[[int, int], None]) -> enrolment.Enrolled:
         async with database(data, settings) as connection:
             identity = await establish(connection, settings.hub.id, hub_key(data.resolve()))
-            return await enrolment.enrol(connection, identity, records)
+            return await enrolment.enrol(connection, identity, records, reinstate=reinstate, told=told)
 
-    events = asyncio.run(work())
+    with progress("导入 · importing") as told:
+        done = asyncio.run(work(told))
     if json:
-        as_json({"organisations": len(records), "key_events": events})
+        changes = [change._asdict() for change in done.changes]
+        as_json({"organisations": len(records), "key_events": done.entries, "keys": changes})
         return
-    say(f"已导入 {len(records)} 个机构，{events} 项密钥变更 · {len(records)} organisations, {events} key events")
+    for change in done.changes[:SHOWN]:
+        say(f"  {change.organisation} {change.kid} {WORDS[change.what]} · {change.what}")
+    if len(done.changes) > SHOWN:
+        say(f"  … 另有 {len(done.changes) - SHOWN} 项，见 --json · and {len(done.changes) - SHOWN} more, by --json")
+    say(f"已导入 {len(records)} 个机构，{done.entries} 项密钥变更 · "
+        f"{len(records)} organisations, {done.entries} key events")  # fmt: skip
+    if any(change.what == "stays out of use" for change in done.changes):
+        remark("此前停用的公钥没有恢复，确要恢复用 --reinstate · keys revoked before stay so, but for --reinstate")
 
 
 @app.command(

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hub.enrolment import ImportInvalid, enrol, parse
+from hub import enrolment
+from hub.enrolment import Enrolled, ImportInvalid, enrol, parse
 from hub.identity import establish
 from hub.organisations import load
 from hub.store import Connection
@@ -22,11 +23,15 @@ def record(id: str, *keys: SigningKey, **more: Any) -> dict[str, Any]:
     return {"id": id, "name": {"zh": "机构", "en": id}, "superior": None, "roles": ["bureau"], "jwks": jwks} | more
 
 
-async def take(connection: Connection, *records: dict[str, Any]) -> int:
+async def take(connection: Connection, *records: dict[str, Any], reinstate: bool = False) -> int:
     """Import records; how many key events that made."""
+    return (await taken(connection, *records, reinstate=reinstate)).entries
+
+
+async def taken(connection: Connection, *records: dict[str, Any], reinstate: bool = False) -> Enrolled:
     await migrate(connection)
     identity = await establish(connection, "410000-hub", HUB)
-    return await enrol(connection, identity, parse(json.dumps(list(records)).encode()))
+    return await enrol(connection, identity, parse(json.dumps(list(records)).encode()), reinstate=reinstate)
 
 
 HUB = jwk.generate_signing()
@@ -48,12 +53,41 @@ async def test_importing_the_same_again_changes_nothing(empty: Connection) -> No
 async def test_rotation_adds_the_new_key_and_removes_the_old_one(empty: Connection) -> None:
     await take(empty, record("411002-health", OLD))
     await take(empty, record("411002-health", OLD, NEW))
+    assert (await taken(empty, record("411002-health", NEW))).changes == [("411002-health", OLD.kid, "removed")]
+    assert await in_use(empty) == {NEW.kid}
+    assert await kinds(empty) == ["key-added", "key-added", "key-removed"]
+
+
+async def test_an_old_file_takes_up_no_key_that_was_taken_out_of_use_unless_it_is_said_so(empty: Connection) -> None:
+    await take(empty, record("411002-health", OLD))
     await take(empty, record("411002-health", NEW))
-    await take(empty, record("411002-health", NEW, OLD))
-    assert await kinds(empty) == ["key-added", "key-added", "key-removed", "key-added"]
-    found = (await load(empty)).get("411002-health")
+    with pytest.raises(ImportInvalid, match="is the file an old one"):
+        await take(empty, record("411002-health", OLD))
+    assert await in_use(empty) == {NEW.kid}
+    found = await taken(empty, record("411002-health", NEW, OLD))
+    assert found == (0, [("411002-health", OLD.kid, "stays out of use")])
+    assert await take(empty, record("411002-health", NEW, OLD), reinstate=True) == 1
+    assert await in_use(empty) == {OLD.kid, NEW.kid}
+
+
+async def test_many_are_taken_in_some_at_a_time_and_all_or_none_are_right(
+    empty: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enrolment, "TOGETHER", 2)
+    many = [record(f"41100{n}-health", jwk.generate_signing()) for n in range(2, 7)]
+    assert await take(empty, *many) == 5
+    assert await take(empty, *many) == 0
+    assert (await load(empty)).organisations.keys() == {one["id"] for one in many}
+    await take(empty, record("411002-health", NEW))
+    with pytest.raises(ImportInvalid, match="411002-health"):
+        await take(empty, record("411008-health", OLD), *many[1:], many[0])
+    assert (await load(empty)).get("411008-health") is None
+
+
+async def in_use(connection: Connection) -> set[str]:
+    found = (await load(connection)).get("411002-health")
     assert found is not None
-    assert {key.jwk["kid"] for key in found.keys if key.removed is None} == {OLD.kid, NEW.kid}
+    return {key.parsed.kid for key in found.keys if key.removed is None}
 
 
 async def test_what_a_file_does_not_name_stays_as_it_is(empty: Connection) -> None:
