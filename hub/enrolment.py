@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from hub import entering
 from hub.identity import Identity
 from hub.intake.ledger import Ledger
-from hub.organisations import Directory, Key, Organisation
+from hub.organisations import Directory, Organisation
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys import strict_json
@@ -43,7 +43,7 @@ class Change(NamedTuple):
 
     organisation: str
     kid: str
-    what: Literal["added", "removed", "stays out of use"]
+    what: Literal["added", "removed", "taken up again", "stays out of use"]
 
 
 class Enrolled(NamedTuple):
@@ -183,11 +183,11 @@ async def enrol(
     """Take the records in under the log's lock, of many some at a time, so that messages do not wait for all of them.
 
     A key that a record no longer holds is removed: nothing new is taken under it, what was accepted stays
-    verifiable. One that was taken out of use before stays so, whatever an old file says, unless it is to `reinstate`
-    such keys; one that may have leaked always does. `told` hears how many records are done, of how many.
+    verifiable. One that may have leaked stays out of use, whatever an old file says. `told` hears how many records
+    are done, of how many.
 
     Raises ImportInvalid, with nothing taken: for the hub's own id, whose key is not for others to give, for
-    organisations of another hub, and for one that would be left with no key to sign with by keys that are out of use.
+    organisations of another hub, and for what can only be an old file, unless it is to `reinstate` its keys.
     """
     if any(record.id == identity.hub for record in records):
         raise ImportInvalid(f"{identity.hub} is this hub itself")
@@ -199,22 +199,22 @@ async def enrol(
             ledger = await entering.opened(connection)
             if start == 0:
                 _require_own(records, ledger.directory)
-                _require_usable(records, given, ledger.directory, reinstate)
+                _require_usable(records, given, ledger.directory)
+                if not reinstate:
+                    _require_current(records, given, ledger.directory)
             if vouched is not None and not _known(ledger.directory, vouched):
                 chain = list(vouched.statements)
                 ledger.append(
                     entries.Vouched(vouched.organisation, vouched.path[1], vouched.path[-1], chain, ledger.at)
                 )
-            changes += await _take(connection, ledger, records[start : start + TOGETHER], given, reinstate)
+            changes += await _take(connection, ledger, records[start : start + TOGETHER], given)
             await entering.finish(connection, identity, ledger)
         entered += len(ledger.leaves)
         told(min(start + TOGETHER, len(records)), len(records))
     return Enrolled(entered, changes)
 
 
-async def _take(
-    connection: Connection, ledger: Ledger, records: Sequence[Record], given: Given, reinstate: bool
-) -> list[Change]:
+async def _take(connection: Connection, ledger: Ledger, records: Sequence[Record], given: Given) -> list[Change]:
     directory = ledger.directory
     await connection.execute(
         SQL["set_organisations"],
@@ -228,9 +228,9 @@ async def _take(
     await connection.execute(SQL["add_counters"], [r.id for r in records])
     changes, added = list[Change](), list[tuple[str, str, str]]()
     for record in records:
-        for change in _changes(record.id, given[record.id], directory.get(record.id), reinstate):
+        for change in _changes(record.id, given[record.id], directory.get(record.id)):
             changes.append(change)
-            if change.what == "added":
+            if change.what in ("added", "taken up again"):
                 jwk = given[record.id][change.kid].jwk
                 ledger.append(KeyAdded(record.id, change.kid, jwk, ledger.at))
                 added.append((record.id, change.kid, json.dumps(jwk)))
@@ -242,23 +242,20 @@ async def _take(
     return changes
 
 
-def _changes(
-    id: str, given: Mapping[str, Public], known: Organisation | None, reinstate: bool
-) -> Iterator[Change]:
-    held = {key.parsed.kid: key for key in known.keys} if known else {}
+def _changes(id: str, given: Mapping[str, Public], known: Organisation | None) -> Iterator[Change]:
+    held = {key.kid: key for key in known.keys} if known else {}
     for kid, public in given.items():
-        if kid in held and _out(held[kid], reinstate):
+        if kid not in held:
+            yield Change(id, kid, "added")
+        elif held[kid].compromised is not None:
             yield Change(id, kid, "stays out of use")
-        elif kid not in held or held[kid].removed is not None or held[kid].jwk != public.jwk:
+        elif held[kid].removed is not None:
+            yield Change(id, kid, "taken up again")
+        elif held[kid].jwk != public.jwk:
             yield Change(id, kid, "added")
     for kid, key in held.items():
         if kid not in given and key.removed is None:
             yield Change(id, kid, "removed")
-
-
-def _out(key: Key, reinstate: bool) -> bool:
-    """Whether a key is out of use and stays so. One that may have leaked is never taken up again."""
-    return key.compromised is not None or (key.removed is not None and not reinstate)
 
 
 def _allowed(record: Record, directory: Directory) -> Collection[str]:
@@ -276,8 +273,8 @@ def _require_own(records: Sequence[Record], directory: Directory) -> None:
         raise ImportInvalid(f"of another hub, which alone enrols them: {named}")
 
 
-def _require_usable(records: Sequence[Record], given: Given, directory: Directory, reinstate: bool) -> None:
-    """Raise ImportInvalid where none of an organisation's signing keys would be allowed, or in use."""
+def _require_usable(records: Sequence[Record], given: Given, directory: Directory) -> None:
+    """Raise ImportInvalid where none of an organisation's signing keys would be allowed."""
     for record in records:
         signing = [key for key in given[record.id].values() if isinstance(key, VerifyingKey)]
         if signing and {key.alg for key in signing}.isdisjoint(_allowed(record, directory)):
@@ -285,13 +282,25 @@ def _require_usable(records: Sequence[Record], given: Given, directory: Director
             raise ImportInvalid(
                 f'{record.id} may not sign with any of its keys; its record says "algorithms": {named}?'
             )
-        known = directory.get(record.id)
-        held = {key.parsed.kid: key for key in known.keys} if known else {}
-        if signing and all(key.kid in held and _out(held[key.kid], reinstate) for key in signing):
+
+
+def _require_current(records: Sequence[Record], given: Given, directory: Directory) -> None:
+    """Raise ImportInvalid where a record has no signing key but such as are out of use, and drops what is in use."""
+    for record in records:
+        known, signing = directory.get(record.id), _signing(given[record.id].values())
+        if known is None or not signing:
+            continue
+        used = _signing(key.parsed for key in known.keys if key.removed is None)
+        if used and signing <= _signing(key.parsed for key in known.keys if key.removed is not None):
             raise ImportInvalid(
-                f"every signing key in the record of {record.id} was taken out of use: is the file an old one? "
-                "Make a new one (xieban keys show); --reinstate takes up again what did not leak"
+                f"the record of {record.id} has only signing keys that were taken out of use, and not "
+                f"{', '.join(sorted(used))}, which is in use: an old file? xieban keys show prints the record as it "
+                "is; --reinstate takes this one all the same"
             )
+
+
+def _signing(keys: Iterable[Public]) -> set[str]:
+    return {key.kid for key in keys if isinstance(key, VerifyingKey)}
 
 
 def _known(directory: Directory, vouched: Vouched) -> bool:
@@ -299,5 +308,5 @@ def _known(directory: Directory, vouched: Vouched) -> bool:
     known = directory.get(vouched.organisation)
     if known is None:
         return False
-    held = {key.parsed.kid for key in known.keys if key.removed is None}
+    held = {key.kid for key in known.keys if key.removed is None}
     return (known.superior, held) == (vouched.path[1], {parse_public(key).kid for key in vouched.jwks["keys"]})

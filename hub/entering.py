@@ -15,9 +15,10 @@ KEY_EVENTS = KeyAdded | KeyRemoved | KeyCompromised | Delegated | DelegationEnde
 
 async def opened(connection: Connection) -> Ledger:
     """An empty ledger over the world as it stands; the log's lock is held until the transaction ends."""
+    before = await load(connection)  # a country's takes a while: most of it is read before anybody has to wait
     head = await connection.fetchrow(SQL["lock_head"], "0")
     assert head is not None
-    directory, origin, base = await load(connection), head["origin"], head["epoch_base"]
+    directory, origin, base = await load(connection, before), head["origin"], head["epoch_base"]
     return Ledger(now=head["now"], size=head["size"], directory=directory, origin=origin, epoch_base=base)
 
 

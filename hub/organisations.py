@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from hub import neighbours
@@ -22,13 +22,32 @@ from protocols.delegation import Delegation
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A public key as imported, and since and until when it counts."""
+    """A public key as imported, and since and until when it counts.
 
-    jwk: Mapping[str, Any]
-    parsed: VerifyingKey | EncryptionKey
+    A country has some hundred thousand, of which few are asked for: `text` is made out when one is.
+    """
+
+    kid: str
+    text: str
     added: datetime
     removed: datetime | None
     compromised: datetime | None = None
+
+    @property
+    def jwk(self) -> Mapping[str, Any]:
+        """It as a JWK."""
+        found: dict[str, Any] = json.loads(self.text)
+        return found
+
+    @property
+    def parsed(self) -> VerifyingKey | EncryptionKey:
+        """It, ready for use."""
+        return _parsed(self.text)
+
+    @property
+    def ends(self) -> bool:
+        """Whether there is a day on which it expires."""
+        return '"exp"' in self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +62,7 @@ class Delegated:
         return self.ended is None or moment < self.ended
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Organisation:
     """One organisation of the directory."""
 
@@ -53,14 +72,28 @@ class Organisation:
     roles: frozenset[str]
     algorithms: frozenset[str]
     keys: tuple[Key, ...]
-    ring: KeyRing
-    compromised: Mapping[str, datetime] = field(default_factory=dict)
-    """Keys that somebody else may have had, by kid: since when."""
     successor: str | None = None
     """Who stands in its place by now, if anybody does."""
-    delegations: tuple[Delegated, ...] = ()
+    delegated: tuple[tuple[str, datetime | None], ...] = ()
+    """Its statements that a gateway may sign for it, and when it took each back."""
     home: str | None = None
     """The hub that it speaks to, where that is another one: a neighbour, which is its own."""
+
+    @cached_property
+    def ring(self) -> KeyRing:
+        """Its keys, ready for use."""
+        revoked = {key.kid: key.removed for key in self.keys if key.removed is not None}
+        return KeyRing([key.parsed for key in self.keys], revoked)
+
+    @property
+    def compromised(self) -> Mapping[str, datetime]:
+        """Keys that somebody else may have had, by kid: since when."""
+        return {key.kid: key.compromised for key in self.keys if key.compromised is not None}
+
+    @cached_property
+    def delegations(self) -> tuple[Delegated, ...]:
+        """Who may or might sign for it."""
+        return tuple(Delegated(_delegation(statement), ended) for statement, ended in self.delegated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,37 +179,41 @@ class Directory:
         return found
 
 
-async def load(connection: Connection) -> Directory:
-    """The directory as the database has it now."""
+async def load(connection: Connection, before: Directory | None = None) -> Directory:
+    """The directory as the database has it now; what was known `before` is read again only where it changed."""
     epoch = await connection.fetchval(SQL["key_epoch"])
+    if before is not None and before.epoch == epoch:
+        return before
+    rows = await connection.fetch(SQL["organisations"], -1 if before is None else before.epoch)
+    if before is None:
+        key_rows, delegation_rows = [await connection.fetch(SQL[name]) for name in ("organisation_keys", "delegations")]
+    else:
+        names = [row["id"] for row in rows]
+        key_rows, delegation_rows = [await connection.fetch(SQL[name], names) for name in ("keys_of", "delegations_of")]
     keys: dict[str, list[Key]] = {}
-    for row in await connection.fetch(SQL["organisation_keys"]):
+    for row in key_rows:
         keys.setdefault(row["organisation"], []).append(
-            Key(*_parsed(row["jwk"]), row["added"], row["removed"], row["compromised"])
+            Key(row["kid"], row["jwk"], row["added"], row["removed"], row["compromised"])
         )
+    delegated: dict[str, list[tuple[str, datetime | None]]] = {}
+    for row in delegation_rows:
+        delegated.setdefault(row["organisation"], []).append((row["statement"], row["ended"]))
     successors = {
         row["organisation"]: row["successor"]
         for row in await connection.fetch(SQL["successions"])
         if row["log_index"] is not None
     }
-    delegations: dict[str, list[Delegated]] = {}
-    for row in await connection.fetch(SQL["delegations"]):
-        given = _delegation(row["statement"])
-        delegations.setdefault(given.organisation, []).append(Delegated(given, row["ended"]))
-    rows = await connection.fetch(SQL["organisations"])
-    found = {}
+    found = dict(before.organisations) if before is not None else {}
     for row in rows:
         id = row["id"]
-        found[id] = _organisation(row, keys.get(id, []), successors.get(id), delegations.get(id, []))
+        found[id] = _organisation(row, keys.get(id, []), successors.get(id), delegated.get(id, []))
     beside = {row["hub"]: neighbours.read(row) for row in await connection.fetch(SQL["neighbours"])}
-    return Directory(epoch, found, await loaded(connection), beside)
+    return Directory(epoch, dict(sorted(found.items())), await loaded(connection), beside)
 
 
-# The directory is read whole when one key changes; what is ready of all the others is kept.
 @lru_cache(maxsize=100_000)
-def _parsed(text: str) -> tuple[Mapping[str, Any], VerifyingKey | EncryptionKey]:
-    jwk = json.loads(text)
-    return jwk, parse_public(jwk)
+def _parsed(text: str) -> VerifyingKey | EncryptionKey:
+    return parse_public(json.loads(text))
 
 
 @lru_cache(maxsize=100_000)
@@ -187,10 +224,8 @@ def _delegation(statement: str) -> Delegation:
 
 
 def _organisation(
-    row: Mapping[str, Any], keys: list[Key], successor: str | None, delegations: list[Delegated]
+    row: Mapping[str, Any], keys: list[Key], successor: str | None, delegated: list[tuple[str, datetime | None]]
 ) -> Organisation:
-    parsed = [key.parsed for key in keys]
-    revoked = {p.kid: key.removed for p, key in zip(parsed, keys, strict=True) if key.removed is not None}
     return Organisation(
         id=row["id"],
         name={"zh": row["name_zh"], "en": row["name_en"]},
@@ -198,9 +233,7 @@ def _organisation(
         roles=frozenset(row["roles"]),
         algorithms=frozenset(row["algorithms"]),
         keys=tuple(keys),
-        ring=KeyRing(parsed, revoked),
-        compromised={key.parsed.kid: key.compromised for key in keys if key.compromised is not None},
         successor=successor,
-        delegations=tuple(delegations),
+        delegated=tuple(delegated),
         home=row["home"],
     )

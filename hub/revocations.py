@@ -116,7 +116,7 @@ def _require_above(said: Revocation, directory: Directory) -> None:
 
 def _key(directory: Directory, organisation: str, kid: str) -> Key:
     known = directory.get(organisation)
-    found = next((key for key in known.keys if key.parsed.kid == kid), None) if known else None
+    found = next((key for key in known.keys if key.kid == kid), None) if known else None
     if found is None:
         raise NotFound(f"{organisation} never had a key {kid[:60]}")
     return found
@@ -132,7 +132,7 @@ async def _enter(
     statement: str | None = None,
 ) -> None:
     """What of it the log does not say yet; the moment of a leak only ever moves back."""
-    kid = key.parsed.kid
+    kid = key.kid
     if key.removed is None:
         ledger.append(KeyRemoved(organisation, kid, ledger.at, statement))
         await connection.execute(SQL["remove_keys"], organisation, [kid], ledger.now)

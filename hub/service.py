@@ -376,8 +376,7 @@ class Hub:
         if self._directory is not None and not fresh:
             return self._directory
         async with self.pool.acquire() as connection:
-            if self._directory is None or await connection.fetchval(SQL["key_epoch"]) != self._directory.epoch:
-                self._directory = await organisations.load(connection)
+            self._directory = await organisations.load(connection, self._directory)
         return self._directory
 
     async def caller(self, token: str) -> Organisation:

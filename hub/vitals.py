@@ -143,6 +143,8 @@ def known_days(calendar: Calendar, now: datetime) -> int:
 
 def _last_day(organisation: Organisation, kind: type) -> datetime | None:
     """When the last key of a kind ends; None where there is none, or one that does not end."""
+    if not any(key.ends for key in organisation.keys):
+        return None
     counted = [key.parsed.expires for key in organisation.keys if isinstance(key.parsed, kind) and key.removed is None]
     return max((end for end in counted if end is not None), default=None) if None not in counted else None
 

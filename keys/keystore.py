@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from keys import keyfile, private_files, strict_json
 from keys.errors import Fault, KeyStoreFault
-from keys.jwk import DecryptionKey, EncryptionKey, SigningKey, VerifyingKey, parse_jwks, public_jwks
+from keys.jwk import DecryptionKey, EncryptionKey, SigningKey, VerifyingKey, parse_jwks, parse_private, public_jwks
 
 VARIABLE: Final = "XIEBAN_PASSPHRASE"
 LISTING: Final = "jwks.json"
@@ -56,6 +56,17 @@ class KeyStore:
             self._list(
                 [*(listed[kid] for kid in kids if kid in listed), *(entry.public for entry in opened), key.public]
             )
+
+    def retire(self, kids: Iterable[str], passphrase: str, at: datetime) -> None:
+        """Let keys end at the (aware) moment `at`: nothing is signed or sealed with them from then on.
+
+        They stay in the store, for reading what was sealed to them. Raises KeyStoreFault.
+        """
+        for kid in kids:
+            jwk = self._open(kid, passphrase).jwk() | {"exp": int(at.timestamp())}
+            if "nbf" in jwk:
+                jwk["nbf"] = min(jwk["nbf"], jwk["exp"] - 1)
+            self.add(parse_private(jwk), passphrase)
 
     def kids(self) -> list[str]:
         """The kids of all private keys, sorted. Raises KeyStoreFault."""

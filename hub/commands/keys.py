@@ -1,7 +1,7 @@
 """`xieban keys`: a partner's key store, made and looked at."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -31,6 +31,9 @@ app = typer.Typer(
     no_args_is_help=True,
     help="密钥：私钥加密保存在本机构，只交出公钥。 Keys: private ones stay here, encrypted; hand out the public ones.",
 )
+
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class RoleName(StrEnum):
@@ -108,6 +111,54 @@ def new(
         remark(
             f"私钥已加密保存于 {keys}，请妥善保管口令 · the private keys are in {keys}, encrypted; keep the passphrase"
         )
+    as_json(describe())
+
+
+@app.command(
+    cls=OfKeys,
+    epilog=examples(
+        "xieban keys retire --keys ~/xieban-keys --organisation 411002-health"
+        " --name-zh 魏都区卫生健康委员会 --name-en 'Weidu Health Commission' > me.json",
+        "xieban keys retire KID --keys ~/xieban-keys > public.jwks",
+        "xieban organisations import me.json --data DIR",
+    ),
+)
+def retire(
+    keys: Store,
+    kids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KID]…", help="缺省为最新一对以外的全部。 All but the newest pair by default."),
+    ] = None,
+    organisation: Organisation = None,
+    name_zh: NameZh = None,
+    name_en: NameEn = None,
+    superior: Superior = None,
+    role: Role = None,
+    passphrase_file: Passphrase = None,
+    json: Json = False,
+) -> None:
+    """旧密钥到此为止，不再用来签名和加密。 Let old keys end now; print what is left.
+
+    私钥仍在库中，旧消息照样能读。输出与 keys new 相同，但不含停用的；导入后枢纽随即停用它们。
+
+    They stay in the store, for reading. What is printed is as of `keys new`, without them: imported, it has the hub
+    take them out of use.
+    """
+    store, now = KeyStore(keys), datetime.now(UTC).replace(microsecond=0)
+    describe = _description(store, organisation, name_zh, name_en, superior, role)
+    valid = {key.kid: key for key in store.public_keys() if key.valid_at(now)}
+    if unknown := sorted(set(kids or ()) - valid.keys()):
+        raise InputUnreadable(f"{keys} has no key in use that is {unknown[0]}; see xieban keys list")
+    chosen = kids or sorted(valid.keys() - _newest(list(valid.values())))
+    if not any(isinstance(key, VerifyingKey) for kid, key in valid.items() if kid not in chosen):
+        raise UsageFault("no signing key would be left; make a new one first: xieban keys new")
+    if chosen:
+        store.retire(chosen, passphrase_of(passphrase_file), now)
+    if not json:
+        for kid in chosen:
+            remark(f"已停用 · retired {_use(valid[kid])} {kid}")
+        if not chosen:
+            remark("没有可停用的旧密钥 · there is no old key to retire")
     as_json(describe())
 
 
@@ -333,7 +384,7 @@ def _description(
     if organisation is None:
         if name_zh or name_en or superior or roles:
             raise UsageFault("--name-zh, --name-en, --superior and --role describe an --organisation")
-        return store.public_jwks
+        return lambda: _current(store)
     parse_organisation_id(organisation)
     if not (name_zh and name_en):
         raise UsageFault("a record for import needs --name-zh and --name-en")
@@ -343,7 +394,19 @@ def _description(
         "superior": superior,
         "roles": [role.value for role in roles or [RoleName.BUREAU]],
     }
-    return lambda: [record | _allowance(store) | {"jwks": store.public_jwks()}]
+    return lambda: [record | _allowance(store) | {"jwks": _current(store)}]
+
+
+def _current(store: KeyStore) -> dict[str, Any]:
+    """The public keys that have not ended, as a JWK Set."""
+    now = datetime.now(UTC)
+    return jwk.public_jwks(key for key in store.public_keys() if key.expires is None or key.expires > now)
+
+
+def _newest(keys: Sequence[VerifyingKey | EncryptionKey]) -> set[str]:
+    """The newest key of each use, as the key store chooses them."""
+    found = {_use(key): key.kid for key in sorted(keys, key=lambda key: (key.not_before or _LONG_AGO, key.kid))}
+    return set(found.values())
 
 
 def _allowance(store: KeyStore) -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ from hub.commands.beside import database, existing
 from hub.commands.faults import InputUnreadable, UsageFault
 from hub.commands.help_text import examples
 from hub.commands.options import CompromisedSince, Config, Data, Json
-from hub.commands.output import as_json, progress, remark, say, table
+from hub.commands.output import as_json, progress, say, table
 from hub.commands.thumbprints import OfKeys
 from hub.identity import establish, hub_key
 from hub.organisations import Organisation, load
@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="机构目录。 The directory of organisations.")
 SHOWN = 20
 """Changes of keys that are said one by one."""
-WORDS: Mapping[str, str] = {"added": "启用", "removed": "停用", "stays out of use": "仍停用"}
+WORDS: Mapping[str, str] = {
+    "added": "启用",
+    "removed": "停用",
+    "taken up again": "恢复启用",
+    "stays out of use": "已泄露，仍停用",
+}
 DataOrNone = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="枢纽的数据目录（在枢纽本机）。 The hub's data, on its machine."),
@@ -59,7 +64,7 @@ def import_(
     reinstate: Annotated[
         bool,
         typer.Option(
-            "--reinstate", help="重新启用此前停用的公钥（泄露的除外）。 Take up keys again that were revoked."
+            "--reinstate", help="旧文件也照办，恢复停用的公钥。 An old file, too: its keys are taken up again."
         ),
     ] = False,
     config: Config = None,
@@ -67,12 +72,11 @@ def import_(
 ) -> None:
     """导入机构及其公钥（JSON）。 Take in organisations and their public keys; safe to repeat.
 
-    整个文件先核对，有一条有误则全部不导入。运行中的枢纽立即认得新机构。记录中不再列出的公钥即告停用；
-    此前停用的不因旧文件而恢复。
+    整个文件先核对，有一条有误则全部不导入。运行中的枢纽立即认得新机构。记录中不再列出的公钥即告停用。
 
     The file is checked as a whole: where a record is bad nothing is taken. A running hub knows the newcomers at once.
 
-    A key that a record no longer lists is revoked; one that was revoked before is not taken up again by an old file.
+    A key that a record no longer lists is revoked. One that leaked is never taken up again.
     """
     records = enrolment.parse(files.content(file), superior)
     settings = existing(data, config)
@@ -94,8 +98,6 @@ def import_(
         say(f"  … 另有 {len(done.changes) - SHOWN} 项，见 --json · and {len(done.changes) - SHOWN} more, by --json")
     say(f"已导入 {len(records)} 个机构，{done.entries} 项密钥变更 · "
         f"{len(records)} organisations, {done.entries} key events")  # fmt: skip
-    if any(change.what == "stays out of use" for change in done.changes):
-        remark("此前停用的公钥没有恢复，确要恢复用 --reinstate · keys revoked before stay so, but for --reinstate")
 
 
 @app.command(

@@ -222,7 +222,7 @@ class Sequencer:
     async def _open(self, connection: Connection, head: asyncpg.Record, jobs: Sequence[Job]) -> Ledger:
         """The ledger with everything read that the jobs are judged by."""
         if self._directory is None or self._directory.epoch != head["key_epoch"]:
-            self._directory = await organisations.load(connection)
+            self._directory = await organisations.load(connection, self._directory)
         ledger = Ledger(
             now=head["now"],
             size=head["size"],

@@ -93,7 +93,7 @@ async def _organisation(connection: Connection, ledger: Ledger, vouched: Vouched
     await connection.execute(SQL["set_homes"], [hub], hub)
     await connection.execute(SQL["add_counters"], [hub])
     known = ledger.directory.get(hub)
-    held = {key.parsed.kid for key in known.keys if key.removed is None} if known else set()
+    held = {key.kid for key in known.keys if key.removed is None} if known else set()
     given = {key.kid: key.jwk for key in map(parse_public, vouched.jwks["keys"])}
     for kid in sorted(given.keys() - held):
         ledger.append(KeyAdded(hub, kid, given[kid], ledger.at))

@@ -89,9 +89,7 @@ def hub_keys(directory: Directory, hub: str, moment: datetime) -> list[Verifying
     if known is None or directory.neighbour(hub, moment) is None:
         raise NeighbourUnknown(f"{hub} is no neighbour of this hub now")
     return [
-        key.parsed
-        for key in known.keys
-        if isinstance(key.parsed, VerifyingKey) and key.parsed.kid not in known.compromised
+        key.parsed for key in known.keys if isinstance(key.parsed, VerifyingKey) and key.kid not in known.compromised
     ]
 
 

@@ -22,17 +22,19 @@ RENEWED_EVERY = 600.0
 KEPT = timedelta(days=1)
 
 
-async def publish(connection: Connection, identity: Identity) -> int:
+async def publish(connection: Connection, identity: Identity, known: content.Files | None = None) -> int:
     """Store what is to be renewed now, by the database's clock; how many documents and files that were.
 
-    Of several processes one does it, the others find nothing left to do.
+    Of several processes one does it, the others find nothing left to do. Who publishes again and again gives what is
+    `known` from before.
     """
+    known = known or content.Files(identity.hub)
     async with connection.transaction():
         published = await connection.fetchval(SQL["lock_snapshot"])
         now = await connection.fetchval("SELECT clock_timestamp()")
-        directory = await load(connection)
+        directory = await load(connection, known.directory)
         before = {row["role"]: row["body"] for row in await connection.fetch(SQL["snapshot_documents"])}
-        files = content.files(identity.hub, directory)
+        files = await asyncio.to_thread(known.of, directory)
         renewed = metadata.renew(before, files, identity.key, now, directory.epoch != published)
         for name, body in renewed.stored.items():
             await connection.execute(SQL["add_snapshot_file"], name, body)
@@ -72,7 +74,7 @@ async def root(
 
 async def publish_for_ever(pool: Pool, identity: Identity) -> None:
     """Publish at once what changed, and now and then what would expire; while the database is away, later."""
-    looked = float("-inf")
+    looked, known = float("-inf"), content.Files(identity.hub)
     clock = asyncio.get_running_loop().time
     while True:
         try:
@@ -81,7 +83,7 @@ async def publish_for_ever(pool: Pool, identity: Identity) -> None:
                 changed = published != await connection.fetchval(SQL["key_epoch"])
                 if changed or clock() - looked > RENEWED_EVERY:
                     looked = clock()
-                    if stored := await publish(connection, identity):
+                    if stored := await publish(connection, identity, known):
                         logger.info("snapshot-published", files=stored)
         except CONNECTION_LOST as error:
             logger.warning("snapshot-not-published", error=type(error).__name__)

@@ -38,7 +38,7 @@ async def recompute(
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         at = await connection.fetchval("SELECT now()")
-        everybody = [row["id"] for row in await connection.fetch(SQL["organisations"])]
+        everybody = [row["id"] for row in await connection.fetch(SQL["organisations"], -1)]
         published = await figures(connection, asked, by, everybody, at)
         stored = await _stored(connection, asked, everybody)
         redone = Recomputation(catalogue, opened_between(asked.first, asked.last))

@@ -39,7 +39,8 @@ def test_every_command_of_the_page_does_what_it_says(hub: RunningHub, tmp_path: 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    (config,), (begin, look) = blocks(PAGE, "toml"), blocks(PAGE, "sh")
+    # As a service it is tried by test_systemd.py.
+    (config, _), (begin, _, look) = blocks(PAGE, "toml"), blocks(PAGE, "sh")
     (tmp_path / "config.toml").write_text(
         config.replace("http://127.0.0.1:8420", hub.url).replace("127.0.0.1:8431", address)
     )

@@ -138,7 +138,7 @@ def folder(hub: RunningHub, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (here / "passphrase").write_text("correct horse")
     (here / "passphrase").chmod(0o600)
     (here / "files").mkdir()
-    (section,) = blocks((ROOT / "docs/adapters/README.md").read_text("utf-8"), "toml")
+    (section, _) = blocks((ROOT / "docs/adapters/README.md").read_text("utf-8"), "toml")
     (here / "config.toml").write_text(section.replace("http://127.0.0.1:8420", hub.url))
     return here
 

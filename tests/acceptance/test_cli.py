@@ -96,7 +96,8 @@ def bureaus(hub: RunningHub, tmp_path_factory: pytest.TempPathFactory) -> tuple[
         bureau.folder.mkdir()
         records += bureau.new_keys(*options)
     taken = parsed(xieban("organisations", "import", "-", "--data", str(hub.data), "--json", stdin=json.dumps(records)))
-    assert taken == {"organisations": 2, "key_events": 4}
+    assert (taken["organisations"], taken["key_events"]) == (2, 4)
+    assert [key["what"] for key in taken["keys"]] == ["added"] * 4
     return here, there
 
 
@@ -381,7 +382,7 @@ def test_an_import_repeated_changes_nothing(hub: RunningHub, bureaus: tuple[Bure
     record = here.run("keys", "show", "--organisation", here.id, *words)
     (tmp_path / "me.json").write_text(record.stdout, "utf-8")
     again = xieban("organisations", "import", str(tmp_path / "me.json"), "--data", str(hub.data), "--json")
-    assert parsed(again) == {"organisations": 1, "key_events": 0}
+    assert parsed(again) == {"organisations": 1, "key_events": 0, "keys": []}
 
 
 def test_an_import_says_who_is_above_those_that_name_nobody(hub: RunningHub, tmp_path: Path) -> None:

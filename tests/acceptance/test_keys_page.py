@@ -35,7 +35,8 @@ def test_every_command_of_the_page_does_what_it_says(tmp_path: Path, monkeypatch
         run(opening)
         (case,) = (one["id"] for one in listed("xieban case list")["items"])
         (old,) = signing("weidu")
-        run(rotate, OLD=old)
+        assert "removed" in run(rotate)
+        assert json.loads(run(f"{operator.strip().splitlines()[-1]} --json"))["keys"] == []
         assert "all ours" in run(watch)
         (leaks,) = signing("weidu") - {old}
         run(leaked, LEAKED=leaks, SINCE=datetime.now(UTC).isoformat())

@@ -1,18 +1,20 @@
 """Organisations come in from a file: as a whole or not at all, again and again, each key event in the log."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hub import enrolment
+from hub import enrolment, revocations
 from hub.enrolment import Enrolled, ImportInvalid, enrol, parse
 from hub.identity import establish
 from hub.organisations import load
 from hub.store import Connection
 from hub.store.migrate import migrate
 from keys import jwk
+from keys.errors import KeyNotValid
 from keys.jwk import SigningKey
 from protocols import entries
 
@@ -55,19 +57,20 @@ async def test_rotation_adds_the_new_key_and_removes_the_old_one(empty: Connecti
     await take(empty, record("411002-health", OLD, NEW))
     assert (await taken(empty, record("411002-health", NEW))).changes == [("411002-health", OLD.kid, "removed")]
     assert await in_use(empty) == {NEW.kid}
-    assert await kinds(empty) == ["key-added", "key-added", "key-removed"]
+    found = await taken(empty, record("411002-health", NEW, OLD))
+    assert found == (1, [("411002-health", OLD.kid, "taken up again")])
+    assert await kinds(empty) == ["key-added", "key-added", "key-removed", "key-added"]
+    assert await in_use(empty) == {OLD.kid, NEW.kid}
 
 
-async def test_an_old_file_takes_up_no_key_that_was_taken_out_of_use_unless_it_is_said_so(empty: Connection) -> None:
+async def test_an_old_file_does_not_put_old_keys_in_the_place_of_those_in_use(empty: Connection) -> None:
     await take(empty, record("411002-health", OLD))
     await take(empty, record("411002-health", NEW))
-    with pytest.raises(ImportInvalid, match="is the file an old one"):
-        await take(empty, record("411002-health", OLD))
-    assert await in_use(empty) == {NEW.kid}
-    found = await taken(empty, record("411002-health", NEW, OLD))
-    assert found == (0, [("411002-health", OLD.kid, "stays out of use")])
-    assert await take(empty, record("411002-health", NEW, OLD), reinstate=True) == 1
-    assert await in_use(empty) == {OLD.kid, NEW.kid}
+    with pytest.raises(ImportInvalid, match=f"not {NEW.kid}, which is in use: an old file"):
+        await take(empty, record("411003-health", jwk.generate_signing()), record("411002-health", OLD))
+    assert await in_use(empty) == {NEW.kid} and (await load(empty)).get("411003-health") is None
+    assert await take(empty, record("411002-health", OLD), reinstate=True) == 2
+    assert await in_use(empty) == {OLD.kid}
 
 
 async def test_many_are_taken_in_some_at_a_time_and_all_or_none_are_right(
@@ -164,3 +167,19 @@ async def test_nothing_of_a_file_with_a_fault_is_taken(empty: Connection) -> Non
     with pytest.raises(ImportInvalid):
         await take(empty, record("411002-health", OLD), record("x"))
     assert (await load(empty)).organisations == {}
+
+
+async def test_of_many_organisations_those_alone_are_read_again_that_changed(empty: Connection) -> None:
+    await take(empty, *(record(f"41100{n}-health", jwk.generate_signing()) for n in range(2, 7)))
+    before = await load(empty)
+    assert await load(empty, before) is before
+    await take(empty, record("411003-health", NEW))
+    after, whole = await load(empty, before), await load(empty)
+    assert after.epoch > before.epoch and after.organisations == whole.organisations
+    again = [id for id, one in after.organisations.items() if one is not before.organisations[id]]
+    assert again == ["411003-health"]
+    identity = await establish(empty, "410000-hub", HUB)
+    await revocations.revoke(empty, identity, "411003-health", NEW.kid, None)
+    found = (await load(empty, after)).organisations["411003-health"]
+    with pytest.raises(KeyNotValid):
+        found.ring.verifying(NEW.kid, datetime.now(UTC))

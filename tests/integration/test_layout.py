@@ -1,6 +1,7 @@
 """Statements and schema stay within a cluster's rules, by one file; who has no cluster is told so."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -48,6 +49,15 @@ def test_no_statement_leaves_the_rules(columns: rules.Columns) -> None:
 def test_every_statement_is_run_by_the_program() -> None:
     source = "".join(file.read_text("utf-8") for file in Path(hub.__file__).parent.rglob("*.py"))
     assert [name for name in SQL if f'"{name}"' not in source] == []
+
+
+def test_who_changes_an_organisation_says_so_to_those_that_remember_it() -> None:
+    writes = re.compile(r"(?:INSERT INTO|UPDATE|DELETE FROM) (?:organisation|organisation_key|delegation|succession)\b")
+    writing = {name for name, text in SQL.items() if writes.search(text)}
+    assert writing == {"set_organisations", "set_homes", "add_keys", "remove_keys", "compromise_key", "add_delegation",
+                       "end_delegation", "set_succession", "succession_done"}  # fmt: skip
+    # A succession counts from the day on which it is done.
+    assert {name for name in writing if "changed = " not in SQL[name]} == {"set_succession"}
 
 
 def test_each_rule_is_broken_by_something_planted() -> None:

@@ -23,7 +23,7 @@ UPDATE neighbour SET learned = $2, scanned = $3, origin = coalesce($4, origin) W
 SELECT origin FROM neighbour WHERE hub = $1;
 
 -- name: set_homes
-UPDATE organisation SET home = $2 WHERE id = ANY($1::text[]);
+UPDATE organisation SET home = $2, changed = (SELECT key_epoch + 1 FROM log_head) WHERE id = ANY($1::text[]);
 
 -- name: add_passing
 WITH new AS (

@@ -19,7 +19,6 @@ from keys.algorithms import EVERY_ALGORITHM
 from keys.checkpoint import Checkpoint
 from keys.errors import Fault
 from keys.jwk import SigningKey
-from keys.trust import KeyRing
 from protocols import entries, envelope, receipt
 from protocols.entries import Accepted
 from tests.acceptance.bureaus import example
@@ -33,11 +32,9 @@ ORIGIN = f"xieban.example/{HOME}/20260101-2"
 
 
 def organisation(id: str, key: SigningKey, home: str | None, removed: datetime | None = None) -> Organisation:
-    revoked = {key.kid: removed} if removed else {}
-    held = Key(key.public.jwk, key.public, NOW, removed)
+    held = Key(key.kid, json.dumps(key.public.jwk), NOW, removed)
     roles = frozenset({"bureau"})
-    return Organisation(id, {"zh": id, "en": id}, None, roles, EVERY_ALGORITHM, (held,), KeyRing([key.public], revoked),
-                        home=home)  # fmt: skip
+    return Organisation(id, {"zh": id, "en": id}, None, roles, EVERY_ALGORITHM, (held,), home=home)
 
 
 def directory(removed: datetime | None = None, neighbour: Neighbour = LIMITS) -> Directory:
