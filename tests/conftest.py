@@ -64,7 +64,7 @@ class RunningHub:
             json.dump(records, file)
             file.flush()
             configured = [word for pair in pairwise(self.options) if pair[0] == "--config" for word in pair]
-            done = self.run("organisations", "import", file.name, "--data", str(self.data), *configured)
+            done = self.run("organisations", "import", "--reinstate", file.name, "--data", str(self.data), *configured)
         assert done.returncode == 0, done.stderr
 
     def stop(self) -> None:

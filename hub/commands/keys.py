@@ -127,7 +127,7 @@ def retire(
     keys: Store,
     kids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KID]…", help="缺省为最新一对以外的全部。 All but the newest pair by default."),
+        typer.Argument(metavar="[KID]...", help="缺省为最新一对以外的全部。 All but the newest pair by default."),
     ] = None,
     organisation: Organisation = None,
     name_zh: NameZh = None,
