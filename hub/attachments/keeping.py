@@ -87,6 +87,8 @@ class Attachments:
                 await self._keep(organisation, digest, upload.path, here)
                 upload.path.unlink(missing_ok=True)
                 return here, True, True
+        except (ConnectionError, TimeoutError):
+            raise  # whoever sends is gone, or the database is: neither is about room
         except OSError as error:
             logger.error("attachment-not-kept", error=type(error).__name__, number=error.errno)
             raise StorageFull() from error

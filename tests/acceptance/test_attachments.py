@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import http.client
 import json
 import os
 import subprocess
@@ -67,9 +68,8 @@ def put(
 
 
 def call(method: str, who: Bureau, digest: str, body: bytes | None = None, **headers: str) -> tuple[int, Any, Any]:
-    token = jwt.bearer(who.id, "410000-hub", who.signing, datetime.now(UTC))
     request = urllib.request.Request(f"{who.url}/v1/attachments/{digest}", body, method=method)
-    request.add_header("Authorization", f"Bearer {token}")
+    request.add_header("Authorization", f"Bearer {token(who)}")
     request.add_header("Content-Type", "application/octet-stream")
     for name, value in headers.items():
         request.add_header(name.replace("_", "-"), value)
@@ -210,6 +210,56 @@ def test_ranges_are_read_as_http_has_them(hub: RunningHub) -> None:
     for header in ("bytes=0-1,3-4", "lines=1-2"):
         assert call("GET", HERE, digest, Range=header)[:2] == (200, body)
     assert call("GET", HERE, digest, Range="bytes=100000-")[0] == 416
+
+
+def test_an_answer_that_fails_on_its_way_breaks_off_and_is_not_followed_by_another(hub: RunningHub) -> None:
+    body = os.urandom(30_000_000)
+    digest = hashlib.sha256(body).hexdigest()
+    assert put(THIRD, digest, body)[0] == 201
+    (kept,) = (hub.data / "attachments" / "kept").rglob(f"{digest}.*")
+    with contextlib.closing(http.client.HTTPConnection(hub.host, hub.port, timeout=10)) as connection:
+        answer = asked_for(connection, digest)
+        got = answer.read(1000)
+        os.truncate(kept, 20_000_000)
+        with contextlib.suppress(ConnectionResetError):
+            while part := answer.read(1 << 16):
+                got += part
+    assert len(got) <= 20_000_000 and body.startswith(got)
+
+
+def test_who_hangs_up_is_no_word_about_the_disk_or_the_database(hub: RunningHub) -> None:
+    log, body = hub.data / "hub.log", os.urandom(30_000_000)
+    digest, before = hashlib.sha256(body).hexdigest(), log.stat().st_size
+    for sent in (0, 1_000_000, 5_000_000):
+        with contextlib.closing(http.client.HTTPConnection(hub.host, hub.port, timeout=10)) as connection:
+            connection.putrequest("PUT", f"/v1/attachments/{digest}")
+            connection.putheader("Authorization", f"Bearer {token(THERE)}")
+            connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body[:sent])
+    assert put(THERE, digest, b"", f"bytes */{len(body)}")[1]["complete"] is False
+    while (status := put(THERE, digest, body[-1:], f"bytes 0-0/{len(body)}")[0]) == 503:
+        time.sleep(0.1)  # the hub sees a moment later that the other end is gone
+    assert status in (202, 409)
+    whole = os.urandom(20_000_000)
+    digest = hashlib.sha256(whole).hexdigest()
+    assert put(THERE, digest, whole)[0] == 201
+    for read in (0, 1000, 1_000_000):
+        with contextlib.closing(http.client.HTTPConnection(hub.host, hub.port, timeout=10)) as connection:
+            asked_for(connection, digest, THERE).read(read)
+    time.sleep(1.0)
+    said = log.read_bytes()[before:].decode()
+    assert not said.strip(), said
+
+
+def token(who: Bureau) -> str:
+    return jwt.bearer(who.id, "410000-hub", who.signing, datetime.now(UTC))
+
+
+def asked_for(connection: http.client.HTTPConnection, digest: str, who: Bureau = THIRD) -> http.client.HTTPResponse:
+    connection.request("GET", f"/v1/attachments/{digest}", headers={"Authorization": f"Bearer {token(who)}"})
+    answer = connection.getresponse()
+    assert answer.status == 200
+    return answer
 
 
 def test_what_nobody_names_is_bounded(hub: RunningHub) -> None:
