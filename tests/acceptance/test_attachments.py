@@ -169,6 +169,29 @@ async def test_an_upload_goes_on_where_it_stood_after_the_hub_was_killed(tmp_pat
         HERE.url = THERE.url = hub.url
 
 
+async def test_an_upload_whose_last_byte_came_while_the_store_was_away_is_finished(
+    hub: RunningHub, tmp_path: Path
+) -> None:
+    _, sealed = sealed_file(tmp_path, 1_000_000)
+    blob, digest = sealed.blob.read_bytes(), sealed.manifest.attachment.removeprefix("sha-256:")
+    place = hub.data / "attachments" / "kept" / digest[:2]
+    with contextlib.suppress(FileNotFoundError):
+        place.rename(tmp_path / "aside")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.touch()  # where a folder belongs
+    try:
+        status, problem, _ = put(HERE, digest, blob)
+        assert (status, problem["type"]) == (503, "/problems/storage-full")
+        assert put(HERE, digest, b"", f"bytes */{len(blob)}")[0] == 503
+    finally:
+        place.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            (tmp_path / "aside").rename(place)
+    async with HERE.client() as here:
+        await here.attach(sealed)
+    assert call("GET", HERE, digest)[:2] == (200, blob)
+
+
 def test_what_does_not_fit_is_refused_by_name_and_nothing_is_kept(hub: RunningHub) -> None:
     for who in (HERE, THERE, THIRD, ABOVE):
         who.url = hub.url
