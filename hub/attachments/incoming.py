@@ -19,8 +19,7 @@ class Incoming:
     """One organisation's upload of one attachment; one request at a time works on it."""
 
     def __init__(self, folder: Path, organisation: str, digest: bytes) -> None:
-        name = hashlib.sha256(organisation.encode() + b" " + digest).hexdigest()
-        self.path, self._digest = folder / name, digest
+        self.path, self._digest = folder / f"{_whose(organisation)}.{digest.hex()}", digest
 
     @property
     def received(self) -> int:
@@ -79,6 +78,21 @@ class Incoming:
             found = hashlib.file_digest(file, "sha256").digest()
             os.fsync(file.fileno())
         return found
+
+
+def under_way(folder: Path, organisation: str, digest: bytes) -> int:
+    """How many bytes of the organisation's other uploads are here."""
+    own, size = f"{_whose(organisation)}.", 0
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(own) and entry.name != own + digest.hex():
+                with contextlib.suppress(FileNotFoundError):
+                    size += entry.stat().st_size
+    return size
+
+
+def _whose(organisation: str) -> str:
+    return hashlib.sha256(organisation.encode()).hexdigest()[:32]
 
 
 def forget_old(folder: Path, days: float) -> int:

@@ -317,6 +317,21 @@ async def test_an_organisation_has_its_quota_and_takes_nothing_of_anothers(tmp_p
         assert put(HERE, hashlib.sha256(small).hexdigest(), small)[0] == 201
 
 
+def test_what_is_begun_and_never_finished_is_bounded_too(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[attachments]\nquota = 7_000_000\n")
+    with running_hub("--config", str(config)) as hub:
+        enrolled(hub, HERE, THERE)
+        digests = [hashlib.sha256(os.urandom(8)).hexdigest() for _ in range(6)]
+        part, span = bytes(2_900_000), "bytes 0-2899999/3000000"
+        assert [put(HERE, digest, part, span)[0] for digest in digests] == [202, 202, 413, 413, 413, 413]
+        problem = put(HERE, digests[2], part)[1]
+        assert problem["type"] == "/problems/too-large" and "5800000" in problem["detail"]
+        assert put(THERE, digests[2], part, span)[0] == 202
+        # What was begun goes on.
+        assert put(HERE, digests[0], part[:10], "bytes 2900000-2900009/3000000")[0] == 202
+
+
 async def test_what_was_altered_on_the_way_is_not_opened(hub: RunningHub, tmp_path: Path) -> None:
     _, sealed = sealed_file(tmp_path, 2_500_000)
     lines = sealed.blob.read_bytes().splitlines(keepends=True)
