@@ -7,12 +7,15 @@ import hashlib
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hub.errors import AttachmentMismatch, Overloaded, RangeNotNext, RequestMalformed
 
 STEP = 1 << 20
 """Bytes written at once."""
+LASTING = ThreadPoolExecutor(16, thread_name_prefix="lasting")
+"""Where files are hashed and made to last: a disk that takes its time over that holds up nobody who reads or writes."""
 
 
 class Incoming:
@@ -69,7 +72,7 @@ class Incoming:
 
     async def verify(self) -> None:
         """Raise AttachmentMismatch, and forget what came, unless it is what its digest says; durable afterwards."""
-        if await asyncio.to_thread(self._hashed) != self._digest:
+        if await asyncio.get_running_loop().run_in_executor(LASTING, self._hashed) != self._digest:
             self.path.unlink(missing_ok=True)
             raise AttachmentMismatch()
 

@@ -1,5 +1,6 @@
 """Attachments: sealed, uploaded in parts, read by whom a message gives them, collected when none does."""
 
+import asyncio
 import contextlib
 import hashlib
 import http.client
@@ -7,6 +8,7 @@ import json
 import os
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +23,7 @@ import pytest
 from adapters.client import Client, Refused
 from adapters.client.attachments import Sealed, seal
 from hub import processes
+from hub.attachments.incoming import Incoming
 from hub.attachments.keeping import Attachments, Limits
 from hub.attachments.store import Directory
 from hub.commands import beside
@@ -315,6 +318,26 @@ async def test_an_organisation_has_its_quota_and_takes_nothing_of_anothers(tmp_p
         assert put(THERE, digest, body)[0] == 201
         small = os.urandom(500_000)
         assert put(HERE, hashlib.sha256(small).hexdigest(), small)[0] == 201
+
+
+async def test_a_disk_that_takes_its_time_holds_up_nobody_who_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, body, done = Directory(tmp_path / "kept"), os.urandom(1_000_000), threading.Event()
+    monkeypatch.setattr(os, "fsync", lambda file: done.wait(30))
+    (tmp_path / "kept" / "ab").mkdir(parents=True)
+    (tmp_path / "kept" / "ab" / "abcd").write_bytes(body)
+    uploads = [Incoming(tmp_path / "incoming", HERE.id, bytes([number])) for number in range(40)]
+    for upload in uploads:
+        with upload.mine():
+            upload.path.write_bytes(b"not what its digest says")
+    verified = [asyncio.create_task(upload.verify()) for upload in uploads]
+    try:
+        async with asyncio.timeout(5):
+            assert b"".join([part async for part in kept.read("abcd", 0, len(body))]) == body
+    finally:
+        done.set()
+        await asyncio.gather(*verified, return_exceptions=True)
 
 
 def test_what_is_begun_and_never_finished_is_bounded_too(tmp_path: Path) -> None:
