@@ -1,5 +1,6 @@
 """Attachments over HTTP: uploaded whole or by ranges, asked how far they are, handed out by ranges."""
 
+import asyncio
 import re
 
 import msgspec
@@ -64,7 +65,13 @@ async def get(request: web.Request) -> web.StreamResponse:
         response.headers["Content-Range"] = f"bytes {first}-{end - 1}/{kept.size}"
     await response.prepare(request)
     async for piece in hub.attachments.store.read(kept.place, first, end):
-        await response.write(piece)
+        try:
+            async with asyncio.timeout(hub.limits.body):
+                await response.write(piece)
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()  # whoever takes none of it only holds a connection
+            return response
     await response.write_eof()
     return response
 

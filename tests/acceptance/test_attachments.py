@@ -288,6 +288,26 @@ def asked_for(connection: http.client.HTTPConnection, digest: str, who: Bureau =
     return answer
 
 
+def test_who_asks_and_then_does_not_read_is_cut_off(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[limits]\nbody = 1.0\n")
+    with running_hub("--config", str(config)) as hub:
+        enrolled(hub, HERE)
+        body = os.urandom(30_000_000)
+        digest, before = hashlib.sha256(body).hexdigest(), (hub.data / "hub.log").stat().st_size
+        assert put(HERE, digest, body)[0] == 201
+        with contextlib.closing(http.client.HTTPConnection(hub.host, hub.port, timeout=10)) as connection:
+            answer = asked_for(connection, digest, HERE)
+            got = answer.read(1000)
+            time.sleep(4.0)
+            with contextlib.suppress(ConnectionResetError):
+                while part := answer.read(1 << 16):
+                    got += part
+        assert len(got) < len(body) and body.startswith(got)
+        assert call("GET", HERE, digest)[:2] == (200, body)
+        assert b"away" not in (hub.data / "hub.log").read_bytes()[before:]
+
+
 def test_what_nobody_names_is_bounded(hub: RunningHub) -> None:
     size, statuses = 30_000_000, []
     for _ in range(3):
