@@ -137,7 +137,8 @@ class Attachments:
     async def upload(self, sealed: Sealed, progress: Progress = lambda done, size: None) -> None:
         """Upload what is sealed, from where the hub says it stands. Raises Refused, Undecided, AnswerInvalid."""
         path, size = _path(sealed.manifest.attachment), sealed.blob.stat().st_size
-        here = (await self._put(path, b"", f"bytes */{size}")).received
+        said = await self._put(path, b"", f"bytes */{size}")
+        here = said.received
         with sealed.blob.open("rb") as file:
             while here < size:
                 progress(here, size)
@@ -156,6 +157,8 @@ class Attachments:
                 here = said.received
                 if said.complete:
                     break
+        if not said.complete:
+            raise AnswerInvalid(f"the hub has {here} bytes of {size}, and does not say that they are what was sealed")
         progress(size, size)
 
     async def fetch(self, manifest: Manifest, into: Path, progress: Progress = lambda done, size: None) -> Path:

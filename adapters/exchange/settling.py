@@ -17,10 +17,13 @@ from adapters.exchange.ledger import Ledger, Line, Thing
 from adapters.exchange.pen import Pen
 from adapters.exchange.troubles import Troubles
 from adapters.exchange.words import Unfit
-from adapters.running.partner import Offer, Outcome
+from adapters.running.partner import Offer, Outcome, PartnerUnreachable
 from adapters.running.store import Store
 
 COLUMNS: Final = (Words("回执", "Receipt"), Words("案号", "Case"), Words("状态", "State"))
+
+UNREADABLE: Final = 10
+"""So many names under which there is something that can't be read are gone round for one file."""
 
 
 class Settling:
@@ -138,7 +141,7 @@ class Settling:
             await self._folder.move(IN, thing.real + names.SIGNATURE, into, placed + names.SIGNATURE)
 
     async def _there(self, name: str) -> bool:
-        """Whether an original lies there that this ledger may know nothing of."""
+        """Whether an original lies there that this ledger may know nothing of. Raises FileTrouble."""
         for where in (DONE, REJECTED):
             with contextlib.suppress(FileGone):
                 await self._folder.read(where, name, 0)
@@ -152,11 +155,19 @@ class Settling:
         """The name by which it is kept: its own, else with a number, for another one of that name was put in before."""
         if thing.placed is not None:
             return thing.placed
-        number, name = 1, thing.name
-        while await self._there(name) or not self._ledger.place(thing.key, name, names.same(name)):
+        number, name, unreadable = 1, thing.name, 0
+        while True:
+            try:
+                there = await self._there(name)
+            except FileTrouble as trouble:
+                # Something lies there, though nobody can say what; where that is said of any name, nothing is known.
+                there, unreadable = True, unreadable + 1
+                if unreadable == UNREADABLE:
+                    raise PartnerUnreachable(trouble.detail) from None
+            if not there and self._ledger.place(thing.key, name, names.same(name)):
+                return name
             number += 1
             name = names.numbered(thing.name, str(number))
-        return name
 
 
 def _cells(line: Line) -> tuple[str, str, str]:

@@ -5,7 +5,7 @@ import contextlib
 import posixpath
 import secrets
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import asyncssh
@@ -94,10 +94,14 @@ class Sftp(Folder):
             await self._tidy(client)
 
     async def _tidy(self, client: asyncssh.SFTPClient) -> None:
-        """Remove what an earlier connection left half written."""
+        """Remove what an earlier connection left half written, where the server lets us."""
         for temporary in list(self._left):
-            with contextlib.suppress(asyncssh.SFTPNoSuchFile, asyncssh.SFTPFailure):
+            try:
                 await client.remove(temporary)
+            except _LOST:
+                raise
+            except asyncssh.SFTPError:
+                pass  # it is not there, or may not be removed: what was written since is written
             self._left.discard(temporary)
 
     async def move(self, folder: str, name: str, into: str, new: str) -> None:
@@ -129,7 +133,9 @@ class Sftp(Folder):
         """Work on one file: what fails about it is a FileTrouble, what fails about the connection ends that."""
         try:
             async with asyncio.timeout(self._server.within):
-                yield await self._connected()
+                client = await self._connected()
+                with self._bounded():
+                    yield client
         except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
             raise FileGone(f"{name!r} is not there") from None
         except Fault:
@@ -141,6 +147,20 @@ class Sftp(Folder):
                 raise FileTrouble(f"{name!r}: {error}") from None
             await self._hang_up()
             raise PartnerUnreachable(f"{self._server.host}: {_why(error)}") from None
+
+    @contextlib.contextmanager
+    def _bounded(self) -> Iterator[None]:
+        """End the connection where a step goes on beyond its time.
+
+        A step that is cancelled closes its file first, and waits for the server to say so: one that says nothing any
+        more, though its connection stands, would be waited for without end.
+        """
+        assert self._connection is not None
+        late = asyncio.get_running_loop().call_later(self._server.within, self._connection.abort)
+        try:
+            yield
+        finally:
+            late.cancel()
 
     async def _connected(self) -> asyncssh.SFTPClient:
         async with self._alone:

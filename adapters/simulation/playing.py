@@ -244,7 +244,15 @@ class Play:
     async def _sends(self, organisation: str, unders: Sequence[Under]) -> None:
         """What one organisation sends now: one message alone, several as a batch."""
         client = await self._client(organisation)
-        drafts = [await self._draft(client, under) for under in unders]
+        going, drafts = list[Under](), list[Draft]()
+        for under in unders:
+            try:
+                drafts.append(await self._draft(client, under))
+                going.append(under)
+            except Refused as refusal:  # the file that goes with it
+                self._note_refused(under, refusal)
+        if not drafts:
+            return
         started = time.monotonic()
         outcomes: Sequence[Sent | Fault]
         if len(drafts) > 1:
@@ -255,7 +263,7 @@ class Play:
             except Refused as refusal:
                 outcomes = [refusal]
         took = time.monotonic() - started
-        for number, (under, draft, outcome) in enumerate(zip(unders, drafts, outcomes, strict=True)):
+        for number, (under, draft, outcome) in enumerate(zip(going, drafts, outcomes, strict=True)):
             await self._settle(client, under, draft, outcome, took if number == 0 else 0.0)
 
     async def _draft(self, client: Client, under: Under) -> Draft:
@@ -281,8 +289,7 @@ class Play:
             # Taken before an interruption came between the hub's answer and the journal.
             receipt = (await client.message(step.sender, draft.id)).receipt
         elif isinstance(outcome, Refused):
-            self.refused += 1
-            self._journal.note(journal.Refused(under.case.name, under.done, outcome.detail))
+            self._note_refused(under, outcome)
             return
         elif isinstance(outcome, Fault):
             raise outcome
@@ -294,6 +301,11 @@ class Play:
         under.done, under.last = under.done + 1, draft.id
         self._to_be_read(step.recipients, step.at)
         self._go_on(under)
+
+    def _note_refused(self, under: Under, refusal: Refused) -> None:
+        """Note it; its case goes no further."""
+        self.refused += 1
+        self._journal.note(journal.Refused(under.case.name, under.done, refusal.detail))
 
     async def _reads(self, organisation: str, at: float) -> None:
         """Read everything that there is in a mailbox, fetch the files that came, and sign for it."""

@@ -1,5 +1,6 @@
 """Attachments over HTTP: uploaded whole or by ranges, asked how far they are, handed out by ranges."""
 
+import asyncio
 import re
 
 import msgspec
@@ -11,8 +12,8 @@ from hub.attachments.keeping import Range
 from hub.errors import NotFound, RangeNotSatisfiable, RequestMalformed, Unavailable
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_SENT = re.compile(r"bytes (?:(\d{1,15})-(\d{1,15})|\*)/(\d{1,15})")
-_WANTED = re.compile(r"bytes=(?:(\d{1,15})-(\d{0,15})|-(\d{1,15}))")
+_SENT = re.compile(r"bytes (?:(\d{1,15})-(\d{1,15})|\*)/(\d{1,15})", re.ASCII)
+_WANTED = re.compile(r"bytes=(?:(\d{1,15})-(\d{0,15})|-(\d{1,15}))", re.ASCII)
 STEP = 1 << 16
 
 
@@ -32,6 +33,11 @@ async def put(request: web.Request) -> web.Response:
     if asks:
         here, complete = await hub.attachments.received(who.id, digest)
         new = False
+        if not complete and 0 < here == part.total:
+            # Every byte came, and then the store or the database was away: nothing is left to be sent but the question.
+            hub.sequencer.require_movement()
+            rest = Range(here, 0, here)
+            here, complete, new = await hub.attachments.take(who.id, digest, request.content.iter_chunked(STEP), rest)
     else:
         hub.sequencer.require_movement()
         body = request.content.iter_chunked(STEP)
@@ -59,7 +65,13 @@ async def get(request: web.Request) -> web.StreamResponse:
         response.headers["Content-Range"] = f"bytes {first}-{end - 1}/{kept.size}"
     await response.prepare(request)
     async for piece in hub.attachments.store.read(kept.place, first, end):
-        await response.write(piece)
+        try:
+            async with asyncio.timeout(hub.limits.body):
+                await response.write(piece)
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()  # whoever takes none of it only holds a connection
+            return response
     await response.write_eof()
     return response
 

@@ -29,6 +29,8 @@ from protocols import tracing
 
 logger = structlog.get_logger()
 RETRY_AFTER = "1"
+GONE = 499
+"""What is counted, and reaches nobody, where who asked hung up before there was an answer."""
 
 
 def language(request: web.Request) -> str:
@@ -78,7 +80,9 @@ async def middleware(
     route = "unknown" if resource is None else resource.canonical
     timed = metrics.call(request.method if resource else "any", route, response.status)
     timed.observe(time.perf_counter() - started)
-    if "Content-Encoding" in request.headers and not request.content.is_eof():
+    if not response.prepared and request.writer.output_size:
+        _break_off(request)
+    elif "Content-Encoding" in request.headers and not request.content.is_eof():
         await _hang_up(request, response)
     return response
 
@@ -112,8 +116,8 @@ async def _answered(
     except web.HTTPException as error:
         return answer(RequestMalformed(error.reason), language(request))
     except CONNECTION_LOST as error:
-        if isinstance(error, ConnectionResetError) and (request.transport is None or request.transport.is_closing()):
-            raise  # who asked is gone: there is nobody to answer
+        if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+            return web.Response(status=GONE)  # who asked is gone: there is nobody to answer
         logger.warning("database-away", error=type(error).__name__, path=request.path)
         return answer(Unavailable(), language(request))
     except Exception as error:
@@ -130,6 +134,15 @@ async def _hang_up(request: web.Request, response: web.StreamResponse) -> None:
     await response.prepare(request)
     await response.write_eof()
     request.protocol.force_close()
+
+
+def _break_off(request: web.Request) -> None:
+    """End the connection: something failed after an answer had begun, and a second one would be read as part of it.
+
+    Whoever reads sees that the first is not whole, and asks again, instead of waiting for the rest of it.
+    """
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _rest(request: web.Request) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from hub.attachments.incoming import Incoming, forget_old
+from hub.attachments.incoming import Incoming, forget_old, under_way
 from hub.attachments.store import Store
 from hub.errors import Forbidden, NotFound, StorageFull, TooLarge
 from hub.store import CONNECTION_LOST, Pool
@@ -75,7 +75,7 @@ class Attachments:
         kept = await self._uploaded(organisation, digest)
         if kept is not None:
             return kept.size, True, False
-        room = await self._require_room(organisation, part.total)
+        room = await self._require_room(organisation, digest, part.total)
         upload = Incoming(self.incoming, organisation, digest)
         try:
             with upload.mine():
@@ -87,6 +87,8 @@ class Attachments:
                 await self._keep(organisation, digest, upload.path, here)
                 upload.path.unlink(missing_ok=True)
                 return here, True, True
+        except (ConnectionError, TimeoutError):
+            raise  # whoever sends is gone, or the database is: neither is about room
         except OSError as error:
             logger.error("attachment-not-kept", error=type(error).__name__, number=error.errno)
             raise StorageFull() from error
@@ -144,16 +146,20 @@ class Attachments:
         own = any(one["organisation"] == organisation and one["uploader"] for one in readers)
         return Kept(digest, row["size"], row["place"]) if row is not None and own else None
 
-    async def _require_room(self, organisation: str, total: int | None) -> int:
+    async def _require_room(self, organisation: str, digest: bytes, total: int | None) -> int:
         """How many bytes of one attachment the organisation may upload now. Raises TooLarge for more than that."""
         if total is not None and total > self.limits.largest:
             raise TooLarge(f"an attachment has at most {self.limits.largest} bytes")
         async with self.pool.acquire() as connection:
             unnamed: int = await connection.fetchval(SQL["unnamed_bytes"], organisation)
             uploaded: int = await connection.fetchval(SQL["uploaded_bytes"], organisation) if self.limits.quota else 0
+        begun = await asyncio.to_thread(under_way, self.incoming, organisation, digest)
+        most = min(self.limits.unnamed, self.limits.quota or self.limits.unnamed)
+        if begun + (total or 0) > most:
+            raise TooLarge(f"{organisation} has {begun} bytes of unfinished uploads here; finish them, or wait")
         if unnamed + (total or 0) > self.limits.unnamed:
             raise TooLarge(f"no message names {unnamed} bytes that {organisation} uploaded; name them, or wait")
         if self.limits.quota and uploaded + (total or 0) > self.limits.quota:
             raise TooLarge(f"{organisation} has {uploaded} bytes here, of {self.limits.quota} that it may have")
         quota = self.limits.quota or self.limits.largest + uploaded
-        return min(self.limits.largest, self.limits.unnamed - unnamed, quota - uploaded)
+        return min(self.limits.largest, self.limits.unnamed - unnamed, quota - uploaded, most - begun)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
+from hub.attachments.incoming import LASTING
 from hub.attachments.s3 import Bucket
 from keys import durable
 
@@ -42,7 +43,7 @@ class Directory:
 
     async def put(self, place: str, file: Path) -> None:
         """Move it here, so that a crash leaves all of it or nothing."""
-        await asyncio.to_thread(self._put, place, file)
+        await asyncio.get_running_loop().run_in_executor(LASTING, self._put, place, file)
 
     def _put(self, place: str, file: Path) -> None:
         target = self._at(place)

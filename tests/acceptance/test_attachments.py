@@ -1,11 +1,14 @@
 """Attachments: sealed, uploaded in parts, read by whom a message gives them, collected when none does."""
 
+import asyncio
 import contextlib
 import hashlib
+import http.client
 import json
 import os
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +23,7 @@ import pytest
 from adapters.client import Client, Refused
 from adapters.client.attachments import Sealed, seal
 from hub import processes
+from hub.attachments.incoming import Incoming
 from hub.attachments.keeping import Attachments, Limits
 from hub.attachments.store import Directory
 from hub.commands import beside
@@ -68,9 +72,8 @@ def put(
 
 
 def call(method: str, who: Bureau, digest: str, body: bytes | None = None, **headers: str) -> tuple[int, Any, Any]:
-    token = jwt.bearer(who.id, "410000-hub", who.signing, datetime.now(UTC))
     request = urllib.request.Request(f"{who.url}/v1/attachments/{digest}", body, method=method)
-    request.add_header("Authorization", f"Bearer {token}")
+    request.add_header("Authorization", f"Bearer {token(who)}")
     request.add_header("Content-Type", "application/octet-stream")
     for name, value in headers.items():
         request.add_header(name.replace("_", "-"), value)
@@ -170,6 +173,29 @@ async def test_an_upload_goes_on_where_it_stood_after_the_hub_was_killed(tmp_pat
         HERE.url = THERE.url = hub.url
 
 
+async def test_an_upload_whose_last_byte_came_while_the_store_was_away_is_finished(
+    hub: RunningHub, tmp_path: Path
+) -> None:
+    _, sealed = sealed_file(tmp_path, 1_000_000)
+    blob, digest = sealed.blob.read_bytes(), sealed.manifest.attachment.removeprefix("sha-256:")
+    place = hub.data / "attachments" / "kept" / digest[:2]
+    with contextlib.suppress(FileNotFoundError):
+        place.rename(tmp_path / "aside")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.touch()  # where a folder belongs
+    try:
+        status, problem, _ = put(HERE, digest, blob)
+        assert (status, problem["type"]) == (503, "/problems/storage-full")
+        assert put(HERE, digest, b"", f"bytes */{len(blob)}")[0] == 503
+    finally:
+        place.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            (tmp_path / "aside").rename(place)
+    async with HERE.client() as here:
+        await here.attach(sealed)
+    assert call("GET", HERE, digest)[:2] == (200, blob)
+
+
 def test_what_does_not_fit_is_refused_by_name_and_nothing_is_kept(hub: RunningHub) -> None:
     for who in (HERE, THERE, THIRD, ABOVE):
         who.url = hub.url
@@ -213,6 +239,76 @@ def test_ranges_are_read_as_http_has_them(hub: RunningHub) -> None:
     assert call("GET", HERE, digest, Range="bytes=100000-")[0] == 416
 
 
+def test_an_answer_that_fails_on_its_way_breaks_off_and_is_not_followed_by_another(hub: RunningHub) -> None:
+    body = os.urandom(30_000_000)
+    digest = hashlib.sha256(body).hexdigest()
+    assert put(THIRD, digest, body)[0] == 201
+    (kept,) = (hub.data / "attachments" / "kept").rglob(f"{digest}.*")
+    with contextlib.closing(http.client.HTTPConnection(hub.host, hub.port, timeout=10)) as connection:
+        answer = asked_for(connection, digest)
+        got = answer.read(1000)
+        os.truncate(kept, 20_000_000)
+        with contextlib.suppress(ConnectionResetError):
+            while part := answer.read(1 << 16):
+                got += part
+    assert len(got) <= 20_000_000 and body.startswith(got)
+
+
+def test_who_hangs_up_is_no_word_about_the_disk_or_the_database(hub: RunningHub) -> None:
+    log, body = hub.data / "hub.log", os.urandom(30_000_000)
+    digest, before = hashlib.sha256(body).hexdigest(), log.stat().st_size
+    for sent in (0, 1_000_000, 5_000_000):
+        with contextlib.closing(http.client.HTTPConnection(hub.host, hub.port, timeout=10)) as connection:
+            connection.putrequest("PUT", f"/v1/attachments/{digest}")
+            connection.putheader("Authorization", f"Bearer {token(THERE)}")
+            connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body[:sent])
+    assert put(THERE, digest, b"", f"bytes */{len(body)}")[1]["complete"] is False
+    while (status := put(THERE, digest, body[-1:], f"bytes 0-0/{len(body)}")[0]) == 503:
+        time.sleep(0.1)  # the hub sees a moment later that the other end is gone
+    assert status in (202, 409)
+    whole = os.urandom(20_000_000)
+    digest = hashlib.sha256(whole).hexdigest()
+    assert put(THERE, digest, whole)[0] == 201
+    for read in (0, 1000, 1_000_000):
+        with contextlib.closing(http.client.HTTPConnection(hub.host, hub.port, timeout=10)) as connection:
+            asked_for(connection, digest, THERE).read(read)
+    time.sleep(1.0)
+    said = log.read_bytes()[before:].decode()
+    assert not said.strip(), said
+
+
+def token(who: Bureau) -> str:
+    return jwt.bearer(who.id, "410000-hub", who.signing, datetime.now(UTC))
+
+
+def asked_for(connection: http.client.HTTPConnection, digest: str, who: Bureau = THIRD) -> http.client.HTTPResponse:
+    connection.request("GET", f"/v1/attachments/{digest}", headers={"Authorization": f"Bearer {token(who)}"})
+    answer = connection.getresponse()
+    assert answer.status == 200
+    return answer
+
+
+def test_who_asks_and_then_does_not_read_is_cut_off(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[limits]\nbody = 1.0\n")
+    with running_hub("--config", str(config)) as hub:
+        enrolled(hub, HERE)
+        body = os.urandom(30_000_000)
+        digest, before = hashlib.sha256(body).hexdigest(), (hub.data / "hub.log").stat().st_size
+        assert put(HERE, digest, body)[0] == 201
+        with contextlib.closing(http.client.HTTPConnection(hub.host, hub.port, timeout=10)) as connection:
+            answer = asked_for(connection, digest, HERE)
+            got = answer.read(1000)
+            time.sleep(4.0)
+            with contextlib.suppress(ConnectionResetError):
+                while part := answer.read(1 << 16):
+                    got += part
+        assert len(got) < len(body) and body.startswith(got)
+        assert call("GET", HERE, digest)[:2] == (200, body)
+        assert b"away" not in (hub.data / "hub.log").read_bytes()[before:]
+
+
 def test_what_nobody_names_is_bounded(hub: RunningHub) -> None:
     size, statuses = 30_000_000, []
     for _ in range(3):
@@ -243,6 +339,41 @@ async def test_an_organisation_has_its_quota_and_takes_nothing_of_anothers(tmp_p
         assert put(THERE, digest, body)[0] == 201
         small = os.urandom(500_000)
         assert put(HERE, hashlib.sha256(small).hexdigest(), small)[0] == 201
+
+
+async def test_a_disk_that_takes_its_time_holds_up_nobody_who_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, body, done = Directory(tmp_path / "kept"), os.urandom(1_000_000), threading.Event()
+    monkeypatch.setattr(os, "fsync", lambda file: done.wait(30))
+    (tmp_path / "kept" / "ab").mkdir(parents=True)
+    (tmp_path / "kept" / "ab" / "abcd").write_bytes(body)
+    uploads = [Incoming(tmp_path / "incoming", HERE.id, bytes([number])) for number in range(40)]
+    for upload in uploads:
+        with upload.mine():
+            upload.path.write_bytes(b"not what its digest says")
+    verified = [asyncio.create_task(upload.verify()) for upload in uploads]
+    try:
+        async with asyncio.timeout(5):
+            assert b"".join([part async for part in kept.read("abcd", 0, len(body))]) == body
+    finally:
+        done.set()
+        await asyncio.gather(*verified, return_exceptions=True)
+
+
+def test_what_is_begun_and_never_finished_is_bounded_too(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[attachments]\nquota = 7_000_000\n")
+    with running_hub("--config", str(config)) as hub:
+        enrolled(hub, HERE, THERE)
+        digests = [hashlib.sha256(os.urandom(8)).hexdigest() for _ in range(6)]
+        part, span = bytes(2_900_000), "bytes 0-2899999/3000000"
+        assert [put(HERE, digest, part, span)[0] for digest in digests] == [202, 202, 413, 413, 413, 413]
+        problem = put(HERE, digests[2], part)[1]
+        assert problem["type"] == "/problems/too-large" and "5800000" in problem["detail"]
+        assert put(THERE, digests[2], part, span)[0] == 202
+        # What was begun goes on.
+        assert put(HERE, digests[0], part[:10], "bytes 2900000-2900009/3000000")[0] == 202
 
 
 async def test_what_was_altered_on_the_way_is_not_opened(hub: RunningHub, tmp_path: Path) -> None:

@@ -312,6 +312,23 @@ class Slow(asyncssh.SFTPServer):
         await asyncio.sleep(self._server.pause)
         super().posix_rename(oldpath, newpath)
 
+    def remove(self, path: bytes) -> None:
+        if self._server.keeps:
+            raise asyncssh.SFTPPermissionDenied("nobody removes anything here")
+        super().remove(path)
+
+    async def read(self, file_obj: object, offset: int, size: int) -> bytes:
+        await self._answering()
+        return bytes(super().read(file_obj, offset, size))  # type: ignore[arg-type]
+
+    async def close(self, file_obj: object) -> None:
+        await self._answering()
+        super().close(file_obj)
+
+    async def _answering(self) -> None:
+        while self._server.silent:
+            await asyncio.sleep(0.05)
+
 
 class Server:
     """An SFTP server with one user, who logs in with a key; `folder` is all that there is."""
@@ -321,6 +338,10 @@ class Server:
         self.connections: list[asyncssh.SSHServerConnection] = []
         self.pause = 0.0
         """Seconds that a rename takes."""
+        self.keeps = False
+        """Whether it refuses to remove a file."""
+        self.silent = False
+        """Whether what is read and closed is not answered, though the connection stands."""
         self.host, self.user = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
         keys.mkdir()
         for name, body in (
@@ -423,6 +444,50 @@ async def test_stopped_while_it_writes_it_leaves_nothing_half_written(tmp_path: 
         assert not list(files.rglob("*.tmp"))
     finally:
         await server.stop()
+
+
+async def test_a_server_that_lets_nobody_remove_anything_is_written_to_all_the_same(tmp_path: Path) -> None:
+    server = Server(tmp_path / "server", tmp_path / "ssh")
+    files = server.folder / "exchange"
+    await server.start()
+    try:
+        async with at_work(tmp_path, HERE, server.section()):
+            await until(lambda: len(lying(files / "templates")) == 2)
+            server.keeps, server.pause = True, 1.0
+            put(files, "kept.json", asked(THERE, reference="a server that keeps everything"))
+            await until(lambda: list(files.rglob("*.tmp")))
+            await server.stop()  # in the midst of a file: something half written is left
+            server.pause = 0
+            await server.start()
+            await until(lambda: "kept.json" in lying(files / "done"))
+    finally:
+        await server.stop()
+
+
+async def test_a_server_that_falls_silent_is_left_after_the_seconds_of_a_step(tmp_path: Path) -> None:
+    server = Server(tmp_path / "server", tmp_path / "ssh")
+    files = server.folder / "exchange"
+    await server.start()
+    try:
+        async with at_work(tmp_path, HERE, server.section()):
+            await until(lambda: len(lying(files / "templates")) == 2)
+            server.silent, store = True, Store(tmp_path / "store")
+            put(files, "silent.json", asked(THERE, reference="a server that falls silent"))
+            await until(lambda: any(one.way.startswith("up/") for one in store.waiting()), 20)
+            server.silent = False
+            await until(lambda: store.reset() or "silent.json" in lying(files / "done"))
+    finally:
+        await server.stop()
+
+
+async def test_what_lies_in_the_way_of_an_original_is_gone_round(tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    (files / "done" / "first.json").mkdir(parents=True)
+    for name in ("first", "second"):
+        put(files, f"{name}.json", asked(THERE, reference=f"in the way {name}"))
+    async with at_work(tmp_path, HERE):
+        await until(lambda: {"first.2.json", "second.json"} <= {*lying(files / "done")})
+    assert (files / "receipts" / "first.2.json.receipt.json").exists() and not lying(files / "in")
 
 
 # Killed ---------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from hub.commands import simulate
 from keys.errors import Fault
 from protocols import attachments
 from tests.acceptance.pages import ROOT, blocks
-from tests.conftest import XIEBAN, RunningHub
+from tests.conftest import XIEBAN, RunningHub, running_hub
 
 COUNTRY = ("--counties", "2", "--people", "5000", "--seed", "5")
 SPAN = ("--from", "2026-03-02", "--days", "2", "--draws", "6")
@@ -127,6 +127,22 @@ def test_a_play_that_does_not_fit_is_refused_with_a_reason(hub: RunningHub, coun
     stranger = Cast.make(tmp_path / "stranger", Plan(6, 2026, 2, 1_000)).folder
     done = hub.run("simulate", "play", str(stranger), "--hub", hub.url)
     assert done.returncode == 1 and f"organisations import {stranger}" in done.stderr, done.stderr
+
+
+def test_a_file_that_the_hub_refuses_is_noted_and_stops_nobody_else(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[attachments]\nlargest = 300_000\n")
+    with running_hub("--config", str(config)) as hub:
+        folder = tmp_path / "country"
+        assert hub.run("simulate", "organisations", str(folder), *COUNTRY).returncode == 0
+        records, options = str(Cast(folder).records), ("--data", str(hub.data), "--config", str(config))
+        assert hub.run("organisations", "import", records, *options).returncode == 0
+        played = ("simulate", "play", str(folder), "--hub", hub.url, *SPAN, "--speed", SPEED, "--json")
+        done = hub.run(*played)
+    found = json.loads(done.stdout)
+    assert done.returncode == 1 and found["refused"] and all("too-large" in one for one in found["refused"])
+    lines = list(Journal(Cast(folder).journal(FIRST, LAST)).lines())
+    assert sum(isinstance(line, Taken) for line in lines) > 20 and any(isinstance(line, Read) for line in lines)
 
 
 def test_a_year_is_foretold_without_a_hub(hub: RunningHub, tmp_path: Path) -> None:
