@@ -20,6 +20,7 @@ from hub.identity import Identity, establish, hub_key
 from hub.store import connecting, embedded, partitions
 from hub.store.migrate import migrate, require_current
 from hub.store.queries import SQL
+from keys import keystore
 from keys.errors import Fault
 from keys.jwk import SigningKey
 from protocols.refusals import CatalogueInvalid
@@ -49,6 +50,12 @@ class HubMoved(Fault):
     code: ClassVar[str] = "hub-moved"
 
 
+class FolderTaken(Fault):
+    """The folder is somebody's already, and no hub's: none is made in it."""
+
+    code: ClassVar[str] = "folder-taken"
+
+
 class DatabaseAbsent(Fault):
     """There is no database in this data directory; one of the hub's own is named by --config."""
 
@@ -60,13 +67,14 @@ async def supervise(
 ) -> None:
     """Run a hub until SIGTERM or SIGINT.
 
-    Raises ConfigInvalid, CatalogueInvalid, PortInUse, DataDirectoryBusy, DatabaseUnavailable.
+    Raises ConfigInvalid, CatalogueInvalid, FolderTaken, PortInUse, DataDirectoryBusy, DatabaseUnavailable.
     """
     journal.configure()
     config = configuration.load(config_path)
     telemetry.require(config.telemetry)
     if config.protocols != configuration.ProtocolsSection():
         config.catalogue()  # one's own: what is wrong with them is said before there is a database
+    _require_free(data)
     os.umask(0o077)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     stop = ending.signalled()
@@ -92,6 +100,13 @@ async def supervise(
             await asyncio.wait(running)
             if keeping is not None:
                 keeping.cancel()
+
+
+def _require_free(data: Path) -> None:
+    """Raise FolderTaken for a mistyped folder that would be spoilt: a key store, PostgreSQL's own."""
+    for name, what in ((keystore.LISTING, "a key store"), ("PG_VERSION", "a PostgreSQL database")):
+        if (data / name).exists():
+            raise FolderTaken(f"{data} is {what} (it holds {name}), not a hub's data directory")
 
 
 def last_port(data: Path) -> int | None:

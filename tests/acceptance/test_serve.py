@@ -17,6 +17,8 @@ import pytest
 
 from hub.identity import hub_key
 from hub.store import embedded
+from keys import jwk
+from keys.keystore import KeyStore
 from tests.acceptance.outsider import Outsider, uuid7
 from tests.acceptance.pages import ROOT, blocks, shell
 from tests.acceptance.verifier import verify_receipt
@@ -65,6 +67,16 @@ def test_a_hub_that_is_made_by_a_mistyped_folder_says_that_it_is_a_new_one(tmp_p
             process.send_signal(signal.SIGTERM)
             assert process.wait(40) == 0
         assert ("this is a new one" in (tmp_path / "said").read_text()) is new
+
+
+def test_no_hub_is_made_in_a_folder_that_is_a_key_store(tmp_path: Path) -> None:
+    store = KeyStore(tmp_path / "weidu")
+    store.create()
+    store.add(jwk.generate_signing(), "a passphrase of this test")
+    before = sorted(tmp_path.rglob("*"))
+    said = refused("--data", str(tmp_path / "weidu"), "--port", str(free_port()))
+    assert "folder-taken" in said and "key store" in said
+    assert sorted(tmp_path.rglob("*")) == before and (tmp_path / "weidu").stat().st_mode & 0o777 == 0o700
 
 
 def test_without_the_passphrase_of_its_key_no_hub_starts_and_none_is_made_up() -> None:
