@@ -9,13 +9,19 @@ import socket
 import sys
 from pathlib import Path
 
-from benchmarks import processes, report, traffic, workloads
+from benchmarks import country, processes, report, traffic, workloads
 from benchmarks.workloads import Report
+
+COUNTIES = 2849
+"""Of the whole country, as simulated."""
 
 
 def measure(given: argparse.Namespace) -> Report:
     """Run every workload; `scale` times the usual number of messages."""
     found, scale = Report(), given.scale
+    if given.only_country:
+        found.country = country.measure(free_port(), given.country or COUNTIES)
+        return found
     if given.only_readers:
         workloads.supervisors(free_port(), given.readers or 1_000_000, 20 * scale, found, note)
         return found
@@ -39,6 +45,9 @@ def measure(given: argparse.Namespace) -> Report:
     if given.stored:
         note("one more message where many are stored")
         workloads.cost_when_stored(free_port(), given.stored, scale, found)
+    if given.country:
+        note("a country's organisations")
+        found.country = country.measure(free_port(), given.country)
     if given.readers:
         workloads.supervisors(free_port(), given.readers, 20 * scale, found, note)
     return found
@@ -69,6 +78,10 @@ def main() -> None:
         "--readers", type=int, default=0, metavar="CASES", help="time every page of the console with so many cases"
     )
     parser.add_argument("--only-readers", action="store_true", help="measure nothing but --readers")
+    parser.add_argument(
+        "--country", type=int, default=0, metavar="COUNTIES", help="take in the organisations of so many, rotate keys"
+    )
+    parser.add_argument("--only-country", action="store_true", help="measure nothing but --country, of all counties")
     parser.add_argument("--soak", type=float, default=0, metavar="SECONDS", help="keep half load up for so long")
     parser.add_argument(
         "--least", type=float, help="the least share of its goal that each goal of the floor must reach"

@@ -65,6 +65,13 @@ def show(report: Report) -> None:
         _overload(console, report)
     if report.stored:
         _stored(console, report)
+    if report.country:
+        row = report.country
+        console.print(
+            f"{row['organisations']:,} organisations taken in within {row['import_seconds']:.0f} s; longest message "
+            f"{row['steady_ms']:.0f} ms, beside a key rotated "
+            f"{min(row['beside_rotations_ms']):.0f} to {max(row['beside_rotations_ms']):.0f} ms"
+        )
     if report.readers:
         _readers(console, report.readers)
 

@@ -41,6 +41,7 @@ class Report:
     stored: list[Seen] = field(default_factory=list)
     soak: list[Seen] = field(default_factory=list)
     readers: Seen = field(default_factory=dict)
+    country: Seen = field(default_factory=dict)
 
     def add(self, name: str, count: int, seen: Seen) -> None:
         """Note `count` messages that a load of the hub carried."""
