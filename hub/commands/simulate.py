@@ -207,15 +207,26 @@ def check(
     """
     begins, ends = _span(year, first, days)
     remark("求本机承受得起的规模 · finding the size that fits this machine")
-    part = asyncio.run(trial.fitting(_plan(seed, year, counties, 1.0), begins, ends, minutes * 60, rate))
-    predicted = _expected(part.plan, begins, ends, draws)
-    remark(f"{part.plan.counties} 县 counties · {part.plan.people:,.0f} 人 people · × {part.speed:,.0f}")
-    with _playing(begins, ends) as told:
-        played, cost = asyncio.run(trial.trial(part, told))
+    try:
+        played, cost, predicted = _checked(_plan(seed, year, counties, 1.0), begins, ends, minutes, rate, draws)
+    except asyncio.CancelledError:
+        remark("已停止，枢纽也已停止 · stopped, and the hub with it")
+        raise typer.Exit(143) from None
     _judge(checking.compare(predicted, draws, played, cost), played, cost, json)
 
 
 # What is asked ----------------------------------------------------------------------------------------
+
+
+def _checked(
+    plan: Plan, begins: date, ends: date, minutes: float, rate: float | None, draws: int
+) -> tuple[Played, Cost, Tally]:
+    part = asyncio.run(trial.fitting(plan, begins, ends, minutes * 60, rate))
+    predicted = _expected(part.plan, begins, ends, draws)
+    remark(f"{part.plan.counties} 县 counties · {part.plan.people:,.0f} 人 people · × {part.speed:,.0f}")
+    with _playing(begins, ends) as told:
+        played, cost = asyncio.run(trial.trial(part, told))
+    return played, cost, predicted
 
 
 def _plan(seed: int, year: int, counties: int | None, people: float, draw: int = 0) -> Plan:

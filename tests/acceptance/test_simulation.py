@@ -20,6 +20,7 @@ from adapters.simulation.assumptions import assumptions, costs
 from adapters.simulation.cast import Cast, Plan
 from adapters.simulation.journal import Journal, Read, Taken
 from hub.commands import simulate
+from hub.usage import tree
 from keys.errors import Fault
 from protocols import attachments
 from tests.acceptance.pages import ROOT, blocks
@@ -143,6 +144,28 @@ def test_a_file_that_the_hub_refuses_is_noted_and_stops_nobody_else(tmp_path: Pa
     assert done.returncode == 1 and found["refused"] and all("too-large" in one for one in found["refused"])
     lines = list(Journal(Cast(folder).journal(FIRST, LAST)).lines())
     assert sum(isinstance(line, Taken) for line in lines) > 20 and any(isinstance(line, Read) for line in lines)
+
+
+def test_a_check_that_is_ended_ends_its_hub_with_it() -> None:
+    command = [*XIEBAN, "simulate", "check", "--counties", "2", "--rate", "50", "--minutes", "5"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while not any(b"hub.worker" in command_of(pid) for pid in tree(process.pid)):
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.1)
+    below = tree(process.pid)[1:]
+    process.terminate()
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 143 and "stopped" in said and "Traceback" not in said
+    assert not [pid for pid in below if command_of(pid)]
+
+
+def command_of(pid: int) -> bytes:
+    """The command line of a process, empty where there is none any more."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def test_a_year_is_foretold_without_a_hub(hub: RunningHub, tmp_path: Path) -> None:

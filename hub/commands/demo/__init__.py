@@ -5,7 +5,6 @@ import contextlib
 import json
 import random
 import shlex
-import signal
 import socket
 import sys
 import tempfile
@@ -67,11 +66,10 @@ def _require_port(port: int) -> None:
 
 async def _play(screen: Screen, data: Path, port: int, cases: int, stop_at_end: bool, picture: Path | None) -> None:
     """The demo from its first line to its last."""
-    _end_on_signals()
     data.mkdir(parents=True, exist_ok=True)
     belongings = Belongings(data)
-    screen.say("[bold]协办演示 · xieban demo[/]")
     async with HubProcess(data, port) as hub:
+        screen.say("[bold]协办演示 · xieban demo[/]")
         members = await _enrolled(screen, hub, belongings)
         board, hub_keys = Board(cases), _hub_keys(data)
         async with contextlib.AsyncExitStack() as stack:
@@ -93,14 +91,6 @@ async def _play(screen: Screen, data: Path, port: int, cases: int, stop_at_end: 
             screen.draw(picture)
         if not stop_at_end:
             await _stay(screen, hub, belongings)
-
-
-def _end_on_signals() -> None:
-    """A closed terminal or a SIGTERM ends the demo as Ctrl-C does: with everything it started."""
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 async def _enrolled(screen: Screen, hub: HubProcess, belongings: Belongings) -> list[Member]:

@@ -23,8 +23,14 @@ class HubNotRunning(Fault):
     code: ClassVar[str] = "hub-not-running"
 
 
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
 class HubProcess:
-    """A hub on a data directory and a port. As an async context manager it leaves nothing running behind."""
+    """A hub on a data directory and a port. As an async context manager it leaves nothing running behind.
+
+    A closed terminal or a SIGTERM cancels the task that entered it, as Ctrl-C does.
+    """
 
     def __init__(self, data: Path, port: int) -> None:
         self.data, self.port = data, port
@@ -32,12 +38,20 @@ class HubProcess:
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> "HubProcess":
+        task = asyncio.current_task()
+        assert task is not None
+        for number in _ENDING:
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.stop()
+        try:
+            await self.stop()
+        finally:
+            for number in _ENDING:
+                asyncio.get_running_loop().remove_signal_handler(number)
 
     async def start(self) -> None:
         """Start it and wait until it says that it is ready. Raises HubNotRunning with what it said instead."""

@@ -1,6 +1,7 @@
 """A simulated country at a throw-away hub of its own: as large as the machine bears, and what it cost."""
 
 import asyncio
+import shutil
 import tempfile
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +18,7 @@ from adapters.simulation.tally import planned
 from hub.commands import beside
 from hub.commands.demo.hub_process import HubProcess
 from hub.commands.faults import UsageFault
+from hub.commands.output import remark
 from hub.config import Config
 from hub.usage import cpu_seconds
 from keys.jwk import VerifyingKey
@@ -79,7 +81,12 @@ async def trial(part: Slice, told: TOLD = lambda moment, taken, refused: None) -
             await hub.run("organisations", "import", str(cast.write_records()[0]), "--data", str(data))
             keys = [key for key in KeyStore(data / "keys").public_keys() if isinstance(key, VerifyingKey)]
             before = await _at_rest(hub)
-            await Play(cast, hub.url, part.first, part.last, part.speed, keys).run(told)
+            try:
+                await Play(cast, hub.url, part.first, part.last, part.speed, keys).run(told)
+            except Exception:
+                kept = Path(shutil.copy(data / "hub.log", Path(tempfile.gettempdir()) / f"{Path(folder).name}.log"))
+                remark(f"枢纽日志留在 · the hub's log is kept: {kept}")
+                raise
             after = await _at_rest(hub)
             await hub.run("audit", "--data", str(data))
         cost = Cost(*(late - early for late, early in zip(after, before, strict=True)))
