@@ -196,7 +196,7 @@ def load(path: Path | None) -> Config:
     except ConfigInvalid as fault:
         raise ConfigInvalid(f"{path}: {fault.detail}") from fault
     except OSError as error:
-        raise ConfigInvalid(f"{path}: {error.strerror}") from error
+        raise ConfigInvalid(f"{path}: {error.strerror}", check="unreadable") from error
     except ValueError as error:
         raise ConfigInvalid(f"{path}: {error}") from error
 

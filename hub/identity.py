@@ -97,7 +97,7 @@ async def establish(connection: Connection, hub: str, key: SigningKey) -> Identi
     head = await connection.fetchrow(SQL["head"])
     assert head is not None
     if head["hub"] != hub:
-        raise ConfigInvalid(f"the database is that of {head['hub']}; [hub] id says {hub}")
+        raise ConfigInvalid(f"the database is that of {head['hub']}; [hub] id says {hub}", check="another-hub")
     _check_key(head["note"], head["origin"], key)
     return Identity(head["hub"], key)
 
@@ -108,5 +108,6 @@ def _check_key(note: str, origin: str, key: SigningKey) -> None:
     except BadCheckpoint:
         raise ConfigInvalid(
             "the log is signed with another key than this data directory holds: give it keys and passphrase of the"
-            " hub's first node, or of its backup"
+            " hub's first node, or of its backup",
+            check="another-key",
         ) from None

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import socket
@@ -44,6 +45,12 @@ class PortInUse(Fault):
     code: ClassVar[str] = "port-in-use"
 
 
+class AddressUnusable(Fault):
+    """Nobody may listen at this address here."""
+
+    code: ClassVar[str] = "address-unusable"
+
+
 class HubMoved(Fault):
     """This hub's final backup was made: it must not run here any more, or its log would fork."""
 
@@ -67,7 +74,8 @@ async def supervise(
 ) -> None:
     """Run a hub until SIGTERM or SIGINT.
 
-    Raises ConfigInvalid, CatalogueInvalid, FolderTaken, PortInUse, DataDirectoryBusy, DatabaseUnavailable.
+    Raises ConfigInvalid, CatalogueInvalid, FolderTaken, PortInUse, AddressUnusable, DataDirectoryBusy,
+    DatabaseUnavailable.
     """
     journal.configure()
     config = configuration.load(config_path)
@@ -146,7 +154,7 @@ async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     try:
         connection = await connecting.connect(dsn)
     except connecting.REFUSED as error:
-        raise embedded.DatabaseUnavailable(f"the database does not let us in: {error}") from error
+        raise embedded.DatabaseUnavailable(f"the database does not let us in: {error}", check="refused") from error
     try:
         yield connection
     finally:
@@ -175,7 +183,8 @@ async def _offer(connection: asyncpg.Connection, protocols: Sequence[tuple[str, 
     columns = [list(column) for column in zip(*protocols, strict=True)]
     gone = [f"{row['protocol']} {row['version']}" for row in await connection.fetch(SQL["protocols_gone"], *columns)]
     if gone:
-        raise CatalogueInvalid(f"cases follow {', '.join(gone)}, which the catalogue no longer has", problems=gone)
+        said = f"cases follow {', '.join(gone)}, which the catalogue no longer has"
+        raise CatalogueInvalid(said, check="gone", problems=gone)
     await connection.execute(SQL["offer_protocols"], *columns)
 
 
@@ -221,7 +230,10 @@ async def _announce(host: str, port: int, on_ready: Callable[[str], None]) -> No
 
 
 async def _reserved(host: str, port: int) -> socket.socket:
-    """The port, held so that no other hub shares it unseen; the workers join by SO_REUSEPORT. Raises PortInUse."""
+    """The port, held so that no other hub shares it unseen; the workers join by SO_REUSEPORT.
+
+    Raises PortInUse, AddressUnusable.
+    """
     until = asyncio.get_running_loop().time() + PORT_WITHIN
     while True:
         with socket.socket() as probe:
@@ -230,13 +242,23 @@ async def _reserved(host: str, port: int) -> socket.socket:
                 probe.bind((host, port))
                 break
             except OSError as error:
-                if asyncio.get_running_loop().time() > until:
-                    raise PortInUse(f"{host}:{port} can't be had ({error.strerror}); choose another --port") from None
+                if error.errno != errno.EADDRINUSE or asyncio.get_running_loop().time() > until:
+                    raise unbound(host, port, error) from None
         await asyncio.sleep(0.1)
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     held.bind((host, port))
     return held
+
+
+def unbound(host: str, port: int, error: OSError, named: str = "[server] host") -> PortInUse | AddressUnusable:
+    """Why this address could not be had, as the system said it; `named` is where the host was said."""
+    said = f"{host}:{port} can't be had ({error.strerror})"
+    if error.errno == errno.EADDRINUSE:
+        return PortInUse(f"{said}; choose another --port")
+    if isinstance(error, PermissionError):
+        return AddressUnusable(f"{said}: choose a --port of 1024 or above", check="port")
+    return AddressUnusable(f"{said}: {named} is an address of this machine, or 0.0.0.0", check="host")
 
 
 @contextlib.asynccontextmanager

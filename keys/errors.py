@@ -10,8 +10,9 @@ class Fault(Exception):
 
     The base of every refusal in keys, protocols and hub. `code` is stable, kebab-case and unique; it is what
     a problem type, a translation and a partner's program go by. `detail` says in English what is wrong with
-    this very input (by default the first line of the class's docstring); `data` carries the values behind it.
-    Neither ever holds private key material.
+    this very input (by default the first line of the class's docstring); `data` carries the values behind it, and
+    where one code has causes that need different advice, `check` says which it was. Neither ever holds private key
+    material.
     """
 
     code: ClassVar[str] = "fault"

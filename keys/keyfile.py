@@ -36,7 +36,8 @@ def encrypt(key: SigningKey | DecryptionKey, passphrase: str) -> bytes:
     Deriving the wrapping key takes a tenth of a second or so, on purpose.
     """
     if len(passphrase) < MIN_PASSPHRASE:
-        raise KeyStoreFault(f"a passphrase has at least {MIN_PASSPHRASE} characters", limit=MIN_PASSPHRASE)
+        said = f"a passphrase has at least {MIN_PASSPHRASE} characters"
+        raise KeyStoreFault(said, check="too-short", limit=MIN_PASSPHRASE)
     header = {"alg": ALG, "enc": ENC, "cty": _CONTENT_TYPE, "p2c": ITERATIONS, "kid": key.kid}
     body = json.dumps(key.jwk()).encode("utf-8")
     return jwe.encrypt_compact(header, body, _secret(passphrase), registry=_registry()).encode("ascii")
@@ -95,7 +96,7 @@ def _secret(passphrase: str) -> OctKey:
     # One spelling of a text typed on different keyboards (RFC 8265 §4.2.2, OpaqueString).
     raw = unicodedata.normalize("NFC", passphrase).encode("utf-8", "surrogatepass")
     if not raw:
-        raise KeyStoreFault("the passphrase is empty", check="passphrase")
+        raise KeyStoreFault("the passphrase is empty", check="no-passphrase")
     # Not `import_key`: it is for raw keys, and warns on stderr that a passphrase is shorter than one.
     return OctKey(raw, raw)
 

@@ -88,6 +88,7 @@ class KeyStore:
         if missing or unlisted:
             raise KeyStoreFault(
                 f"{self.directory / LISTING} does not fit the private keys beside it",
+                check="listing",
                 missing=missing,
                 unlisted=unlisted,
             )
@@ -113,11 +114,13 @@ class KeyStore:
         public = [*listed, *(key.public for key in opened)]
         valid = [key for key in public if isinstance(key, VerifyingKey) and key.valid_at(at)]
         if not valid:
-            raise KeyStoreFault(f"no signing key in {self.directory} is valid at {at.isoformat(timespec='seconds')}")
+            moment = at.isoformat(timespec="seconds")
+            raise KeyStoreFault(f"no signing key in {self.directory} is valid at {moment}", check="none-valid")
         newest = max(valid, key=lambda key: (key.not_before or _LONG_AGO, key.kid))
         found = next((key for key in opened if key.kid == newest.kid), None) or self._open(newest.kid, passphrase)
         if not isinstance(found, SigningKey) or found.public != newest:
-            raise KeyStoreFault(f"{self.directory / LISTING} says something else of a key than its file", kid=found.kid)
+            said = f"{self.directory / LISTING} says something else of a key than its file"
+            raise KeyStoreFault(said, check="listing", kid=found.kid)
         return found
 
     def decryption_keys(self, passphrase: str) -> list[DecryptionKey]:
@@ -154,7 +157,7 @@ class KeyStore:
         except KeyStoreFault:
             raise
         except Fault as fault:
-            raise KeyStoreFault(f"{path} is not a JWK Set: {fault.detail}") from None
+            raise KeyStoreFault(f"{path} is not a JWK Set: {fault.detail}", check="listing") from None
         return {key.kid: key for key in keys}
 
     def _list(self, keys: Iterable[VerifyingKey | EncryptionKey]) -> None:
@@ -182,7 +185,7 @@ def _passphrase_in(file: Path) -> str:
     try:
         text = private_files.read_secret(file).decode("utf-8").strip("\r\n")
     except UnicodeDecodeError:
-        raise KeyStoreFault(f"{file} is not UTF-8") from None
+        raise KeyStoreFault(f"{file} is not UTF-8", check="not-one-line") from None
     if not text or "\n" in text or "\r" in text:
-        raise KeyStoreFault(f"{file} must hold the passphrase, in one line")
+        raise KeyStoreFault(f"{file} must hold the passphrase, in one line", check="not-one-line")
     return text

@@ -30,8 +30,12 @@ def faults(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = "is a symbolic link" if error.errno == errno.ELOOP else f"can't be used: {error.strerror}"
-        raise KeyStoreFault(f"{path} {reason}", path=str(path)) from error
+        if error.errno == errno.ELOOP:
+            raise KeyStoreFault(f"{path} is a symbolic link", check="kind", path=str(path)) from error
+        said = f"{path} can't be used: {error.strerror}"
+        if error.errno == errno.ENOENT:
+            raise KeyStoreFault(said, check="not-there", path=str(path)) from error
+        raise KeyStoreFault(said, check="system", path=str(path)) from error
 
 
 def check_directory(path: Path) -> None:
@@ -102,14 +106,16 @@ def locked(directory: Path) -> Iterator[None]:
 def _check(path: Path, status: os.stat_result, mode: int, types: tuple[int, ...]) -> None:
     kind = stat.S_IFMT(status.st_mode)
     if kind not in types:
-        raise KeyStoreFault(f"{path} is not {_TYPES[types[0]]} but {_TYPES.get(kind, 'something else')}")
+        found = _TYPES.get(kind, "something else")
+        raise KeyStoreFault(f"{path} is not {_TYPES[types[0]]} but {found}", check="kind")
     if os.geteuid() not in (0, status.st_uid) and status.st_uid != 0:
-        raise KeyStoreFault(f"{path} belongs to another user", owner=status.st_uid)
+        raise KeyStoreFault(f"{path} belongs to another user", check="owner", owner=status.st_uid)
     if stat.S_IMODE(status.st_mode) & 0o777 & ~mode:
-        raise KeyStoreFault(f"{path} can be reached by others; run: chmod {mode:o} '{path}'", path=str(path))
+        said = f"{path} can be reached by others; run: chmod {mode:o} '{path}'"
+        raise KeyStoreFault(said, check="open", path=str(path))
 
 
 def _bounded(path: Path, data: bytes) -> bytes:
     if len(data) > MAX_FILE:
-        raise KeyStoreFault(f"{path} is too long", limit=MAX_FILE)
+        raise KeyStoreFault(f"{path} is too long", check="kind", limit=MAX_FILE)
     return data

@@ -48,5 +48,5 @@ def bus(section: Section, known: Settings) -> Bus:
 
             return RabbitMQ(known, section.common.organisations)
     except ImportError as error:
-        raise AdapterConfigInvalid(f"{error.name} is not installed: pip install 'xieban[bus]'") from None
+        raise AdapterConfigInvalid(f"{error.name} is not installed: pip install 'xieban[bus]'", check="extra") from None
     raise AdapterConfigInvalid(f"[adapters.{section.name}] servers are nats:// or tls://, or else amqp:// or amqps://")

@@ -92,7 +92,7 @@ class Pinned:
         """
         url = url.rstrip("/")
         if (self._folder / SOURCE).exists() and self.url != url:
-            raise PinInvalid(f"{self._folder} is pinned to {self.url}")
+            raise PinInvalid(f"{self._folder} is pinned to {self.url}", check="elsewhere")
         async with self._lock:
             until = await asyncio.to_thread(self._begin, url, root)
         return until
@@ -163,4 +163,4 @@ def _named(folder: Path) -> Iterator[None]:
     except DownloadError as error:
         raise SnapshotUnreachable(f"{type(error).__name__.removesuffix('Error')}: {error}") from None
     except OSError as error:
-        raise PinInvalid(f"{folder}: {error}") from None
+        raise PinInvalid(f"{folder}: {error}", check="system") from None

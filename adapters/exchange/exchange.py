@@ -110,5 +110,5 @@ def _folder(settings: Settings) -> Folder:
     try:
         from adapters.exchange.sftp import Sftp
     except ImportError:
-        raise AdapterConfigInvalid("SFTP needs the extra: pip install 'xieban[exchange]'") from None
+        raise AdapterConfigInvalid("SFTP needs the extra: pip install 'xieban[exchange]'", check="extra") from None
     return Sftp(settings.sftp, settings.permissions)

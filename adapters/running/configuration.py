@@ -89,7 +89,9 @@ def sections(file: Path) -> dict[str, Section]:
     """Every adapter that a configuration names. Raises AdapterConfigInvalid."""
     try:
         document = tomllib.loads(file.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise AdapterConfigInvalid(f"{file}: {error.strerror}", check="unreadable") from None
+    except (ValueError, RecursionError) as error:
         raise AdapterConfigInvalid(f"{file}: {error}") from None
     listed = document.get("adapters", {})
     if not isinstance(listed, dict) or not all(isinstance(one, dict) for one in listed.values()):
@@ -102,7 +104,7 @@ def section(file: Path, name: str) -> Section:
     known = sections(file)
     if name not in known:
         named = ", ".join(sorted(known)) or "none"
-        raise AdapterConfigInvalid(f"{file} has no [adapters.{name}]; it has {named}")
+        raise AdapterConfigInvalid(f"{file} has no [adapters.{name}]; it has {named}", check="no-section")
     return known[name]
 
 

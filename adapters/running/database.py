@@ -20,5 +20,5 @@ def opened(folder: Path, name: str, tables: Sequence[str]) -> sqlite3.Connection
         for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", *tables):
             database.execute(statement)
     except (OSError, sqlite3.DatabaseError) as error:
-        raise AdapterConfigInvalid(f"the store {folder} can't be used: {error}") from None
+        raise AdapterConfigInvalid(f"the store {folder} can't be used: {error}", check="store") from None
     return database

@@ -66,4 +66,4 @@ def _module(section: Section) -> ModuleType:
         if (error.name or "").partition(".")[0] in ("adapters", "keys", "protocols"):
             raise
         needs = f"needs {error.name}: pip install 'xieban[{section.kind}]'"
-        raise AdapterUnknown(f"[adapters.{section.name}] {section.kind} {needs}") from None
+        raise AdapterUnknown(f"[adapters.{section.name}] {section.kind} {needs}", check="extra") from None

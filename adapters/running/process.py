@@ -107,7 +107,8 @@ async def _listening(section: Section, store: Store, partner: Partner, ends: Seq
         await web.TCPSite(runner, host.strip("[]"), int(port)).start()
     except (OSError, ValueError) as error:
         await runner.cleanup()
-        raise AdapterConfigInvalid(f"[adapters.{section.name}] listen = {section.common.listen!r}: {error}") from None
+        said = f"[adapters.{section.name}] listen = {section.common.listen!r}: {error}"
+        raise AdapterConfigInvalid(said, check="listen") from None
     try:
         yield f"http://{section.common.listen}"
     finally:

@@ -20,7 +20,9 @@ class Bucket:
             self._library: Any = importlib.import_module("obstore")
             stores: Any = importlib.import_module("obstore.store")
         except ImportError:
-            raise ConfigInvalid("[attachments] store needs the extra s3: pip install 'xieban[s3]'") from None
+            raise ConfigInvalid(
+                "[attachments] store needs the extra s3: pip install 'xieban[s3]'", check="extra"
+            ) from None
         try:
             self._store = stores.from_url(address)
         except Exception as error:

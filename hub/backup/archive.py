@@ -151,7 +151,7 @@ def reading(file: Path, identities: Sequence[Identity], keys: Sequence[Verifying
         with open(file, "rb") as sealed, sealing.opened(sealed, identities) as stream:
             yield Reader(stream, keys)
     except OSError as error:
-        raise BackupInvalid(f"{file} can't be read: {error.strerror or error}") from None
+        raise BackupInvalid(f"{file} can't be read: {error.strerror or error}", check="file-unreadable") from None
 
 
 def verify(

@@ -68,7 +68,9 @@ def verify(token: bytes, counted: Counted, keys: list[VerifyingKey]) -> Manifest
         said = msgspec.convert(strict_json.loads(compact.payload), Manifest)
         signer = next((key for key in keys if key.kid == compact.header.kid), None)
         if signer is None:
-            raise BackupInvalid("its manifest is signed by another hub, or with a key that was not given")
+            raise BackupInvalid(
+                "its manifest is signed by another hub, or with a key that was not given", check="signer"
+            )
         jws.verify(compact, signer, EVERY_ALGORITHM)
         head = checkpoint.verify_checkpoint(said.checkpoint, keys)
     except BackupInvalid:
@@ -76,7 +78,7 @@ def verify(token: bytes, counted: Counted, keys: list[VerifyingKey]) -> Manifest
     except (Fault, msgspec.ValidationError) as error:
         raise BackupInvalid(f"its manifest does not hold: {error}") from None
     if said.format != FORMAT or head.size != said.entries:
-        raise BackupInvalid("its manifest is of another format")
+        raise BackupInvalid("its manifest is of another format", check="format")
     if (said.members, said.digest) != (counted.members, counted.digest()):
         raise BackupInvalid("its members are not those that the hub signed")
     return said

@@ -71,9 +71,10 @@ async def restore(plan: Plan) -> Restored:
         said = await asyncio.to_thread(verify, plan.file, plan.identities, plan.keys, _keys_into(Path(folder)))
         await asyncio.to_thread(_require_passphrase, plan, KeyStore(Path(folder)))
     if said.hub != plan.config.hub.id:
-        raise RestoreRefused(f"it is a backup of {said.hub}; the configuration says {plan.config.hub.id}")
+        other = f"it is a backup of {said.hub}; the configuration says {plan.config.hub.id}"
+        raise RestoreRefused(other, check="another-hub")
     if plan.moved and not said.final:
-        raise RestoreRefused("its hub could go on: only a backup made with --final keeps the origin")
+        raise RestoreRefused("its hub could go on: only a backup made with --final keeps the origin", check="not-final")
     if plan.config.database.url is not None:
         await _require_no_tables(plan.config.database.url)
     plan.data.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -179,7 +180,8 @@ def _require_empty(data: Path) -> None:
     if not os.environ.get(PASSPHRASE) and not (data / PASSPHRASE_FILE).is_file():
         raise RestoreRefused(
             f"the passphrase of the hub's keys is in no backup: put it into {data / PASSPHRASE_FILE} (0600)"
-            " or the variable XIEBAN_HUB_PASSPHRASE first"
+            " or the variable XIEBAN_HUB_PASSPHRASE first",
+            check="no-passphrase",
         )
 
 
@@ -202,7 +204,7 @@ def _require_passphrase(plan: Plan, keys: KeyStore) -> None:
         if fault.data.get("check") != "passphrase":
             raise
         where = PASSPHRASE if given else plan.data / PASSPHRASE_FILE
-        raise RestoreRefused(f"{where} is not the passphrase of the hub's keys in it") from None
+        raise RestoreRefused(f"{where} is not the passphrase of the hub's keys in it", check="passphrase") from None
 
 
 async def _require_no_tables(dsn: str) -> None:
@@ -217,5 +219,6 @@ async def _require_attachments(connection: Connection, store: Store) -> None:
     for row in await connection.fetch(SQL["attachments_kept"]):
         if await store.size(row["place"]) != row["size"]:
             raise BackupInvalid(
-                f"attachment {row['digest'].hex()} is neither in it nor in the store that config.toml names"
+                f"attachment {row['digest'].hex()} is neither in it nor in the store that config.toml names",
+                check="attachment",
             )

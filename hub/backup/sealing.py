@@ -23,7 +23,7 @@ def recipient(text: str) -> Recipient:
     try:
         return Recipient.from_str(text.strip())
     except pyrage.RecipientError as error:
-        raise BackupInvalid(f"{text[:80]!r} is no public key of age: {error}") from None
+        raise BackupInvalid(f"{text[:80]!r} is no public key of age: {error}", check="recipient") from None
 
 
 def new_identity(file: Path, passphrase: str) -> str:
@@ -46,9 +46,11 @@ def identity(file: Path, passphrase: Callable[[], str]) -> Identity:
         (line,) = lines
         return Identity.from_str(line)
     except OSError as error:
-        raise BackupInvalid(f"{file} can't be read: {error.strerror}") from None
-    except (pyrage.DecryptError, pyrage.IdentityError, ValueError) as error:
-        raise BackupInvalid(f"{file} holds no key that this passphrase opens: {error}") from None
+        raise BackupInvalid(f"{file} can't be read: {error.strerror}", check="key-unreadable") from None
+    except pyrage.DecryptError as error:
+        raise BackupInvalid(f"{file} holds no key that this passphrase opens: {error}", check="passphrase") from None
+    except (pyrage.IdentityError, ValueError) as error:
+        raise BackupInvalid(f"{file} holds no private key of age: {error}", check="no-key") from None
 
 
 class _Passing(threading.Thread):
@@ -104,10 +106,10 @@ def opened(sealed: BinaryIO, identities: Sequence[Identity]) -> Iterator[BinaryI
             plain.close()
             passing.join()
             if isinstance(passing.failed, pyrage.DecryptError):
-                raise BackupInvalid(f"it does not open: {passing.failed}") from None
+                raise BackupInvalid(f"it does not open: {passing.failed}", check="sealed") from None
             raise
         finally:
             plain.close()
             passing.join()
     if passing.failed is not None:
-        raise BackupInvalid(f"it does not open: {passing.failed}")
+        raise BackupInvalid(f"it does not open: {passing.failed}", check="sealed")

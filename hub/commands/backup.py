@@ -18,7 +18,7 @@ from hub.backup import archive, keeping, making, sealing
 from hub.backup.making import Made, Source
 from hub.commands import files
 from hub.commands.beside import existing
-from hub.commands.faults import UsageFault
+from hub.commands.faults import AlreadyThere, UsageFault
 from hub.commands.help_text import examples
 from hub.commands.options import Config, Json
 from hub.commands.output import as_json, remark, say
@@ -165,7 +165,7 @@ def key_(
     Keep both away from the hub: backups need the public key alone.
     """
     if out.exists():
-        raise UsageFault(f"{out} is there already")
+        raise AlreadyThere(f"{out} is there already")
     say(sealing.new_identity(out, passphrase_of(passphrase_file, new=True)))
 
 
@@ -176,6 +176,7 @@ def passphrase_of(file: Path | None, *, new: bool = False) -> str:
     if given := os.environ.get(PASSPHRASE):
         return given
     if not sys.stdin.isatty():
-        raise UsageFault(f"the backup key has a passphrase: set {PASSPHRASE}, or give --passphrase-file")
+        said = f"the backup key has a passphrase: set {PASSPHRASE}, or give --passphrase-file"
+        raise UsageFault(said, check="no-passphrase")
     text = "备份口令 · passphrase of the backup key"
     return str(typer.prompt(text, hide_input=True, confirmation_prompt=new, err=True))

@@ -10,7 +10,7 @@ from hub import config as configuration
 from hub import processes
 from hub.commands.faults import DataDirectoryAbsent
 from hub.config import Config
-from hub.store import Connection, connecting
+from hub.store import Connection
 
 _T = TypeVar("_T")
 
@@ -21,12 +21,9 @@ async def database(data: Path, config: Config, any_schema: bool = False) -> Asyn
 
     Raises DatabaseUnavailable, SchemaOutdated, MigrationMismatch.
     """
-    async with processes.attached(data.resolve(), config, any_schema) as dsn:
-        connection = await connecting.connect(dsn)
-        try:
-            yield connection
-        finally:
-            await connection.close()
+    attached = processes.attached(data.resolve(), config, any_schema)
+    async with attached as dsn, processes.connected(dsn) as connection:
+        yield connection
 
 
 def run(data: Path, config: Path | None, work: Callable[[Connection], Awaitable[_T]], any_schema: bool = False) -> _T:

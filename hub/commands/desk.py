@@ -12,7 +12,6 @@ from adapters.client.certificate import certified, of_environment
 from adapters.desk.desk import Desk
 from adapters.desk.pages.app import application
 from hub import ending, journal
-from hub.commands.faults import UsageFault
 from hub.commands.help_text import examples
 from hub.commands.known import known
 from hub.commands.options import PROTOCOLS
@@ -83,7 +82,9 @@ async def _serve(made: Desk, host: str, port: int, names: frozenset[str], tls: s
         await web.TCPSite(runner, host, port, ssl_context=tls).start()
     except OSError as error:
         await runner.cleanup()
-        raise UsageFault(f"can't listen on {host}:{port}: {error.strerror or error}; choose another --port") from None
+        from hub.processes import unbound
+
+        raise unbound(host, port, error, "--host") from None
     if tls is None and host not in ("127.0.0.1", "::1", "localhost"):
         remark("口令将不加密地经过网络，请用 --certificate · passwords cross the network in the clear: --certificate")
     address = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"

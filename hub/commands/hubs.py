@@ -92,7 +92,7 @@ def admit(
     """
     settings = existing(data, config)
     if settings.trust.anchor is None or settings.trust.anchor_jwks is None:
-        raise UsageFault("config.toml names no anchor: [trust] anchor and anchor_jwks")
+        raise UsageFault("config.toml names no anchor: [trust] anchor and anchor_jwks", check="no-anchor")
     if not url.startswith(("https://", "http://")) or any(char.isspace() for char in url) or len(url) > 500:
         raise UsageFault("--url is the other hub's address, e.g. https://hub.example")
     anchor, jwks = settings.trust.anchor, files.object_in(settings.trust.anchor_jwks)

@@ -121,7 +121,7 @@ def admit(
     """
     settings = existing(data, config)
     if settings.trust.anchor is None or settings.trust.anchor_jwks is None:
-        raise UsageFault("config.toml names no anchor: [trust] anchor and anchor_jwks")
+        raise UsageFault("config.toml names no anchor: [trust] anchor and anchor_jwks", check="no-anchor")
     chain = files.content(file).decode("utf-8", "replace").split()
     found = vouching.verify_chain(
         chain,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hub.commands.faults import InputUnreadable, UsageFault
+from hub.commands.faults import AlreadyThere, InputUnreadable, UsageFault
 from hub.commands.help_text import examples
 from hub.commands.known import known
 from hub.commands.options import PROTOCOLS, Json
@@ -69,7 +69,7 @@ def copy(to: Annotated[Path, typer.Argument(metavar="DIR", help="新文件夹。
     try:
         shutil.copytree(loading.FOLDER, to)
     except FileExistsError as error:
-        raise UsageFault(f"{to} 已经存在，未作更改 · is there already; nothing was changed") from error
+        raise AlreadyThere(f"{to} is there already; nothing was changed") from error
     say(f"已抄 · copied: {to}")
     say(f'config.toml: [protocols] folder = "{to.resolve()}"')
 

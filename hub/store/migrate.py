@@ -127,7 +127,8 @@ async def require_alone(connection: Connection) -> None:
         "AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
     )
     if others:
-        raise DowngradeRefused(f"{others} other connections are open; stop every hub on this database first")
+        said = f"{others} other connections are open; stop every hub on this database first"
+        raise DowngradeRefused(said, check="in-use")
 
 
 async def _take_back(connection: Connection, name: str, file: Path) -> None:
@@ -152,7 +153,7 @@ async def _applied(connection: Connection, files: dict[str, str]) -> list[str]:
         if name not in files:
             raise MigrationMismatch(f"the database has {name}, which this version does not know; upgrade xieban")
         if row["sha256"] != _digest(files[name]):
-            raise MigrationMismatch(f"{name} was changed after it was applied")
+            raise MigrationMismatch(f"{name} was changed after it was applied", check="altered")
     return [row["name"] for row in rows]
 
 

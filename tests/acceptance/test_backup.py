@@ -347,11 +347,12 @@ def test_a_place_that_is_not_empty_and_a_hub_without_its_passphrase_are_refused(
     assert done.returncode == 1 and "restore-refused" in done.stderr and "is not empty" in done.stderr
     done = lost.hub.run(*arguments, str(tmp_path / "new"))
     assert done.returncode == 1 and "the passphrase of the hub's keys is in no backup" in done.stderr
+    assert "缺枢纽密钥的口令" in done.stderr and "只能恢复到空处" not in done.stderr
     assert not (tmp_path / "new").exists()
     (tmp_path / "new").mkdir()
     (tmp_path / "new/passphrase").write_text("that of another hub")
     done = lost.hub.run(*arguments, str(tmp_path / "new"))
-    assert done.returncode == 1 and "restore-refused" in done.stderr and "is not the passphrase" in done.stderr
+    assert done.returncode == 1 and "口令不是备份中枢纽密钥的" in done.stderr and "is not the passphrase" in done.stderr
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["passphrase"]
     shutil.copy(lost.hub.data / "passphrase", tmp_path / "new")
     full = tmp_path / "config.toml"

@@ -16,6 +16,7 @@ import pytest
 
 from adapters.client import Client
 from hub.identity import hub_key
+from hub.store import embedded
 from keys.keystore import KeyStore
 from protocols import entries
 from tests.conftest import XIEBAN, RunningHub, free_port
@@ -484,7 +485,8 @@ def test_input_that_can_not_be_read_is_one_line_and_no_traceback(
             "wrong passphrase": (here.run("poll", XIEBAN_PASSPHRASE="not this one"), "口令不对"),
             "no passphrase": (here.run("poll", XIEBAN_PASSPHRASE=""), "没有口令，请设 XIEBAN_PASSPHRASE"),
             "passphrase open to all": (here.run("poll", "--passphrase-file", str(tmp_path / "readable")), "chmod 600"),
-            "no key store": (here.run("poll", "--keys", missing), "keystore-fault"),
+            "no key store": (here.run("poll", "--keys", missing), "没有这个文件或目录，请核对路径 · keystore-fault"),
+            "short passphrase": (here.run("keys", "new", "--keys", missing, XIEBAN_PASSPHRASE="1"), "口令太短"),
             "bytes that are no message": (here.run("send", "--resend", bad), "jws-malformed"),
             "another's cursor": (here.run("poll", "--cursor", bad), "cursor-invalid"),
             "receipt missing": (xieban("verify", missing, "--key", missing), "input-unreadable"),
@@ -536,6 +538,9 @@ def test_what_a_hub_can_not_work_with_is_one_line_and_no_traceback(hub: RunningH
     Path(none).write_text("[]")
     hub_key(bare)
     (tmp_path / "away.toml").write_text(f'[database]\nurl = "postgresql://127.0.0.1:{port}/xieban"\n')
+    (tmp_path / "theirs.toml").write_text(f'[database]\nurl = "{embedded.dsn(hub.data)}"\n')
+    (tmp_path / "far.toml").write_text('[server]\nhost = "192.0.2.1"\n')
+    elsewhere = ["serve", "--data", str(bare), "--port", port, "--config"]
     unreachable = ["serve", "--data", missing, "--port", port, "--config", str(tmp_path / "away.toml")]
     misconfigured = ["serve", "--data", missing, "--config", str(tmp_path / "bad.toml")]
     check(
@@ -548,7 +553,12 @@ def test_what_a_hub_can_not_work_with_is_one_line_and_no_traceback(hub: RunningH
             "no database": (xieban("audit", "--data", str(bare)), "database-absent"),
             "no configuration": (xieban("audit", "--data", str(bare), "--config", missing), "No such file"),
             "bad configuration": (xieban(*misconfigured), "config-invalid"),
-            "database away": (xieban(*unreachable), "database-unavailable"),
+            "database away": (xieban(*unreachable), "请核对它在运行，及 [database] url"),
+            "keys of another hub": (xieban(*elsewhere, str(tmp_path / "theirs.toml")), "不是签这份日志的"),
+            "an address of nobody here": (xieban(*elsewhere, str(tmp_path / "far.toml")), "它不是本机的地址"),
+            "no key of a backup": (xieban("backup", "verify", bad, "--key", missing), "备份私钥文件读不到"),
+            "a key that is none": (xieban("backup", "verify", bad, "--key", bad), "--key 不是备份私钥文件"),
+            "no public key": (xieban("backup", "--data", bad, "--to", bad, "--recipient", "age2"), "应为 age1…"),
             "data directory in use": (xieban("serve", "--data", str(hub.data), "--port", port), "data-directory-busy"),
             "port in use": (xieban("serve", "--data", str(tmp_path / "new"), "--port", str(hub.port)), "port-in-use"),
             "no place for data": (xieban("serve", "--data", "/dev/null/hub", "--port", port), "/dev/null"),

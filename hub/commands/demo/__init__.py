@@ -22,7 +22,7 @@ from hub.commands.demo.bureau import Assignment, Bureau
 from hub.commands.demo.cast import BUREAUS, SUPERVISOR, Belongings, Member
 from hub.commands.demo.hub_process import HubNotRunning, HubProcess
 from hub.commands.demo.screen import Screen
-from hub.processes import PortInUse
+from hub.processes import unbound
 from keys import jwk
 from keys.jwk import VerifyingKey
 from keys.keystore import KeyStore
@@ -61,7 +61,7 @@ def _require_port(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise PortInUse(f"127.0.0.1:{port} can't be had ({error.strerror}); choose another --port") from None
+            raise unbound("127.0.0.1", port, error) from None
 
 
 async def _play(screen: Screen, data: Path, port: int, cases: int, stop_at_end: bool, picture: Path | None) -> None:

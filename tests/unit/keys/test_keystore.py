@@ -283,7 +283,7 @@ def test_a_missing_key_file_shows_in_the_list(filled: KeyStore) -> None:
     file_of(filled, SEALING).unlink()
     with pytest.raises(KeyStoreFault) as refused:
         filled.public_keys()
-    assert refused.value.data == {"missing": [SEALING.kid], "unlisted": []}
+    assert refused.value.data == {"check": "listing", "missing": [SEALING.kid], "unlisted": []}
     assert filled.decryption_keys(PASSPHRASE) == []
 
 
@@ -293,7 +293,7 @@ def test_a_key_whose_listing_was_interrupted_works_and_is_listed_with_the_next(f
     assert filled.signing_key(PASSPHRASE, NOW).kid == SIGNING.kid
     with pytest.raises(KeyStoreFault) as refused:
         filled.public_keys()
-    assert refused.value.data == {"missing": [], "unlisted": [SIGNING.kid]}
+    assert refused.value.data == {"check": "listing", "missing": [], "unlisted": [SIGNING.kid]}
     third = generate_signing()
     filled.add(third, PASSPHRASE)
     assert {key.kid for key in filled.public_keys()} == {SIGNING.kid, SEALING.kid, third.kid}
