@@ -114,6 +114,16 @@ def path(value: str, base: Path) -> Path:
     return found if found.is_absolute() else base / found
 
 
+def address(listen: str) -> tuple[str, int]:
+    """Host and port of a `listen`. Raises ValueError."""
+    host, _, port = listen.rpartition(":")
+    if not host or any(char.isspace() for char in host) or not (port.isascii() and port.isdigit()):
+        raise ValueError(f"listen = {listen!r} is HOST:PORT, e.g. 127.0.0.1:8431")
+    if not 1 <= int(port) <= 65535:
+        raise ValueError(f"listen = {listen!r}: a port is 1 to 65535")
+    return host.strip("[]"), int(port)
+
+
 def _section(file: Path, name: str, held: Mapping[str, Any]) -> Section:
     mine = set(Common.__struct_fields__) | {"organisation"}
     given = {key: value for key, value in held.items() if key in mine}
@@ -131,6 +141,8 @@ def _section(file: Path, name: str, held: Mapping[str, Any]) -> Section:
             parse_organisation_id(one)
         if not 0.05 <= common.every <= 3600:
             raise ValueError("every is 0.05 to 3600 seconds")
+        if common.listen is not None:
+            address(common.listen)
     except (msgspec.ValidationError, ValueError, Fault) as error:
         raise AdapterConfigInvalid(f"{file} [adapters.{name}]: {error}") from None
     return Section(name, common, {key: value for key, value in held.items() if key not in mine}, file.parent)

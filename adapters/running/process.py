@@ -14,7 +14,8 @@ from aiohttp import web
 from adapters.client import Client, Patience
 from adapters.client.certificate import of_environment
 from adapters.running import health, kinds
-from adapters.running.configuration import AdapterConfigInvalid, Section
+from adapters.running.alone import alone
+from adapters.running.configuration import AdapterConfigInvalid, Section, address
 from adapters.running.hanging_up import hanging_up
 from adapters.running.partner import Own, Partner
 from adapters.running.station import Station
@@ -28,7 +29,15 @@ LARGEST = 64 << 20
 
 
 async def run(section: Section, passphrase: str, ready: Callable[[str], None]) -> None:
-    """Run an adapter until SIGTERM or SIGINT. Raises KeyStoreFault, AdapterConfigInvalid, AdapterUnknown."""
+    """Run an adapter until SIGTERM or SIGINT.
+
+    Raises KeyStoreFault, AdapterConfigInvalid, AdapterUnknown; AdapterRunning where another process has its store.
+    """
+    with alone(section.common.store):
+        await _run(section, passphrase, ready)
+
+
+async def _run(section: Section, passphrase: str, ready: Callable[[str], None]) -> None:
     store = Store(section.common.store)
     try:
         offered: list[Station] = []
@@ -54,7 +63,7 @@ async def run(section: Section, passphrase: str, ready: Callable[[str], None]) -
         store.close()
 
 
-def this_side(section: Section, passphrase: str) -> Own:
+def this_side(section: Section, passphrase: str, patience: Patience = PATIENCE) -> Own:
     """The key that signs, and a maker of clients for each organisation that the adapter speaks for."""
     common = section.common
     own = KeyStore(common.keys)
@@ -63,16 +72,17 @@ def this_side(section: Section, passphrase: str) -> Own:
     opens = common.opens if common.opens is not None else kind is None or kind.opens
     stores = (own, *(KeyStore(folder) for folder in common.sealed_keys)) if opens else ()
     openers: list[DecryptionKey] = [key for one in stores for key in one.decryption_keys(passphrase)]
-    trusted, tls, known = _hub_keys(common.hub_keys), of_environment(), common.catalogue()
+    believed, tls, known = trusted(common.hub_keys), of_environment(), common.catalogue()
 
     def connect(organisation: str) -> Client:
-        return Client(common.hub, organisation, signing, openers, hub_keys=trusted, patience=PATIENCE, catalogue=known,
+        return Client(common.hub, organisation, signing, openers, hub_keys=believed, patience=patience, catalogue=known,
                       tls=tls)  # fmt: skip
 
     return Own({one: partial(connect, one) for one in common.organisations}, signing)
 
 
-def _hub_keys(file: Path | None) -> list[VerifyingKey] | None:
+def trusted(file: Path | None) -> list[VerifyingKey] | None:
+    """The hub's keys that were handed over, if any. Raises AdapterConfigInvalid."""
     if file is None:
         return None
     try:
@@ -102,12 +112,11 @@ async def _listening(section: Section, store: Store, partner: Partner, ends: Seq
     app.add_routes(partner.routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
-    host, _, port = section.common.listen.rpartition(":")
     try:
-        await web.TCPSite(runner, host.strip("[]"), int(port)).start()
-    except (OSError, ValueError) as error:
+        await web.TCPSite(runner, *address(section.common.listen)).start()
+    except OSError as error:
         await runner.cleanup()
-        said = f"[adapters.{section.name}] listen = {section.common.listen!r}: {error}"
+        said = f"[adapters.{section.name}] listen = {section.common.listen!r}: {error.strerror}"
         raise AdapterConfigInvalid(said, check="listen") from None
     try:
         yield f"http://{section.common.listen}"

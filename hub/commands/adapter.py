@@ -1,23 +1,27 @@
 """`xieban adapter`: a partner's way in, run and looked after."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
-from adapters.running import health, kinds, process
+from adapters.running import checking, health, kinds, process
 from adapters.running.configuration import Section, section, sections
 from adapters.running.dead_letters import DeadLetter, DeadLetters
 from adapters.running.store import Store
 from hub import config as configuration
 from hub import journal, telemetry
+from hub.commands.explaining import chinese, words
 from hub.commands.faults import UsageFault
 from hub.commands.help_text import examples
 from hub.commands.options import Json
 from hub.commands.output import as_json, ready, remark, say, table
 from hub.commands.partner import passphrase_of
+from keys.errors import KeyStoreFault
+from keys.keystore import VARIABLE, read_passphrase
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -144,18 +148,41 @@ def reset(
 
 @app.command(epilog=examples("xieban adapter check henan --config config.toml"))
 def check(name: Name, config: File = FILE) -> None:
-    """检查配置和映射，不连接任何一方；有问题的以状态码 1 退出。 Check a section; status 1 where something is wrong.
+    """检查配置、映射、密钥和口令；有问题的以状态码 1 退出。 Check a section; status 1 where something is wrong.
 
-    映射的示例逐一运行；所用的密钥和口令文件只看能否读取。
+    映射的示例逐一运行。有口令的，试开密钥，并问枢纽是否认这些密钥；枢纽不应答只作提醒，不连接伙伴。
 
-    The examples of a mapping are run; nobody is called.
+    The examples of a mapping are run. With a passphrase the keys are opened, and the hub is asked whether it takes
+    them; one that does not answer is a warning. The partner is not called.
     """
-    found = kinds.check(section(config, name))
-    for one in found:
-        remark(one)
+    looked = section(config, name)
+    found = [f"{chinese('adapter-config-invalid')} · adapter-config-invalid: {one}" for one in kinds.check(looked)]
+    passphrase = _given(looked, found)
+    found += [words(fault) for fault in checking.here(looked, passphrase)]
+    if not found and passphrase is not None:
+        for fault in asyncio.run(checking.at_hub(looked, passphrase)):
+            if isinstance(fault, checking.KeysNotTaken):
+                found.append(words(fault))
+            else:
+                remark(f"枢纽没有应答，未能核对它是否认这些密钥 · the hub was not asked: {fault.detail}")
+    for text in dict.fromkeys(found):
+        remark(text)
     if found:
         raise typer.Exit(1)
+    if passphrase is None:
+        remark("没有口令，未试开密钥 · no passphrase: the keys were not opened")
     say(f"未发现问题 · nothing wrong: {name}")
+
+
+def _given(looked: Section, found: list[str]) -> str | None:
+    """The passphrase of a section, where there is one that can be read; why it can't is put to what was found."""
+    if looked.common.passphrase_file is None and not os.environ.get(VARIABLE):
+        return None
+    try:
+        return read_passphrase(looked.common.passphrase_file)
+    except KeyStoreFault as fault:
+        found.append(words(fault))
+        return None
 
 
 @app.command("list", epilog=examples("xieban adapter list"))

@@ -50,6 +50,8 @@ WORDS = {
     "input-unreadable": "输入不能读取，或其中没有所要的",
     "already-there": "已经存在，不会覆盖，未作更改",
     "adapter-config-invalid": "适配器的配置有误，请对照 docs/adapters 修改 [adapters.NAME]",
+    "adapter-running": "这个存储已有适配器在用：先停止后面说的进程，或另指定 store",
+    "adapter-keys-not-taken": "枢纽不认这些密钥属于该机构，请核对 keys 与 organisation，或请枢纽运行方导入公钥",
     "adapter-unknown": "没有这种适配器，见 xieban adapter list",
     "dead-letter-unknown": "没有这封死信，见 xieban adapter dead-letters",
     "desk-store-invalid": "办案台的存储不能使用",
@@ -197,7 +199,7 @@ def line(error: BaseException) -> str:
     """
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    text = "xieban: " + _one_line(_words(error))
+    text = "xieban: " + _one_line(words(error))
     problems = error.data.get("problems") if isinstance(error, Fault) else None
     if isinstance(error, Fault) and isinstance(problems, list) and len(problems) > 1:
         lines = [f"xieban: {chinese(error.code)} · {error.code}, {len(problems)} 处 findings:", *map(str, problems)]
@@ -211,7 +213,8 @@ def _one_line(text: str) -> str:
     return " ".join(clean(text).split())
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
+    """What went wrong in both languages, Chinese first."""
     if isinstance(error, Fault):
         return _fault(error)
     import aiohttp

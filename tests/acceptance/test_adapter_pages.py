@@ -57,6 +57,10 @@ def test_every_command_of_the_page_does_what_it_says(hub: RunningHub, tmp_path: 
                         break
                 assert process.poll() is None and time.monotonic() < end
                 time.sleep(0.1)
+            second = subprocess.run(
+                command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60, check=False
+            )
+            assert second.returncode == 1 and f"adapter-running: process {process.pid} " in second.stderr
             said = in_shell(look, tmp_path, hub)
             assert '"well": true' in said and "已重置 0 路" in said
             with urllib.request.urlopen(f"http://{address}/metrics") as answer:

@@ -29,9 +29,10 @@ from adapters.running.partner import (
 from adapters.running.station import Station
 from adapters.running.store import Store
 from keys import jwk, keyfile
+from keys.keystore import KeyStore
 from tests.acceptance.bureaus import Bureau, audited, content, enrolled, example, mailbox, opened
 from tests.acceptance.stations import running, until
-from tests.conftest import XIEBAN, RunningHub
+from tests.conftest import XIEBAN, RunningHub, free_port
 
 HERE, THERE = Bureau("411002-health"), Bureau("440306-health")
 
@@ -284,6 +285,13 @@ async def test_what_is_refused_since_keys_changed_is_sealed_again(hub: RunningHu
         ('[adapters.far]\nhub="h"\nkeys="k"\nstore="s"\n', "organisation"),
         ('[adapters.far]\nhub="h"\nkeys="k"\nstore="s"\norganisation="x"\n', "organisation"),
         ('[adapters.far]\nhub="h"\nkeys="k"\nstore="s"\norganisation="411002-health"\nevery=0\n', "every"),
+        *(
+            (
+                f'[adapters.far]\nhub="h"\nkeys="k"\nstore="s"\norganisation="411002-health"\nlisten="{listen}"\n',
+                "listen",
+            )
+            for listen in ("8431", ":8431", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:http", "127.0.0.1:65536", "a b:1")
+        ),
         ("adapters = 3\n", "sections"),
         ("[adapters\n", "config.toml"),
     ],
@@ -292,3 +300,36 @@ def test_a_section_that_can_not_be_used_is_said_to_be_so(tmp_path: Path, text: s
     (tmp_path / "config.toml").write_text(text)
     with pytest.raises(AdapterConfigInvalid, match=why):
         section(tmp_path / "config.toml", "far")
+
+
+def test_a_check_opens_the_keys_and_asks_the_hub_whether_they_are_its_organisations(
+    hub: RunningHub, tmp_path: Path
+) -> None:
+    for who in (HERE, THERE):
+        store = KeyStore(tmp_path / who.id)
+        store.create()
+        for key in (who.signing, who.sealing):
+            store.add(key, "correct horse")
+    (tmp_path / "passphrase").write_text("correct horse")
+    (tmp_path / "passphrase").chmod(0o600)
+    away = f"http://127.0.0.1:{free_port()}"
+
+    def checked(status: int, keys: str, passphrase: str = "passphrase", url: str = hub.url) -> str:
+        (tmp_path / "config.toml").write_text(
+            f'[adapters.exchange]\nhub = "{url}"\norganisation = "{HERE.id}"\nkeys = "{keys}"\nroot = "files"\n'
+            f'store = "store"\npassphrase_file = "{passphrase}"\n'
+        )
+        command = [*XIEBAN, "adapter", "check", "exchange", "--config", str(tmp_path / "config.toml")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == status, done.stderr
+        return done.stderr
+
+    assert checked(0, HERE.id) == ""
+    for said in (checked(1, "nowhere"), checked(1, HERE.id, "nowhere")):
+        assert "没有这个文件或目录" in said and str(tmp_path / "nowhere") in said
+    (tmp_path / "other").write_text("another horse")
+    (tmp_path / "other").chmod(0o600)
+    assert "口令不对" in checked(1, HERE.id, "other")
+    said = checked(1, THERE.id)
+    assert "枢纽不认这些密钥属于该机构" in said and f"for {HERE.id}" in said
+    assert "枢纽没有应答，未能核对" in checked(0, THERE.id, url=away)
