@@ -10,6 +10,7 @@ from hub.commands.help_text import examples
 from hub.commands.options import Config, Data, Json
 from hub.commands.output import as_json, say, table
 from hub.scheduler.jobs import JOBS
+from hub.scheduler.leading import SILENT
 from hub.store import Connection
 from hub.store.queries import SQL
 from protocols.deadlines import written
@@ -72,10 +73,23 @@ def runs(
 def run(
     job: Annotated[str, typer.Argument(metavar="JOB", help="任务。 The job.")], data: Data, config: Config = None
 ) -> None:
-    """请运行中的枢纽马上执行一次；重复执行无害。 Have the running hub do a job now; doing it again does no harm."""
+    """请运行中的枢纽马上执行一次；重复执行无害。 Have the running hub do a job now; doing it again does no harm.
+
+    没有枢纽在运行时，各项任务在枢纽启动时执行。 Where no hub runs, every job is done when one starts.
+    """
     _require(job)
-    beside.run(data, config, lambda connection: connection.execute(SQL["want_job"], job))
-    say(f"已请求；结果见 xieban schedule list · asked for: {job}")
+
+    async def work(connection: Connection) -> bool:
+        lead = await connection.fetchrow(SQL["lead"])
+        await connection.execute(SQL["want_job"], job)
+        return lead is not None and lead["leader"] is not None and lead["now"] - lead["seen"] < SILENT
+
+    if beside.run(data, config, work):
+        say(f"已请求；结果见 xieban schedule list · asked for: {job}; see xieban schedule list")
+    else:
+        say(
+            f"没有枢纽在运行，尚未执行：枢纽启动时即执行 · no hub runs, nothing is done yet: {job} is done when one starts"
+        )
 
 
 def _require(job: str) -> None:

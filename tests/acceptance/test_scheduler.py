@@ -94,13 +94,19 @@ async def test_one_worker_leads_and_another_takes_over_from_it_when_it_dies(hub:
     second = (await led(hub, but=first))["lead"]["leader"]
     assert int(second.split("/")[1]) != int(first.split("/")[1])
     hub.stop()
+    said = hub.run("schedule", "run", "overdue", "--data", str(hub.data))
+    assert said.returncode == 0 and "没有枢纽在运行" in said.stdout and "已请求" not in said.stdout
+    began = datetime.now(UTC)
     hub.start()
-    assert (await led(hub, but=second))["lead"]["leader"] not in (first, second)
+    found = await led(hub, but=second)
+    assert found["lead"]["leader"] not in (first, second)
+    assert all(datetime.fromisoformat(job["started"]) > began for job in found["jobs"])
 
 
 async def test_a_job_is_run_when_somebody_asks_for_it(hub: RunningHub) -> None:
     before = {job["job"]: job["started"] for job in (await led(hub))["jobs"]}
-    assert hub.run("schedule", "run", "overdue", "--data", str(hub.data)).returncode == 0
+    asked = hub.run("schedule", "run", "overdue", "--data", str(hub.data))
+    assert asked.returncode == 0 and "已请求" in asked.stdout
     async with asyncio.timeout(20):
         while {job["job"]: job["started"] for job in schedule(hub)["jobs"]}["overdue"] == before["overdue"]:
             await asyncio.sleep(0.5)

@@ -12,7 +12,7 @@ SELECT leader FROM scheduler_lead WHERE leader = $1 FOR UPDATE;
 UPDATE scheduler_lead SET leader = NULL, seen = clock_timestamp() WHERE leader = $1;
 
 -- name: lead
-SELECT leader, since, seen FROM scheduler_lead;
+SELECT leader, since, seen, clock_timestamp() AS now FROM scheduler_lead;
 
 -- name: jobs_wanted
 UPDATE scheduler_job SET wanted = false WHERE wanted RETURNING job;
