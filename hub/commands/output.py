@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -49,6 +50,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         drawn.add_row(*(Text(clean(str("" if cell is None else cell))) for cell in row))
     console = Console()
     (console if console.is_terminal else Console(width=WIDE)).print(drawn)
+
+
+def local(moment: datetime | None) -> str | None:
+    """A moment as people in China read it, with its offset, as no other time at the terminal is without one."""
+    from protocols.deadlines import SHANGHAI
+
+    return None if moment is None else moment.astimezone(SHANGHAI).isoformat(" ", "seconds")
 
 
 def say(text: str) -> None:

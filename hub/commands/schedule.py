@@ -8,12 +8,11 @@ from hub.commands import beside
 from hub.commands.faults import UsageFault
 from hub.commands.help_text import examples
 from hub.commands.options import Config, Data, Json
-from hub.commands.output import as_json, say, table
+from hub.commands.output import as_json, local, say, table
 from hub.scheduler.jobs import JOBS
 from hub.scheduler.leading import SILENT
 from hub.store import Connection
 from hub.store.queries import SQL
-from protocols.deadlines import written
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,13 +33,13 @@ def list_(data: Data, config: Config = None, json: Json = False) -> None:
     if json:
         as_json({"lead": lead, "jobs": [{"job": name, **ran.get(name, {})} for name in JOBS]})
         return
-    leads = f"{lead['leader']}, {written(lead['since'])}" if lead["leader"] else "无 · nobody"
+    leads = f"{lead['leader']}, {local(lead['since'])}" if lead["leader"] else "无 · nobody"
     say(f"主持进程 · leads: {leads}")
     columns = ["任务 job", "", "上次 ran", "件数 done", "下次 next", "问题 problem"]
     rows = []
     for name, job in JOBS.items():
         last = ran.get(name, {})
-        times = written(last.get("started")), written(last.get("next"))
+        times = local(last.get("started")), local(last.get("next"))
         rows.append((name, f"{job.zh} {job.en}", times[0], last.get("done"), times[1], last.get("problem")))
     table(columns, rows)
 
@@ -65,7 +64,7 @@ def runs(
         as_json(found)
         return
     columns = ["任务 job", "开始 started", "结束 ended", "件数 done", "问题 problem", "进程 by"]
-    rows = [(r["job"], written(r["started"]), written(r["ended"]), r["done"], r["problem"], r["leader"]) for r in found]
+    rows = [(r["job"], local(r["started"]), local(r["ended"]), r["done"], r["problem"], r["leader"]) for r in found]
     table(columns, rows)
 
 
@@ -87,9 +86,7 @@ def run(
     if beside.run(data, config, work):
         say(f"已请求；结果见 xieban schedule list · asked for: {job}; see xieban schedule list")
     else:
-        say(
-            f"没有枢纽在运行，尚未执行：枢纽启动时即执行 · no hub runs, nothing is done yet: {job} is done when one starts"
-        )
+        say(f"没有枢纽在运行，尚未执行：枢纽启动时即执行 · no hub runs: {job} is not done yet, but when one starts")
 
 
 def _require(job: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -240,6 +241,9 @@ async def test_what_is_old_is_forgotten(pool: Pool, lead: Lead, hub: RunningHub)
 def test_the_command_reads_what_is_told(hub: RunningHub) -> None:
     done = hub.run("schedule", "runs", "--data", str(hub.data))
     assert done.returncode == 0 and "done" in done.stdout
+    listed = hub.run("schedule", "list", "--data", str(hub.data)).stdout
+    moments = re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S*", listed)
+    assert moments and all(one.endswith("+08:00") for one in moments), listed
 
 
 @pytest.mark.parametrize(
