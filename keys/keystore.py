@@ -35,14 +35,14 @@ class KeyStore:
         """Make the directory; nothing happens where it is there. Raises KeyStoreFault."""
         with private_files.faults(self.directory):
             self.directory.mkdir(mode=private_files.DIRECTORY, parents=True, exist_ok=True)
-        private_files.check_directory(self.directory)
+        self._check()
 
     def add(self, key: SigningKey | DecryptionKey, passphrase: str) -> None:
         """Store a private key encrypted with `passphrase`, and list its public part.
 
         Raises KeyStoreFault, also when the keys already there have another passphrase.
         """
-        private_files.check_directory(self.directory)
+        self._check()
         token = keyfile.encrypt(key, passphrase)
         with private_files.locked(self.directory):
             listed = self._listed()
@@ -80,7 +80,7 @@ class KeyStore:
         Raises KeyStoreFault when the listing and the files do not fit together (then `relist`), or the modes
         of a file let others reach it.
         """
-        private_files.check_directory(self.directory)
+        self._check()
         listed, stored = self._listed(), self.kids()
         for kid in stored:
             private_files.check_file(self._path(kid))
@@ -100,7 +100,7 @@ class KeyStore:
 
     def relist(self, passphrase: str) -> None:
         """Make the listing anew from the private keys. Raises KeyStoreFault."""
-        private_files.check_directory(self.directory)
+        self._check()
         with private_files.locked(self.directory):
             self._list([self._open(kid, passphrase).public for kid in self.kids()])
 
@@ -109,7 +109,7 @@ class KeyStore:
 
         Raises KeyStoreFault.
         """
-        private_files.check_directory(self.directory)
+        self._check()
         opened, listed = self._known(passphrase)
         public = [*listed, *(key.public for key in opened)]
         valid = [key for key in public if isinstance(key, VerifyingKey) and key.valid_at(at)]
@@ -125,10 +125,17 @@ class KeyStore:
 
     def decryption_keys(self, passphrase: str) -> list[DecryptionKey]:
         """All keys that open what was sealed, valid or not; no signing key is decrypted. Raises KeyStoreFault."""
-        private_files.check_directory(self.directory)
+        self._check()
         opened, listed = self._known(passphrase)
         opened += [self._open(key.kid, passphrase) for key in listed if isinstance(key, EncryptionKey)]
         return [key for key in opened if isinstance(key, DecryptionKey)]
+
+    def _check(self) -> None:
+        """Raises KeyStoreFault unless the directory is private; one around a store has its own reasons for its mode."""
+        inside = self.directory / "keys"
+        if os.path.exists(inside / LISTING) and not os.path.exists(self.directory / LISTING):
+            raise KeyStoreFault(f"{self.directory} is no key store, but holds one: {inside}", check="around")
+        private_files.check_directory(self.directory)
 
     def _known(self, passphrase: str) -> tuple[list[SigningKey | DecryptionKey], list[VerifyingKey | EncryptionKey]]:
         """Unlisted keys, which must be opened to know them, and listed ones that are there."""

@@ -139,6 +139,7 @@ CAUSES = {
     ("keystore-fault", "open"): "别人也能读到，请照后面的命令收紧权限",
     ("keystore-fault", "owner"): "它属于别的用户，请以该用户执行，或用 chown 更改",
     ("keystore-fault", "kind"): "它不是这里要的文件或目录，请核对路径",
+    ("keystore-fault", "around"): "这是枢纽的数据目录，不是密钥库：密钥库是其中的 keys",
     ("keystore-fault", "damaged"): "密钥文件已损坏，请用另存的那份换回",
     ("keystore-fault", "another"): "密钥文件与其文件名不符，请用另存的那份换回",
     ("keystore-fault", "listing"): "公钥清单 jwks.json 与私钥文件不符，请把另存的那份换回",

@@ -540,6 +540,7 @@ def test_what_a_hub_can_not_work_with_is_one_line_and_no_traceback(hub: RunningH
     (tmp_path / "away.toml").write_text(f'[database]\nurl = "postgresql://127.0.0.1:{port}/xieban"\n')
     (tmp_path / "theirs.toml").write_text(f'[database]\nurl = "{embedded.dsn(hub.data)}"\n')
     (tmp_path / "far.toml").write_text('[server]\nhost = "192.0.2.1"\n')
+    bare.chmod(0o755)  # as the embedded database needs it, which runs as another user than root
     elsewhere = ["serve", "--data", str(bare), "--port", port, "--config"]
     unreachable = ["serve", "--data", missing, "--port", port, "--config", str(tmp_path / "away.toml")]
     misconfigured = ["serve", "--data", missing, "--config", str(tmp_path / "bad.toml")]
@@ -554,6 +555,8 @@ def test_what_a_hub_can_not_work_with_is_one_line_and_no_traceback(hub: RunningH
             "no configuration": (xieban("audit", "--data", str(bare), "--config", missing), "No such file"),
             "bad configuration": (xieban(*misconfigured), "config-invalid"),
             "database away": (xieban(*unreachable), "请核对它在运行，及 [database] url"),
+            "a data directory for its keys": (xieban("keys", "list", "--keys", str(bare)), f"holds one: {bare}/keys"),
+            "new keys in one": (xieban("keys", "new", "--keys", str(bare)), "密钥库是其中的 keys"),
             "keys of another hub": (xieban(*elsewhere, str(tmp_path / "theirs.toml")), "不是签这份日志的"),
             "an address of nobody here": (xieban(*elsewhere, str(tmp_path / "far.toml")), "它不是本机的地址"),
             "no key of a backup": (xieban("backup", "verify", bad, "--key", missing), "备份私钥文件读不到"),
