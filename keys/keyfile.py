@@ -30,14 +30,19 @@ _IV: Final = 12
 _TAG: Final = 16
 
 
+def require_long(passphrase: str) -> None:
+    """Raises KeyStoreFault for a passphrase that is too short to protect a private key."""
+    if len(passphrase) < MIN_PASSPHRASE:
+        said = f"a passphrase has at least {MIN_PASSPHRASE} characters"
+        raise KeyStoreFault(said, check="too-short", limit=MIN_PASSPHRASE)
+
+
 def encrypt(key: SigningKey | DecryptionKey, passphrase: str) -> bytes:
     """The private key, encrypted. Raises KeyStoreFault for a passphrase that is too short.
 
     Deriving the wrapping key takes a tenth of a second or so, on purpose.
     """
-    if len(passphrase) < MIN_PASSPHRASE:
-        said = f"a passphrase has at least {MIN_PASSPHRASE} characters"
-        raise KeyStoreFault(said, check="too-short", limit=MIN_PASSPHRASE)
+    require_long(passphrase)
     header = {"alg": ALG, "enc": ENC, "cty": _CONTENT_TYPE, "p2c": ITERATIONS, "kid": key.kid}
     body = json.dumps(key.jwk()).encode("utf-8")
     return jwe.encrypt_compact(header, body, _secret(passphrase), registry=_registry()).encode("ascii")

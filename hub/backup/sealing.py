@@ -16,6 +16,7 @@ from pyrage.x25519 import Identity, Recipient
 
 from hub.backup import BackupInvalid
 from keys import private_files
+from keys.keyfile import require_long
 
 
 def recipient(text: str) -> Recipient:
@@ -29,8 +30,9 @@ def recipient(text: str) -> Recipient:
 def new_identity(file: Path, passphrase: str) -> str:
     """Make a key pair: the private key in `file`, encrypted under the passphrase; the public key is returned.
 
-    Raises KeyStoreFault where the file can't be written.
+    Raises KeyStoreFault where the file can't be written, and for a passphrase that is too short.
     """
+    require_long(passphrase)
     made = Identity.generate()
     private_files.write(file, pyrage.passphrase.encrypt(f"{made}\n".encode(), passphrase))
     return str(made.to_public())

@@ -541,6 +541,7 @@ def test_what_a_hub_can_not_work_with_is_one_line_and_no_traceback(hub: RunningH
     (tmp_path / "theirs.toml").write_text(f'[database]\nurl = "{embedded.dsn(hub.data)}"\n')
     (tmp_path / "far.toml").write_text('[server]\nhost = "192.0.2.1"\n')
     bare.chmod(0o755)  # as the embedded database needs it, which runs as another user than root
+    absent = str(tmp_path / "backup.key")
     elsewhere = ["serve", "--data", str(bare), "--port", port, "--config"]
     unreachable = ["serve", "--data", missing, "--port", port, "--config", str(tmp_path / "away.toml")]
     misconfigured = ["serve", "--data", missing, "--config", str(tmp_path / "bad.toml")]
@@ -559,8 +560,12 @@ def test_what_a_hub_can_not_work_with_is_one_line_and_no_traceback(hub: RunningH
             "new keys in one": (xieban("keys", "new", "--keys", str(bare)), "密钥库是其中的 keys"),
             "keys of another hub": (xieban(*elsewhere, str(tmp_path / "theirs.toml")), "不是签这份日志的"),
             "an address of nobody here": (xieban(*elsewhere, str(tmp_path / "far.toml")), "它不是本机的地址"),
-            "no key of a backup": (xieban("backup", "verify", bad, "--key", missing), "备份私钥文件读不到"),
+            "no key of a backup": (xieban("backup", "verify", bad, "--key", absent), "备份私钥文件读不到"),
             "a key that is none": (xieban("backup", "verify", bad, "--key", bad), "--key 不是备份私钥文件"),
+            "short passphrase": (
+                xieban("backup", "key", "--out", absent, XIEBAN_BACKUP_PASSPHRASE="7654321"),
+                "口令太短，至少 8 个字符",
+            ),
             "no public key": (xieban("backup", "--data", bad, "--to", bad, "--recipient", "age2"), "应为 age1…"),
             "data directory in use": (xieban("serve", "--data", str(hub.data), "--port", port), "data-directory-busy"),
             "port in use": (xieban("serve", "--data", str(tmp_path / "new"), "--port", str(hub.port)), "port-in-use"),
@@ -568,6 +573,7 @@ def test_what_a_hub_can_not_work_with_is_one_line_and_no_traceback(hub: RunningH
         }
     )
     assert not Path(missing, "postgres").exists() and not (bare / "postgres").exists()
+    assert not Path(absent).exists()
 
 
 def test_a_refusal_names_what_may_be_sent_instead(bureaus: tuple[Bureau, Bureau], papers: dict[str, str]) -> None:
