@@ -95,6 +95,10 @@ def backup(
     say(str(made.file))
     remark(f"条目 entries {made.manifest.entries} · 附件 attachments {made.manifest.attachments}")
     remark("备份不含枢纽密钥的口令，请另行保管。 The passphrase of the hub's keys is not in it: keep it apart.")
+    if to.resolve().is_relative_to(data.resolve()):
+        remark(
+            f"它在数据目录里，会与数据一起丢失：请另存一份 · it lies in {data}, and is lost with it: keep a copy elsewhere"
+        )
     for file in gone:
         remark(f"已过期 expired: {file.name}")
 

@@ -362,6 +362,13 @@ def test_a_place_that_is_not_empty_and_a_hub_without_its_passphrase_are_refused(
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["passphrase"]
 
 
+def test_a_backup_that_lies_with_the_data_is_said_to_be_lost_with_them(lost: Lost, tmp_path: Path) -> None:
+    for place, remarked in ((lost.hub.data / "backups" / "daily", True), (tmp_path, False)):
+        done = lost.hub.run("backup", "--data", str(lost.hub.data), "--to", str(place), "--recipient", lost.recipient)
+        assert done.returncode == 0 and ("会与数据一起丢失" in done.stderr) == remarked, done.stderr
+    shutil.rmtree(lost.hub.data / "backups")
+
+
 def test_a_partners_passphrase_is_not_tried_on_the_key_of_backups(
     lost: Lost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
