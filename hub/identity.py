@@ -42,7 +42,7 @@ def hub_key(data: Path) -> SigningKey:
     beside the keys; an operator moves it elsewhere and sets the variable. (XIEBAN_PASSPHRASE is a partner's.)
     Raises HubKeyLocked where it does not open the keys that are there, for which none is made up; KeyStoreFault.
     """
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = KeyStore(data / "keys")
     # A command beside a hub that starts for the first time must not make a second key.
     with open(data / "keys.lock", "a") as lock:

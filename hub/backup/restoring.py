@@ -77,7 +77,7 @@ async def restore(plan: Plan) -> Restored:
         raise RestoreRefused("its hub could go on: only a backup made with --final keeps the origin", check="not-final")
     if plan.config.database.url is not None:
         await _require_no_tables(plan.config.database.url)
-    plan.data.mkdir(mode=0o755, parents=True, exist_ok=True)
+    plan.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     (plan.data / UNFINISHED).touch()
     async with processes.database(plan.data, plan.config) as dsn:
         await _fill(plan, dsn)

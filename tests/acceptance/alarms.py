@@ -102,7 +102,7 @@ async def leaderless(data: Path) -> AsyncIterator[None]:
 def small_disk() -> Iterator[Path | None]:
     """A file system of its own, where the system lets us have one."""
     with tempfile.TemporaryDirectory(prefix="disk-") as folder:
-        mount = ["mount", "-t", "tmpfs", "-o", "size=400m,mode=755", "none", folder]
+        mount = ["mount", "-t", "tmpfs", "-o", "size=400m,mode=700", "none", folder]
         if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
             yield None
             return

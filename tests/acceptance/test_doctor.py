@@ -198,6 +198,45 @@ def test_the_hubs_key_that_others_reach_or_nobody_opens(bare: Path, monkeypatch:
     assert set(found("--data", bare)) == {"database-absent"}
 
 
+def test_a_directory_that_others_may_look_into_or_change(bare: Path) -> None:
+    _passable(bare.parent)
+    for mode, mended in ((0o777, 0o751), (0o770, 0o750), (0o755, 0o751), (0o750, None), (0o711, None)):
+        bare.chmod(mode)
+        mends = found("--data", bare)
+        assert set(mends) == {"database-absent"} | ({"data-open"} if mended else set()), oct(mode)
+        if mended:
+            subprocess.run(["bash", "-c", mends["data-open"]], check=True)
+            assert bare.stat().st_mode & 0o777 == mended
+            assert "data-open" not in found("--data", bare)
+    bare.chmod(0o777)
+    bare.parent.chmod(0o700)
+    assert "data-open" not in found("--data", bare), "nobody else comes there"
+
+
+def test_a_password_that_everybody_may_read(tmp_path: Path) -> None:
+    _passable(tmp_path)
+    file = tmp_path / "config.toml"
+    for url, secret in (
+        ("postgresql://xieban:hush@db/xieban", True),
+        ("postgresql://db/xieban?user=xieban&password=hush", True),
+        ("postgresql://xieban@db/xieban", False),
+    ):
+        file.write_text(f'[database]\nurl = "{url}"\n')
+        file.chmod(0o644)
+        mends = found("--config", file)
+        assert ("password-open" in mends) == secret and "hush" not in str(mends)
+        if secret:
+            subprocess.run(["bash", "-c", mends["password-open"]], check=True)
+            assert "password-open" not in found("--config", file)
+
+
+def _passable(folder: Path) -> None:
+    """Let others pass to what is in a folder."""
+    for one in (folder, *folder.parents):
+        if not one.stat().st_mode & 0o001:
+            one.chmod(one.stat().st_mode | 0o001)
+
+
 def test_a_directory_in_which_no_hub_may_start(bare: Path) -> None:
     for name, code in (("moved", "hub-moved"), ("restore-unfinished", "restore-unfinished")):
         (bare / name).touch()

@@ -57,6 +57,7 @@ async def _examined(report: Report, data: Path | None, file: Path | None, port: 
         settings.check(report, config, file)
     if file is not None and settings.is_toml(file):
         urls |= partners.check(report, file)
+        settings.secrets(report, file)
     machine.open_files(report)
     if data is not None:
         urls |= await _hub(report, data.resolve(), config or Settings(), port, file)
@@ -71,6 +72,7 @@ async def _hub(report: Report, data: Path, config: Settings, port: int | None, f
                      f"xieban serve {at(data, file)}")  # fmt: skip
         return {}
     machine.standing(report, data)
+    machine.reach(report, data)
     again = f"xieban doctor {at(data, file)}"
     running = database.running(data)
     with report.looking("disk", again):

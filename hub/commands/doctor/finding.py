@@ -2,7 +2,7 @@
 
 import contextlib
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,3 +73,20 @@ def psql(*statements: str, of: str = "url") -> str:
 def quoted(value: Any) -> str:
     """A value as a shell takes it."""
     return shlex.quote(str(value))
+
+
+def reached(path: Path) -> bool:
+    """Whether others on this machine come as far as this file or folder: each folder above lets them pass."""
+    return all(folder.stat().st_mode & 0o001 for folder in path.absolute().parents)
+
+
+def texts(held: Any, named: str = "") -> Iterator[tuple[str, str]]:
+    """Every text of a section, with where it stands."""
+    if isinstance(held, Mapping):
+        for key, value in held.items():
+            yield from texts(value, f"{named}.{key}" if named else str(key))
+    elif isinstance(held, list | tuple):
+        for value in held:
+            yield from texts(value, named)
+    elif isinstance(held, str):
+        yield named, held

@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from hub.commands.doctor.finding import Report, quoted
+from hub.commands.doctor.finding import Report, quoted, reached
 from hub.identity import PASSPHRASE, PASSPHRASE_FILE
 from hub.processes import MOVED, UNFINISHED
 from keys.errors import KeyStoreFault
@@ -37,6 +37,17 @@ def standing(report: Report, data: Path) -> None:
         report.error("restore-unfinished", "此处的恢复没有完成", "a restore into it did not come to its end",
                      f"find {quoted(data)} -mindepth 1 ! -name {passphrase} -delete"
                      "  # 再恢复一次 · then restore again")  # fmt: skip
+
+
+def reach(report: Report, data: Path) -> None:
+    """Who else may look into the data directory; to pass through it, as an embedded database may, is no harm."""
+    mode = data.stat().st_mode if reached(data) else 0
+    if mode & 0o022:
+        report.error("data-open", f"{data} 别人也能改", f"others can change what is in {data}",
+                     f"chmod go-w,o-r {quoted(data)}")  # fmt: skip
+    elif mode & 0o004:
+        report.warning("data-open", f"{data} 别人也能查看", f"others can look into {data}",
+                       f"chmod o-r {quoted(data)}")  # fmt: skip
 
 
 def disk(report: Report, data: Path) -> None:

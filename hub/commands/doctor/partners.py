@@ -1,15 +1,13 @@
 """The adapters' sections: whether each can be used, its key store, its files, its certificates, its addresses."""
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 
 from adapters.running import kinds
 from adapters.running.configuration import Section, path, sections
 from hub.commands.doctor import machine, network
-from hub.commands.doctor.finding import Report, edited, quoted
+from hub.commands.doctor.finding import Report, edited, quoted, texts
 from keys.errors import Fault, KeyStoreFault
 from keys.keystore import read_passphrase
 
@@ -33,7 +31,7 @@ def check(report: Report, file: Path) -> dict[str, str]:
             _keys(report, one, file)
             _files(report, one, file)
         urls[one.common.hub] = f"[adapters.{name}] hub"
-        urls |= {value: f"[adapters.{name}] {key}" for key, value in _texts(one.own) if value.startswith("https://")}
+        urls |= {value: f"[adapters.{name}] {key}" for key, value in texts(one.own) if value.startswith("https://")}
     return urls
 
 
@@ -52,7 +50,7 @@ def _keys(report: Report, section: Section, file: Path) -> None:
 
 def _files(report: Report, section: Section, file: Path) -> None:
     """Certificates that end, and private keys that others can read."""
-    for key, value in _texts(section.own):
+    for key, value in texts(section.own):
         text = value
         if not value.lstrip().startswith(PEM):
             named = path(value, section.base) if 0 < len(value) < 1000 and "\n" not in value else None
@@ -68,15 +66,3 @@ def _files(report: Report, section: Section, file: Path) -> None:
             for held in x509.load_pem_x509_certificates(text.encode()):
                 network.certificate(report, held, f"[adapters.{section.name}] {key}",
                                     edited(file, f"[adapters.{section.name}] {key} 换新 · a new one"))  # fmt: skip
-
-
-def _texts(held: Any, named: str = "") -> Iterator[tuple[str, str]]:
-    """Every text of a section, with where it stands."""
-    if isinstance(held, Mapping):
-        for key, value in held.items():
-            yield from _texts(value, f"{named}.{key}" if named else str(key))
-    elif isinstance(held, list | tuple):
-        for value in held:
-            yield from _texts(value, named)
-    elif isinstance(held, str):
-        yield named, held

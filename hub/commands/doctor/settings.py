@@ -6,9 +6,10 @@ import re
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from hub import config as configuration
-from hub.commands.doctor.finding import Report, edited, quoted
+from hub.commands.doctor.finding import Report, edited, quoted, reached, texts
 from hub.config import Config
 from keys.errors import Fault
 from keys.jwk import parse_jwks
@@ -35,6 +36,28 @@ def is_toml(file: Path) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     return True
+
+
+def secrets(report: Report, file: Path) -> None:
+    """Whether a password in the file is for everybody on this machine to read."""
+    report.looked.append("secrets")
+    if not file.stat().st_mode & 0o004 or not reached(file):
+        return
+    named = [key for key, value in texts(tomllib.loads(file.read_text("utf-8"))) if _has_password(value)]
+    if named:
+        report.error("password-open", f"{file} 中 {named[0]} 的口令谁都能读",
+                     f"everybody can read the password of {named[0]} in {file}",
+                     f"chmod o-rwx {quoted(file)}  # 枢纽的账户须仍能读 · its group is the hub's")  # fmt: skip
+
+
+def _has_password(value: str) -> bool:
+    if "://" not in value:
+        return False
+    try:
+        parts = urlsplit(value)
+        return bool(parts.password) or "password" in parse_qs(parts.query)
+    except ValueError:
+        return False
 
 
 def _mend(file: Path | None, detail: str) -> str:
