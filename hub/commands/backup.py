@@ -22,6 +22,7 @@ from hub.commands.faults import AlreadyThere, UsageFault
 from hub.commands.help_text import examples
 from hub.commands.options import Config, Json
 from hub.commands.output import as_json, remark, say
+from hub.commands.prompting import secret
 from hub.config import Config as Settings
 from hub.identity import Identity, hub_key
 from hub.store import embedded
@@ -97,7 +98,7 @@ def backup(
     remark("备份不含枢纽密钥的口令，请另行保管。 The passphrase of the hub's keys is not in it: keep it apart.")
     if to.resolve().is_relative_to(data.resolve()):
         remark(
-            f"它在数据目录里，会与数据一起丢失：请另存一份 · it lies in {data}, and is lost with it: keep a copy elsewhere"
+            f"它在数据目录里，会与数据一起丢失：请另存一份 · it lies in {data} and is lost with it: copy it elsewhere"
         )
     for file in gone:
         remark(f"已过期 expired: {file.name}")
@@ -182,5 +183,4 @@ def passphrase_of(file: Path | None, *, new: bool = False) -> str:
     if not sys.stdin.isatty():
         said = f"the backup key has a passphrase: set {PASSPHRASE}, or give --passphrase-file"
         raise UsageFault(said, check="no-passphrase")
-    text = "备份口令 · passphrase of the backup key"
-    return str(typer.prompt(text, hide_input=True, confirmation_prompt=new, err=True))
+    return secret("备份口令 · passphrase of the backup key", new=new)

@@ -16,6 +16,7 @@ import typer
 
 from hub import config as configuration
 from hub import processes
+from hub.commands.explaining import words
 from hub.commands.faults import AlreadyThere, InputUnreadable, UsageFault
 from hub.commands.help_text import examples
 from hub.commands.output import say
@@ -54,7 +55,7 @@ class Question:
         try:
             return self.good(text)
         except Fault as fault:
-            raise typer.BadParameter(fault.detail) from fault
+            raise typer.BadParameter(words(fault)) from fault
 
 
 def init(

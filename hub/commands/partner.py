@@ -6,13 +6,13 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from hub.commands.known import known
 from hub.commands.options import DIRECTORY
+from hub.commands.prompting import secret
 from keys.keystore import KeyStore, read_passphrase
 
 if TYPE_CHECKING:
@@ -55,8 +55,5 @@ async def connected(partner: Partner, *, opening: bool = False) -> AsyncIterator
 
 def passphrase_of(file: Path | None, *, new: bool = False) -> str:
     """The passphrase of a key store, asked for where there is a person to ask. Raises KeyStoreFault."""
-
-    def prompt() -> str:
-        return str(typer.prompt("口令 · passphrase", hide_input=True, confirmation_prompt=new, err=True))
-
-    return read_passphrase(file, prompt if sys.stdin.isatty() else None)
+    ask = partial(secret, "口令 · passphrase", new=new)
+    return read_passphrase(file, ask if sys.stdin.isatty() else None)

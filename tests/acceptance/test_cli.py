@@ -1,8 +1,10 @@
 """The command line, as its users meet it: real processes against a real hub."""
 
 import asyncio
+import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
 import urllib.request
@@ -493,6 +495,27 @@ def test_input_that_can_not_be_read_is_one_line_and_no_traceback(
             "unknown protocol": (xieban("protocols", "show", "nonsense"), "case-assistance"),
         }
     )
+
+
+def test_a_new_passphrase_is_asked_for_twice_in_both_languages(tmp_path: Path) -> None:
+    command = [*XIEBAN, "keys", "new", "--keys", str(tmp_path / "keys")]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.pop("XIEBAN_PASSPHRASE", None)
+        os.execvp(command[0], command)
+    said = ""
+    for asked, typed in (("口令 · passphrase: ", "correct horse"), ("再输一次 · once more: ", "another horse"),
+                         ("两次输入不同", ""), ("口令 · passphrase: ", "correct horse"),
+                         ("再输一次 · once more: ", "correct horse")):  # fmt: skip
+        while asked not in said:
+            said += os.read(terminal, 1000).decode(errors="replace")
+        said = said.partition(asked)[2]
+        os.write(terminal, f"{typed}\n".encode() if typed else b"")
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while True:
+            said += os.read(terminal, 1000).decode(errors="replace")
+    assert os.waitpid(pid, 0)[1] == 0, said
+    assert "horse" not in said and len(KeyStore(tmp_path / "keys").decryption_keys("correct horse")) == 1
 
 
 def test_what_the_hub_does_not_know_or_take_is_one_line_and_no_traceback(
