@@ -60,6 +60,7 @@ NEVER_OVER_HTTP = {
     "spreading-failed",
     "neighbour-invalid",
     "address-unusable",
+    "folder-taken",
     "port-in-use",
     "telemetry-absent",
     "protocol-name-unfit",
