@@ -264,3 +264,14 @@ async def database(data: Path, config: configuration.Config, least: str = "info"
         return
     async with embedded.attached(data) as dsn:
         yield dsn
+
+
+@contextlib.asynccontextmanager
+async def held(data: Path, config: configuration.Config) -> AsyncIterator[str]:
+    """A DSN of the database as it is, for whoever holds the data directory (`embedded.locked`)."""
+    journal.configure()
+    if config.database.url:
+        yield config.database.url
+        return
+    async with embedded.started(data) as dsn:
+        yield dsn

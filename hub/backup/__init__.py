@@ -18,7 +18,7 @@ class BackupInvalid(Fault):
 
 
 class RestoreRefused(Fault):
-    """A backup is restored into an empty place only; nothing was changed."""
+    """It is not restored, for the reason that is given; nothing was changed."""
 
     code: ClassVar[str] = "restore-refused"
 

@@ -72,7 +72,7 @@ _WORDS = {
     "backup-failed": "备份没有做成，原有备份未动",
     "backup-invalid": "不是完整且由枢纽签名的备份，或密钥打不开它",
     "dump-failed": "PostgreSQL 未能导出或导入数据库",
-    "restore-refused": "只能恢复到空处，未作更改",
+    "restore-refused": "没有恢复，未作更改",
     "restore-unfinished": "此处的恢复没有完成，请清空后重新恢复",
     "folder-taken": "这个目录另有用途，枢纽不能建在其中，请核对 --data",
     "hub-moved": "枢纽已迁往别处，不能在此启动",

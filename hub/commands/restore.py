@@ -1,6 +1,7 @@
 """`xieban restore`: a hub put back from its backup; or told that its database is not the newest there was."""
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import msgspec
 import typer
 
 from hub import continuing, processes, published
-from hub.backup import sealing
+from hub.backup import RestoreRefused, sealing
 from hub.backup.restoring import Plan, Restored
 from hub.backup.restoring import restore as restore_
 from hub.commands import files
@@ -23,6 +24,9 @@ from hub.config import load
 from hub.erasure import again
 from hub.erasure.erasing import Request
 from hub.identity import hub_key as own_key
+from hub.published import Kept
+from hub.store import connecting, embedded
+from keys import checkpoint
 from protocols.entries import Continued
 
 EXAMPLES = examples(
@@ -63,6 +67,12 @@ def restore(
             help="数据库已由别的办法恢复到较早状态：日志换新名称继续。 The database was set back by other means.",
         ),
     ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", help="看不出数据库回退过，也照做 --not-current。 Do so though the database seems to be current."
+        ),
+    ] = False,
     passphrase_file: PassphraseFile = None,
     config: Config = None,
     json: Json = False,
@@ -78,7 +88,7 @@ def restore(
     if not_current:
         if file is not None or moved:
             raise UsageFault("--not-current is for a database that is in its place already, without a backup")
-        continued = asyncio.run(_go_on(data.resolve(), existing(data, config), note))
+        continued = asyncio.run(_go_on(data.resolve(), existing(data, config), note, yes))
         as_json(continued) if json else _tell(continued)
         return
     if file is None or key is None:
@@ -97,15 +107,34 @@ def restore(
         raise typer.Exit(1)
 
 
-async def _go_on(data: Path, settings: Settings, note: str | None) -> Continued:
-    """Begin a new origin on the database in its place, which may be older than what was published."""
-    async with processes.database(data, settings) as dsn, processes.connected(dsn) as connection:
-        identity = await processes.settle(data, connection, settings, own_key(data))
-        if note is None:
+async def _go_on(data: Path, settings: Settings, note: str | None, sure: bool) -> Continued:
+    """Begin a new origin on the database in its place, which is older than what was published, or so somebody says.
+
+    Raises DataDirectoryBusy while a hub runs on it, RestoreRefused where nobody is `sure` of a database that seems to
+    be current.
+    """
+    with embedded.locked(data):
+        async with processes.held(data, settings) as dsn, processes.connected(dsn) as connection:
+            if settings.database.url and (others := await connecting.others(connection)):
+                raise embedded.DataDirectoryBusy(f"{others} other connections are open on the database; stop every hub")
+            identity = await processes.settle(data, connection, settings, own_key(data), migrating=False)
             kept = published.kept(data, [identity.key.public])
+            if note is not None:
+                kept = [Kept(checkpoint.verify_checkpoint(note, [identity.key.public]), note)]
             missing = await published.lost(connection, kept)
-            note = missing.note if missing is not None else None
-        return await continuing.go_on(connection, identity, note)
+            if missing is None and not sure:
+                _require_word(data)
+            return await continuing.go_on(connection, identity, note or (missing.note if missing else None))
+
+
+def _require_word(data: Path) -> None:
+    """Have somebody say that a log which lacks nothing goes on anew all the same. Raises RestoreRefused."""
+    why = f"the database has all that was published from {data}; a new origin must be told to every witness and partner"
+    if not sys.stdin.isatty():
+        raise RestoreRefused(f"{why}: --yes says that it was set back all the same, as by a snapshot of the machine")
+    remark(f"数据库不缺已发布的条目；换了名称，须告知每个见证方和机构。 {why}")
+    if not typer.confirm("数据库确曾回退，换新名称继续？ Was it set back? Go on anew?", err=True):
+        raise RestoreRefused("the log goes on as it was")
 
 
 def _erased(file: Path) -> list[Request]:

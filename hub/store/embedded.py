@@ -151,11 +151,18 @@ async def attached(data: Path) -> AsyncIterator[str]:
         yield dsn(data)
         return
     with lock:
-        server = await start(data)
-        try:
-            yield server.dsn
-        finally:
-            await server.stop()
+        async with started(data) as found:
+            yield found
+
+
+@contextlib.asynccontextmanager
+async def started(data: Path) -> AsyncIterator[str]:
+    """A DSN for whoever holds the data directory (`locked`): the server runs for as long."""
+    server = await start(data)
+    try:
+        yield server.dsn
+    finally:
+        await server.stop()
 
 
 async def start(data: Path) -> Server:

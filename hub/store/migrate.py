@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from hub.store import Connection
+from hub.store import Connection, connecting
 from keys.errors import Fault
 
 logger = structlog.get_logger()
@@ -122,11 +122,7 @@ async def require_current(connection: Connection) -> None:
 
 async def require_alone(connection: Connection) -> None:
     """Raises DowngradeRefused while somebody else is connected: a hub would go on by the schema that it knows."""
-    others = await connection.fetchval(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-        "AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
-    )
-    if others:
+    if others := await connecting.others(connection):
         raise DowngradeRefused(f"{others} other connections are open; stop every hub on this database first")
 
 

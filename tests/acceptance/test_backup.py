@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import pty
 import shutil
 import subprocess
 import tempfile
@@ -34,7 +35,7 @@ from protocols import attachments, envelope, epochs, receipt
 from protocols.loading import catalogue
 from tests.acceptance.bureaus import Bureau, content, enrolled, example, opened, said
 from tests.acceptance.examined import found
-from tests.conftest import RunningHub, running_hub
+from tests.conftest import XIEBAN, RunningHub, running_hub
 
 pytestmark = pytest.mark.timeout(300)  # the first test of the module waits for a hub that is lost and restored
 PASSPHRASE = "the passphrase of the backup key"
@@ -398,16 +399,37 @@ async def said_no(hub: RunningHub) -> str:
     return done.stderr
 
 
+async def not_current(hub: RunningHub) -> str:
+    """How a new origin is refused."""
+    done = await asyncio.to_thread(hub.run, "restore", "--not-current", "--data", str(hub.data))
+    assert done.returncode == 1
+    return done.stderr
+
+
+def answered(text: str, *arguments: str) -> str:
+    """What a command says at a terminal to somebody who types this."""
+    ours, theirs = pty.openpty()
+    os.write(ours, text.encode())
+    done = subprocess.run([*XIEBAN, *arguments], stdin=theirs, capture_output=True, text=True, timeout=60, check=False)
+    os.close(ours)
+    os.close(theirs)
+    return done.stderr
+
+
 def copied(here: Path, there: Path) -> None:
     """A copy that still belongs to the user that PostgreSQL runs as."""
     subprocess.run(["cp", "-a", here, there], check=True)
 
 
 def test_a_database_that_was_set_back_by_other_means_is_noticed_and_goes_on_anew(lost: Lost) -> None:
-    hub = lost.hub
+    hub, origin = lost.hub, lost.runner.run(origin_now())
+    assert "data-directory-busy" in asyncio.run(not_current(hub))
     hub.stop()
+    assert "--yes" in asyncio.run(not_current(hub))
+    assert "the log goes on as it was" in answered("n\n", "restore", "--not-current", "--data", str(hub.data))
     copied(hub.data / "postgres", lost.folder / "earlier")
     hub.start()
+    assert lost.runner.run(origin_now()) == origin
     gone = lost.runner.run(opened(HERE, "case-assistance", "request", [THERE.id]))
     hub.process.kill()
     hub.process.wait()
