@@ -71,6 +71,7 @@ async def supervise(
     """
     journal.configure()
     config = configuration.load(config_path)
+    require_restored(data)
     telemetry.require(config.telemetry)
     if config.protocols != configuration.ProtocolsSection():
         config.catalogue()  # one's own: what is wrong with them is said before there is a database
@@ -130,14 +131,21 @@ async def prepare(data: Path, dsn: str, config: configuration.Config, migrating:
     DatabaseUnavailable, MigrationMismatch, LogNotCurrent; RestoreUnfinished where a restore did not come to its
     end; HubMoved.
     """
-    if (data / UNFINISHED).exists():
-        raise RestoreUnfinished(f"{data} holds part of a backup, or one that did not pass its audit")
+    require_restored(data)
     # Unlocking the key takes a while: done first, so that no connection lies idle meanwhile.
     key = await asyncio.to_thread(hub_key, data)
     async with connected(dsn) as connection:
         identity = await settle(data, connection, config, key, migrating)
         await published.require_current(connection, published.kept(data, [key.public]))
         return identity
+
+
+def require_restored(data: Path) -> None:
+    """Raises RestoreUnfinished where a restore was begun that did not come to its end."""
+    if (data / UNFINISHED).exists():
+        raise RestoreUnfinished(
+            f"{data} holds part of a backup, or one that did not pass its audit: run xieban restore into it again"
+        )
 
 
 @contextlib.asynccontextmanager

@@ -24,6 +24,6 @@ class RestoreRefused(Fault):
 
 
 class RestoreUnfinished(Fault):
-    """A restore into this place did not come to its end: empty the place, and restore again."""
+    """A restore into this place did not come to its end: run it again, which replaces what it left."""
 
     code: ClassVar[str] = "restore-unfinished"

@@ -46,9 +46,10 @@ def run(data: Path, config: Path | None, work: Callable[[Connection], Awaitable[
 def existing(data: Path, config: Path | None) -> Config:
     """The configuration, once the directory is known to be a hub's: looking must not make one.
 
-    Raises ConfigInvalid, DataDirectoryAbsent.
+    Raises ConfigInvalid, DataDirectoryAbsent; RestoreUnfinished where a hub was to be put back.
     """
     settings = configuration.load(config)
+    processes.require_restored(data)
     if not (data / "keys").is_dir():
         raise DataDirectoryAbsent(f"{data} holds no hub; xieban serve --data {data} makes one")
     return settings

@@ -73,7 +73,7 @@ _WORDS = {
     "backup-invalid": "不是完整且由枢纽签名的备份，或密钥打不开它",
     "dump-failed": "PostgreSQL 未能导出或导入数据库",
     "restore-refused": "没有恢复，未作更改",
-    "restore-unfinished": "此处的恢复没有完成，请清空后重新恢复",
+    "restore-unfinished": "此处的恢复没有完成，请再次执行 xieban restore",
     "folder-taken": "这个目录另有用途，枢纽不能建在其中，请核对 --data",
     "hub-moved": "枢纽已迁往别处，不能在此启动",
     "log-not-current": "数据库比已发布的日志旧：请换用更新的数据库；确实没有，用 xieban restore --not-current",

@@ -8,8 +8,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from hub import continuing, processes, published
-from hub.backup import RestoreRefused, sealing
+from hub import continuing, ending, processes, published
+from hub.backup import RestoreRefused, RestoreUnfinished, sealing
 from hub.backup.restoring import Plan, Restored
 from hub.backup.restoring import restore as restore_
 from hub.commands import files
@@ -98,13 +98,28 @@ def restore(
     settings = load(config)
     steps = [] if erased is None else [again.step(_erased(erased), settings.catalogue())]
     plan = Plan(file, [opening], trusted, data.resolve(), settings, note, moved, steps)
-    done = asyncio.run(restore_(plan))
+    done = asyncio.run(_done(plan))
     if json:
         as_json({**msgspec.to_builtins(done), "holds": not done.report.findings})
     else:
         _tell_all(done)
     if done.report.findings:
         raise typer.Exit(1)
+
+
+async def _done(plan: Plan) -> Restored:
+    """What was restored. Raises RestoreUnfinished where a signal ends it before, once nothing of it runs any more."""
+    stop = ending.signalled()
+    work, told = asyncio.create_task(restore_(plan)), asyncio.create_task(stop.wait())
+    await asyncio.wait([work, told], return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    work.cancel()
+    await asyncio.wait([work])
+    if stop.is_set() and (plan.data / processes.UNFINISHED).exists():
+        raise RestoreUnfinished(f"interrupted; no hub starts in {plan.data} until the same xieban restore is run again")
+    if work.cancelled():
+        raise KeyboardInterrupt
+    return work.result()
 
 
 async def _go_on(data: Path, settings: Settings, note: str | None, sure: bool) -> Continued:

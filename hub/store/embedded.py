@@ -176,7 +176,7 @@ async def start(data: Path) -> Server:
     sockets = _socket_folder(data)
     if sockets != folder:
         _make_socket_folder(sockets, user)
-    await asyncio.to_thread(_stop_orphan, folder)
+    await asyncio.to_thread(stop_orphan, data)
     if not (folder / "PG_VERSION").exists():
         await _initialise(folder, user)
     settings = [part for key, value in SETTINGS.items() for part in ("-c", f"{key}={value}")]
@@ -242,8 +242,9 @@ async def _initialise(folder: Path, user: pwd.struct_passwd | None) -> None:
         raise DatabaseUnavailable(f"initdb failed: {output.decode(errors='replace')[-500:]}")
 
 
-def _stop_orphan(folder: Path) -> None:
-    """Stop a server that outlived its hub; only one that really runs on this very folder."""
+def stop_orphan(data: Path) -> None:
+    """Stop a server that outlived its hub; only one that really runs on this very data directory."""
+    folder = data.resolve() / "postgres"
     pid_file = folder / "postmaster.pid"
     if not pid_file.exists():
         return

@@ -6,12 +6,15 @@ import json
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ from adapters.witness.memory import Memory
 from hub.backup import BackupInvalid, archive, keeping, sealing
 from hub.backup.making import SUFFIX
 from hub.identity import hub_key
+from hub.processes import UNFINISHED
 from hub.store import embedded
 from keys import checkpoint, jwk, jwt
 from keys.jwk import VerifyingKey
@@ -35,7 +39,7 @@ from protocols import attachments, envelope, epochs, receipt
 from protocols.loading import catalogue
 from tests.acceptance.bureaus import Bureau, content, enrolled, example, opened, said
 from tests.acceptance.examined import found
-from tests.conftest import XIEBAN, RunningHub, running_hub
+from tests.conftest import XIEBAN, RunningHub, free_port, running_hub
 
 pytestmark = pytest.mark.timeout(300)  # the first test of the module waits for a hub that is lost and restored
 PASSPHRASE = "the passphrase of the backup key"
@@ -360,6 +364,54 @@ def test_a_place_that_is_not_empty_and_a_hub_without_its_passphrase_are_refused(
     done = lost.hub.run(*arguments, str(tmp_path / "new"), "--config", str(full))
     assert done.returncode == 1 and "restore-refused" in done.stderr and "tables" in done.stderr
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["passphrase"]
+
+
+def test_a_restore_that_is_broken_off_says_so_and_is_run_again(lost: Lost, request: pytest.FixtureRequest) -> None:
+    data = lost.folder / "broken-off"
+    data.mkdir()
+    shutil.copy(lost.folder / "passphrase", data)
+    done = broken_off(lost, data, signal.SIGINT, lambda: (data / UNFINISHED).exists())
+    assert done.returncode == 1 and "restore-unfinished" in done.stderr and "run again" in done.stderr
+    assert {file.name for file in data.iterdir()} == {UNFINISHED, "lock", "passphrase"}
+    assert set(found("--data", data)) == {"restore-unfinished"}
+    for command in (["serve", "--port", str(free_port())], ["audit"]):
+        refused = lost.hub.run(*command, "--data", str(data))
+        assert refused.returncode == 1 and "restore-unfinished" in refused.stderr
+    assert not (data / "keys").exists() and not (data / "postgres").exists()
+    moments = [lambda: (data / "attachments").exists()]
+    if request.config.getoption("--backup-long"):
+        moments += [until(number / 8) for number in range(24)]
+    for moment, number in zip(moments, cycle([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]), strict=False):
+        if broken_off(lost, data, number, moment).returncode == 0:
+            break  # the moment came when it was over
+        assert (data / UNFINISHED).exists()
+    else:
+        assert lost.restore(lost.backup, data)["holds"]
+    assert not (data / UNFINISHED).exists() and found("--data", data).keys() <= {"calendar-missing"}
+
+
+def until(seconds: float) -> Callable[[], bool]:
+    """A moment so long after it is first asked for."""
+    began: list[float] = []
+
+    def reached() -> bool:
+        began.append(time.monotonic())
+        return began[-1] - began[0] >= seconds
+
+    return reached
+
+
+def broken_off(
+    lost: Lost, data: Path, number: signal.Signals, moment: Callable[[], bool]
+) -> "subprocess.CompletedProcess[str]":
+    """A restore that gets a signal at a moment, once it has begun."""
+    command = [*XIEBAN, "restore", str(lost.backup), "--data", str(data), "--key", str(lost.key)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not moment():
+            time.sleep(0.001)
+        process.send_signal(number)
+        said = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(command, process.returncode, *said)
 
 
 def test_a_partners_passphrase_is_not_tried_on_the_key_of_backups(

@@ -199,13 +199,14 @@ def test_the_hubs_key_that_others_reach_or_nobody_opens(bare: Path, monkeypatch:
 
 
 def test_a_directory_in_which_no_hub_may_start(bare: Path) -> None:
-    for name, code in (("moved", "hub-moved"), ("restore-unfinished", "restore-unfinished")):
-        (bare / name).touch()
-        mends = found("--data", bare)
-        assert set(mends) == {code, "database-absent"}
-        subprocess.run(["bash", "-c", mends[code]], check=True)
-        assert not (bare / name).exists()
-    assert [file.name for file in bare.iterdir()] == ["passphrase"]
+    (bare / "moved").touch()
+    mends = found("--data", bare)
+    assert set(mends) == {"hub-moved", "database-absent"}
+    subprocess.run(["bash", "-c", mends["hub-moved"]], check=True)
+    assert not (bare / "moved").exists()
+    (bare / "restore-unfinished").touch()
+    mends = found("--data", bare)  # tests/acceptance/test_backup.py has a restore that is broken off, and run again
+    assert set(mends) == {"restore-unfinished"} and mends["restore-unfinished"].startswith("xieban restore BACKUP")
 
 
 def test_the_hubs_key_that_ends_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,11 +66,12 @@ async def _examined(report: Report, data: Path | None, file: Path | None, port: 
 
 async def _hub(report: Report, data: Path, config: Settings, port: int | None, file: Path | None) -> dict[str, str]:
     """Look at the hub of a data directory; the addresses of its neighbours."""
+    if not machine.standing(report, data, file):
+        return {}
     if not (data / "keys").is_dir():
         report.error("data-directory-absent", f"{data} 没有枢纽数据", f"{data} holds no hub",
                      f"xieban serve {at(data, file)}")  # fmt: skip
         return {}
-    machine.standing(report, data)
     again = f"xieban doctor {at(data, file)}"
     running = database.running(data)
     with report.looking("disk", again):

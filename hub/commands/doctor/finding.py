@@ -65,6 +65,11 @@ def at(data: Path, file: Path | None) -> str:
     return f"--data {quoted(data)}" + (f" --config {quoted(file)}" if file is not None else "")
 
 
+def restored(data: Path, file: Path | None) -> str:
+    """The command by which a hub is put back into a data directory."""
+    return f"xieban restore BACKUP --key backup.key {at(data, file)}"
+
+
 def psql(*statements: str, of: str = "url") -> str:
     """The command that says statements to a database of one's own. Its address may hold a password: it is not said."""
     return " ".join(['psql "$URL"', *(f"-c {quoted(one)}" for one in statements)]) + f"  # URL = [database] {of}"

@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from hub.commands.doctor.finding import Report, quoted
+from hub.commands.doctor.finding import Report, quoted, restored
 from hub.identity import PASSPHRASE, PASSPHRASE_FILE
 from hub.processes import MOVED, UNFINISHED
 from keys.errors import KeyStoreFault
@@ -26,17 +26,18 @@ FILES = 4096
 SOON = timedelta(days=14)
 
 
-def standing(report: Report, data: Path) -> None:
-    """Whether a hub may start here at all."""
+def standing(report: Report, data: Path, file: Path | None) -> bool:
+    """Whether a hub may start here at all; False where what is here is not yet one."""
     report.looked.append("standing")
-    moved, passphrase = quoted(data / MOVED), quoted(PASSPHRASE_FILE)
+    moved = quoted(data / MOVED)
     if (data / MOVED).exists():
         report.error("hub-moved", "最后一份备份已做，不能再在此启动", "its final backup was made: it goes on elsewhere",
                      f"rm {moved}  # 仅当那份备份决不恢复 · only if that backup is never restored")  # fmt: skip
     if (data / UNFINISHED).exists():
-        report.error("restore-unfinished", "此处的恢复没有完成", "a restore into it did not come to its end",
-                     f"find {quoted(data)} -mindepth 1 ! -name {passphrase} -delete"
-                     "  # 再恢复一次 · then restore again")  # fmt: skip
+        report.error("restore-unfinished", "此处的恢复没有完成，再执行一次即可",
+                     "a restore into it did not come to its end: run it again", restored(data, file))  # fmt: skip
+        return False
+    return True
 
 
 def disk(report: Report, data: Path) -> None:
