@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from hub import continuing, ending, processes, published
-from hub.backup import RestoreRefused, RestoreUnfinished, sealing
+from hub.backup import RestoreRefused, RestoreUnfinished, keeping, sealing
 from hub.backup.restoring import Plan, Restored
 from hub.backup.restoring import restore as restore_
 from hub.commands import files
@@ -31,6 +31,7 @@ from protocols.entries import Continued
 
 EXAMPLES = examples(
     "xieban restore BACKUP --data DIR --key /safe/backup.key",
+    "xieban restore /backups --data DIR --key /safe/backup.key",
     "xieban restore BACKUP --data DIR --key /safe/backup.key --config config.toml",
     "xieban restore --not-current --data DIR",
 )
@@ -38,7 +39,12 @@ EXAMPLES = examples(
 
 def restore(
     data: Data,
-    file: Annotated[Path | None, typer.Argument(metavar="[BACKUP]", help="备份文件。 The backup.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[BACKUP]", help="备份文件，或其目录：取最新一份。 The backup; of a folder, its newest."
+        ),
+    ] = None,
     key: Annotated[
         Path | None, typer.Option("--key", metavar="FILE", help="备份私钥文件。 The backup's private key.")
     ] = None,
@@ -97,7 +103,7 @@ def restore(
     trusted = files.verifying_keys(hub_key) if hub_key is not None else []
     settings = load(config)
     steps = [] if erased is None else [again.step(_erased(erased), settings.catalogue())]
-    plan = Plan(file, [opening], trusted, data.resolve(), settings, note, moved, steps)
+    plan = Plan(_newest(file, settings.hub.id), [opening], trusted, data.resolve(), settings, note, moved, steps)
     done = asyncio.run(_done(plan))
     if json:
         as_json({**msgspec.to_builtins(done), "holds": not done.report.findings})
@@ -105,6 +111,18 @@ def restore(
         _tell_all(done)
     if done.report.findings:
         raise typer.Exit(1)
+
+
+def _newest(place: Path, hub: str) -> Path:
+    """The backup; of a folder the hub's newest one by its name, which is said. Raises RestoreRefused."""
+    if not place.is_dir():
+        return place
+    kept = keeping.kept(place, hub)
+    if not kept:
+        raise RestoreRefused(f"{place} holds no backup of {hub}; [hub] id says whose is wanted, or name the file")
+    made, file = kept[0]
+    remark(f"取最新的备份 · the newest of {len(kept)}, {made:%Y-%m-%d %H:%M:%S} UTC: {file}")
+    return file
 
 
 async def _done(plan: Plan) -> Restored:

@@ -346,6 +346,26 @@ def test_a_backup_that_is_damaged_cut_short_or_anothers_is_refused(lost: Lost, t
     assert lost.attached[:64] not in whole and b"case-assistance" not in whole
 
 
+def test_many_backups_are_verified_each_and_the_newest_of_a_folder_is_restored(lost: Lost, tmp_path: Path) -> None:
+    older = tmp_path / lost.backup.name.replace("-20", "-19")
+    older.write_bytes(lost.backup.read_bytes()[:-20_000])
+    copied(lost.backup, tmp_path)
+    key = "--key", str(lost.key)
+    done = lost.hub.run("backup", "verify", str(lost.backup), str(lost.backup), *key)
+    assert done.returncode == 0 and done.stdout.count("完好") == 2
+    done = lost.hub.run("backup", "verify", *map(str, sorted(tmp_path.glob("*.age"))), *key)
+    bad, good, count = done.stdout.splitlines()
+    assert done.returncode == 1 and bad.startswith(f"✗ {older.name}") and good.startswith(lost.backup.name)
+    assert "1 do not hold" in count
+    done = lost.hub.run("backup", "verify", str(older), str(lost.backup), *key, "--json")
+    assert done.returncode == 1 and [one["holds"] for one in json.loads(done.stdout)] == [False, True]
+    data, others = tmp_path / "new", tmp_path / "config.toml"
+    assert lost.restore(tmp_path, data)["manifest"]["entries"] == lost.ends
+    others.write_text('[hub]\nid = "420000-hub"\n')
+    done = lost.hub.run("restore", str(tmp_path), *key, "--data", str(tmp_path / "no"), "--config", str(others))
+    assert done.returncode == 1 and "holds no backup of 420000-hub" in done.stderr
+
+
 def test_a_place_that_is_not_empty_and_a_hub_without_its_passphrase_are_refused(lost: Lost, tmp_path: Path) -> None:
     arguments = "restore", str(lost.backup), "--key", str(lost.key), "--data"
     done = lost.hub.run(*arguments, str(lost.hub.data))
