@@ -16,7 +16,7 @@ import structlog
 from hub import config as configuration
 from hub import ending, journal, metrics, published, telemetry
 from hub.backup import RestoreUnfinished
-from hub.identity import Identity, establish, hub_key
+from hub.identity import Identity, establish, gone, holds_keys, hub_key
 from hub.store import connecting, embedded, partitions
 from hub.store.migrate import migrate, require_current
 from hub.store.queries import SQL
@@ -129,15 +129,26 @@ async def prepare(data: Path, dsn: str, config: configuration.Config, migrating:
 
     Without `migrating` the schema must be this version's already: raises SchemaOutdated where it is not. Raises
     DatabaseUnavailable, MigrationMismatch, LogNotCurrent; RestoreUnfinished where a restore did not come to its
-    end; HubMoved.
+    end; HubKeyGone where the database has a log and no key is here; HubMoved.
     """
     require_restored(data)
+    await _require_key(data, dsn)
     # Unlocking the key takes a while: done first, so that no connection lies idle meanwhile.
     key = await asyncio.to_thread(hub_key, data)
     async with connected(dsn) as connection:
         identity = await settle(data, connection, config, key, migrating)
         await published.require_current(connection, published.kept(data, [key.public]))
         return identity
+
+
+async def _require_key(data: Path, dsn: str) -> None:
+    """Raises HubKeyGone: where there is a log, a key that is made up now is not the one that signs it."""
+    if holds_keys(data):
+        return
+    async with connected(dsn) as connection:
+        # Another process may have made both meanwhile, the key first.
+        if await published.filled(connection) and not holds_keys(data):
+            raise gone(data)
 
 
 def require_restored(data: Path) -> None:

@@ -81,6 +81,11 @@ def require_empty(data: Path) -> None:
         raise RestoreRefused(
             f"a backup is restored into an empty place only; {data} is not empty: it holds {sorted(there)[0]}"
         )
+    require_passphrase(data)
+
+
+def require_passphrase(data: Path) -> None:
+    """Raise RestoreRefused where the passphrase of the hub's keys is not at hand."""
     if not os.environ.get(PASSPHRASE) and not (data / PASSPHRASE_FILE).is_file():
         raise RestoreRefused(
             f"the passphrase of the hub's keys is in no backup: put it into {data / PASSPHRASE_FILE} (0600)"

@@ -24,14 +24,14 @@ from hub.backup import BackupInvalid, RestoreRefused, RestoreUnfinished, beginni
 from hub.backup.archive import ATTACHMENTS, DATABASE, KEYS, ROWS, Member, reading, verify
 from hub.backup.manifest import Manifest
 from hub.config import Config
-from hub.identity import PASSPHRASE, PASSPHRASE_FILE, Identity, hub_key
+from hub.identity import PASSPHRASE, PASSPHRASE_FILE, Identity, holds_keys, hub_key
 from hub.store import Connection
 from hub.store.dumping import Restoring, put_rows
 from hub.store.queries import SQL
-from keys import checkpoint
+from keys import checkpoint, durable
 from keys.errors import KeyStoreFault
 from keys.jwk import VerifyingKey
-from keys.keystore import KeyStore
+from keys.keystore import LISTING, KeyStore
 from protocols.entries import Continued
 
 Step = Callable[[Connection, Identity], Awaitable[None]]
@@ -72,7 +72,9 @@ async def restore(plan: Plan) -> Restored:
     journal.configure()
     beginning.require_empty(plan.data)
     with beginning.begun(plan.data) as place:
-        said = await _looked_through(plan, place.again)
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            said = await _looked_through(plan, Path(folder))
+        await _require_fitting(plan, said, place.again)
         place.empty()
         async with processes.held(plan.data, plan.config) as dsn:
             await _fill(plan, dsn)
@@ -85,23 +87,42 @@ async def restore(plan: Plan) -> Restored:
     return Restored(said, continued, report)
 
 
-async def _looked_through(plan: Plan, again: bool) -> Manifest:
-    """What the backup is, once it is known to be whole, this hub's, and to go where the plan wants it."""
+async def restore_keys(plan: Plan) -> Manifest:
+    """Put the hub's keys alone back, where they are gone; its database stays. Raises RestoreRefused, BackupInvalid."""
+    journal.configure()
+    keys = plan.data / "keys"
+    if holds_keys(plan.data):
+        raise RestoreRefused(f"{keys} holds keys; move it away first if they are of another hub")
+    beginning.require_passphrase(plan.data)
+    with tempfile.TemporaryDirectory(dir=plan.data, ignore_cleanup_errors=True) as folder:
+        said = await _looked_through(plan, Path(folder) / "keys")
+        if keys.is_dir():
+            (keys / LISTING).unlink(missing_ok=True)
+        (Path(folder) / "keys").replace(keys)
+    durable.flush(plan.data)
+    return said
+
+
+async def _looked_through(plan: Plan, keys: Path) -> Manifest:
+    """What the backup is, once it is known to be whole and this hub's; its keys are put into the folder `keys`."""
     told = threading.Event()
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        looked = _until(told, _keys_into(Path(folder)))
-        try:
-            said = await asyncio.to_thread(verify, plan.file, plan.identities, plan.keys, looked)
-        finally:
-            told.set()
-        await asyncio.to_thread(_require_passphrase, plan, KeyStore(Path(folder)))
+    try:
+        looked = _until(told, _keys_into(keys))
+        said = await asyncio.to_thread(verify, plan.file, plan.identities, plan.keys, looked)
+    finally:
+        told.set()
+    await asyncio.to_thread(_require_passphrase, plan, KeyStore(keys))
     if said.hub != plan.config.hub.id:
         raise RestoreRefused(f"it is a backup of {said.hub}; the configuration says {plan.config.hub.id}")
+    return said
+
+
+async def _require_fitting(plan: Plan, said: Manifest, again: bool) -> None:
+    """Raise RestoreRefused where the backup may not go on here as the plan wants it."""
     if plan.moved and not said.final:
         raise RestoreRefused("its hub could go on: only a backup made with --final keeps the origin")
     if plan.config.database.url is not None:
         await _require_no_tables(plan.config.database.url, again)
-    return said
 
 
 def _until(told: threading.Event, looked: Callable[[Member], None]) -> Callable[[Member], None]:

@@ -10,7 +10,7 @@ import typer
 
 from hub import continuing, ending, processes, published
 from hub.backup import RestoreRefused, RestoreUnfinished, keeping, sealing
-from hub.backup.restoring import Plan, Restored
+from hub.backup.restoring import Plan, Restored, restore_keys
 from hub.backup.restoring import restore as restore_
 from hub.commands import files
 from hub.commands.backup import HubKey, PassphraseFile, passphrase_of
@@ -33,6 +33,7 @@ EXAMPLES = examples(
     "xieban restore BACKUP --data DIR --key /safe/backup.key",
     "xieban restore /backups --data DIR --key /safe/backup.key",
     "xieban restore BACKUP --data DIR --key /safe/backup.key --config config.toml",
+    "xieban restore BACKUP --keys-only --data DIR --key /safe/backup.key",
     "xieban restore --not-current --data DIR",
 )
 
@@ -73,6 +74,9 @@ def restore(
             help="数据库已由别的办法恢复到较早状态：日志换新名称继续。 The database was set back by other means.",
         ),
     ] = False,
+    keys_only: Annotated[
+        bool, typer.Option("--keys-only", help="只放回丢失的枢纽密钥。 Put back the hub's keys alone, which are gone.")
+    ] = False,
     yes: Annotated[
         bool,
         typer.Option(
@@ -92,7 +96,7 @@ def restore(
     """
     note = _note(last_checkpoint)
     if not_current:
-        if file is not None or moved:
+        if file is not None or moved or keys_only:
             raise UsageFault("--not-current is for a database that is in its place already, without a backup")
         continued = asyncio.run(_go_on(data.resolve(), existing(data, config), note, yes))
         as_json(continued) if json else _tell(continued)
@@ -104,6 +108,10 @@ def restore(
     settings = load(config)
     steps = [] if erased is None else [again.step(_erased(erased), settings.catalogue())]
     plan = Plan(_newest(file, settings.hub.id), [opening], trusted, data.resolve(), settings, note, moved, steps)
+    if keys_only:
+        said = asyncio.run(restore_keys(plan))
+        as_json(said) if json else say(f"密钥已放回 · the keys are back: {said.hub} {said.made}")
+        return
     done = asyncio.run(_done(plan))
     if json:
         as_json({**msgspec.to_builtins(done), "holds": not done.report.findings})

@@ -178,6 +178,11 @@ async def start(data: Path) -> Server:
         _make_socket_folder(sockets, user)
     await asyncio.to_thread(stop_orphan, data)
     if not (folder / "PG_VERSION").exists():
+        if any(folder.iterdir()):
+            raise DatabaseUnavailable(
+                f"{folder} is damaged: it holds files and no PG_VERSION; put the hub back from its backup into an empty"
+                " folder: xieban restore"
+            )
         await _initialise(folder, user)
     settings = [part for key, value in SETTINGS.items() for part in ("-c", f"{key}={value}")]
     # What it notes of a failed statement may hold what the statement was about.

@@ -35,10 +35,12 @@ from hub.processes import UNFINISHED
 from hub.store import embedded
 from keys import checkpoint, jwk, jwt
 from keys.jwk import VerifyingKey
+from keys.keystore import KeyStore
 from protocols import attachments, envelope, epochs, receipt
 from protocols.loading import catalogue
 from tests.acceptance.bureaus import Bureau, content, enrolled, example, opened, said
 from tests.acceptance.examined import found
+from tests.acceptance.pages import shell
 from tests.conftest import XIEBAN, RunningHub, free_port, running_hub
 
 pytestmark = pytest.mark.timeout(300)  # the first test of the module waits for a hub that is lost and restored
@@ -408,6 +410,53 @@ def test_a_restore_that_is_broken_off_says_so_and_is_run_again(lost: Lost, reque
     else:
         assert lost.restore(lost.backup, data)["holds"]
     assert not (data / UNFINISHED).exists() and found("--data", data).keys() <= {"calendar-missing"}
+
+
+def spare(lost: Lost) -> Path:
+    """A hub that was restored, and does not run."""
+    data = lost.folder / "broken-off"
+    if not (data / "keys").exists():
+        lost.restore(lost.backup, data)
+    return data
+
+
+def mended(lost: Lost, data: Path, code: str) -> None:
+    """The doctor finds this alone, and what it says mends it."""
+    mends = found("--data", data)
+    assert mends.keys() - {"calendar-missing"} == {code}
+    shell(mends[code].replace("BACKUP", str(lost.backup)).replace("backup.key", str(lost.key)), lost.folder)
+    assert found("--data", data).keys() <= {"calendar-missing"}
+
+
+def test_keys_that_are_gone_come_back_from_the_backup_and_none_is_made_up(lost: Lost) -> None:
+    data = spare(lost)
+    mine = {file.name: file.read_bytes() for file in (data / "keys").iterdir()}
+    (data / "keys/jwks.json").unlink()
+    mended(lost, data, "keystore-fault")
+    shutil.rmtree(data / "keys")
+    done = lost.hub.run("serve", "--data", str(data), "--port", str(free_port()))
+    assert done.returncode == 1 and "hub-key-gone" in done.stderr and "--keys-only" in done.stderr
+    mended(lost, data, "hub-key-gone")
+    assert {file.name: file.read_bytes() for file in (data / "keys").iterdir()} == mine
+    shutil.rmtree(data / "keys")
+    store = KeyStore(data / "keys")
+    store.create()
+    store.add(jwk.generate_signing("Ed25519"), (data / "passphrase").read_text())
+    mended(lost, data, "another-key")
+    assert lost.xieban("audit", "--data", str(data))["holds"]
+    arguments = "restore", str(lost.backup), "--keys-only", "--data", str(data), "--key", str(lost.key)
+    done = lost.hub.run(*arguments)
+    assert done.returncode == 1 and "restore-refused" in done.stderr and "holds keys" in done.stderr
+
+
+def test_a_database_without_its_version_is_damaged_and_the_hub_comes_back_elsewhere(lost: Lost, long: None) -> None:
+    data = spare(lost)
+    (data / "postgres/PG_VERSION").unlink()
+    done = lost.hub.run("serve", "--data", str(data), "--port", str(free_port()))
+    assert done.returncode == 1 and "PG_VERSION" in done.stderr and "xieban restore" in done.stderr
+    mend = found("--data", data)["database-damaged"]
+    shell(mend.replace("BACKUP", str(lost.backup)).replace("backup.key", str(lost.key)), lost.folder)
+    assert found("--data", data.with_name("broken-off-restored")).keys() <= {"calendar-missing"}
 
 
 def until(seconds: float) -> Callable[[], bool]:

@@ -33,7 +33,7 @@ from protocols.delegation import MAILBOX
 from tests.acceptance.alarms import leaderless, small_disk
 from tests.acceptance.bureaus import Bureau, enrolled
 from tests.acceptance.examined import configured, examined, found, is_command
-from tests.conftest import XIEBAN, RunningHub, running_hub
+from tests.conftest import XIEBAN, RunningHub, free_port, running_hub
 
 SOON = datetime.now(UTC).replace(microsecond=0) + timedelta(days=10)
 ENDING = Bureau("411002-health", signing=jwk.generate_signing(expires=SOON))
@@ -175,6 +175,14 @@ def bare(tmp_path: Path) -> Path:
 def test_a_directory_without_a_hub_or_without_a_database(tmp_path: Path, bare: Path) -> None:
     assert set(found("--data", tmp_path)) == {"data-directory-absent"}
     assert set(found("--data", bare)) == {"database-absent"}
+    (bare / "postgres").mkdir()
+    (bare / "postgres/base").touch()
+    assert "xieban restore BACKUP" in found("--data", bare)["database-damaged"]
+    done = subprocess.run(
+        [*XIEBAN, "serve", "--data", str(bare), "--port", str(free_port())],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "PG_VERSION" in done.stderr and "xieban restore" in done.stderr
 
 
 def test_the_hubs_key_that_others_reach_or_nobody_opens(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:

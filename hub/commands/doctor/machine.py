@@ -93,18 +93,28 @@ def hub_key(report: Report, data: Path) -> None:
     if not given and not file.exists():
         report.error("passphrase-absent", "没有枢纽密钥的口令", "there is no passphrase of the hub's key", back)
         return
-    key_store(report, data / "keys", given or file.read_text().strip(), back)
+    key_store(report, data / "keys", given or file.read_text().strip(), back, None if given else file)
 
 
-def key_store(report: Report, folder: Path, passphrase: str | None, elsewhere: str) -> None:
-    """A key store: who can reach it, whether its passphrase opens it, and when its signing key ends."""
+def key_store(
+    report: Report, folder: Path, passphrase: str | None, elsewhere: str, passphrase_file: Path | None = None
+) -> None:
+    """A key store: who can reach it, whether its passphrase opens it, and when its signing key ends.
+
+    `elsewhere` is what mends a passphrase that does not open it; it is in `passphrase_file`, if in a file.
+    """
     store, now = KeyStore(folder), datetime.now(UTC)
     try:
         listed = store.public_keys()
         if passphrase is not None:
             store.signing_key(passphrase, now)
     except KeyStoreFault as fault:
-        report.error("keystore-fault", f"密钥库 {folder} 不能使用", fault.detail, _mend(folder, fault, elsewhere))
+        report.error(
+            "keystore-fault",
+            f"密钥库 {folder} 不能使用",
+            fault.detail,
+            _mend(folder, fault, elsewhere, passphrase_file),
+        )
         return
     ends = [key.expires for key in listed if isinstance(key, VerifyingKey)]
     last = max((end for end in ends if end is not None), default=None)
@@ -113,9 +123,10 @@ def key_store(report: Report, folder: Path, passphrase: str | None, elsewhere: s
                        f"xieban keys new --keys {quoted(folder)}")  # fmt: skip
 
 
-def _mend(folder: Path, fault: KeyStoreFault, elsewhere: str) -> str:
+def _mend(folder: Path, fault: KeyStoreFault, elsewhere: str, passphrase_file: Path | None) -> str:
     if "reach" in fault.detail or "mode" in fault.detail:
         return f"chmod 700 {quoted(folder)} && chmod 600 {quoted(folder)}/*.jwe"
     if "passphrase" in fault.detail:
         return elsewhere
-    return f"xieban keys list --keys {quoted(folder)}"
+    given = "" if passphrase_file is None else f" --passphrase-file {quoted(passphrase_file)}"
+    return f"xieban keys list --relist --keys {quoted(folder)}{given}"
