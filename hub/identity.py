@@ -51,8 +51,8 @@ def holds_keys(data: Path) -> bool:
 def gone(data: Path) -> HubKeyGone:
     """What is said of a data directory whose keys are gone."""
     return HubKeyGone(
-        f"{data / 'keys'} holds no key, and the hub has a log: put its keys back from a backup,"
-        f" xieban restore BACKUP --keys-only --data {data}; or from the hub's first node"
+        f"{data / 'keys'} holds no key to the log that is there: put the hub's keys back from a backup, xieban restore"
+        f" BACKUP --keys-only --data {data}, or from its first node; unless the database named is another hub's"
     )
 
 

@@ -28,6 +28,7 @@ from hub.config import Config as Settings
 from hub.identity import Identity, hub_key
 from hub.store import embedded
 from keys import checkpoint
+from keys.errors import KeyStoreFault
 from keys.jwk import VerifyingKey
 from keys.keystore import read_passphrase
 
@@ -91,6 +92,10 @@ def backup(
     recipients = [sealing.recipient(one) for one in recipient]
     settings = existing(data, config)
     made = asyncio.run(_made(data.resolve(), to, settings, recipients, final))
+    try:
+        keeping.note(data, to, recipient)
+    except KeyStoreFault as fault:  # the backup is there all the same
+        remark(f"没有记在数据目录里 · not noted in the data directory: {fault.detail}")
     gone = keeping.expire(to, made.manifest.hub, keep, days, datetime.now(UTC))
     if json:
         as_json({"file": str(made.file), "expired": [str(file) for file in gone], **msgspec.to_builtins(made.manifest)})

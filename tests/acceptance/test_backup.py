@@ -13,14 +13,16 @@ import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import asyncpg
+import msgspec
 import pytest
+from msgspec.structs import replace
 from pyrage.x25519 import Identity
 
 from adapters.client import Client, Cursor, Item, Patience, Sent, Undecided
@@ -449,6 +451,18 @@ def test_keys_that_are_gone_come_back_from_the_backup_and_none_is_made_up(lost: 
     assert done.returncode == 1 and "restore-refused" in done.stderr and "holds keys" in done.stderr
 
 
+def test_a_backup_that_did_not_come_for_days_is_missed(lost: Lost) -> None:
+    data = spare(lost)
+    into = "--to", str(lost.folder / "nightly"), "--recipient", lost.recipient
+    assert lost.hub.run("backup", "--data", str(data), *into).returncode == 0
+    assert found("--data", data).keys() <= {"calendar-missing"}
+    note = data / keeping.NOTE
+    said = msgspec.json.decode(note.read_bytes(), type=keeping.Last)
+    note.write_bytes(msgspec.json.encode(replace(said, made=said.made - timedelta(days=3))))
+    mended(lost, data, "backup-old")
+    assert len(list((lost.folder / "nightly").iterdir())) == 2
+
+
 def test_a_database_without_its_version_is_damaged_and_the_hub_comes_back_elsewhere(lost: Lost, long: None) -> None:
     data = spare(lost)
     (data / "postgres/PG_VERSION").unlink()
@@ -554,6 +568,7 @@ def test_a_database_that_was_set_back_by_other_means_is_noticed_and_goes_on_anew
     gone = lost.runner.run(opened(HERE, "case-assistance", "request", [THERE.id]))
     hub.process.kill()
     hub.process.wait()
+    assert found("--data", hub.data)["hub-stopped"].startswith("xieban serve")
     shutil.rmtree(hub.data / "postgres")
     copied(lost.folder / "earlier", hub.data / "postgres")
     assert "log-not-current" in asyncio.run(said_no(hub))

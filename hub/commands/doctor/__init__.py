@@ -79,6 +79,10 @@ async def _hub(report: Report, data: Path, config: Settings, port: int | None, f
         return {}
     again = f"xieban doctor {at(data, file)}"
     running = database.running(data)
+    if not running:
+        machine.stopped(report, data, file)
+    with report.looking("backup", again):
+        machine.backup(report, data, file)
     with report.looking("disk", again):
         machine.disk(report, data)
     with report.looking("hub-key", again):

@@ -10,9 +10,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from hub.commands.doctor.finding import Report, quoted, restored
+from hub.backup import keeping
+from hub.commands.doctor.finding import Report, at, quoted, restored
 from hub.identity import PASSPHRASE, PASSPHRASE_FILE
-from hub.processes import MOVED, UNFINISHED
+from hub.processes import MOVED, UNFINISHED, last_port
 from keys.errors import KeyStoreFault
 from keys.jwk import VerifyingKey
 from keys.keystore import KeyStore
@@ -24,6 +25,8 @@ LITTLE, VERY_LITTLE = 0.10, 0.02
 FILES = 4096
 """Open files that a worker wants to be allowed: a connection is one."""
 SOON = timedelta(days=14)
+OLD = timedelta(days=2)
+"""Of a backup: one that is made every night has failed to come."""
 
 
 def standing(report: Report, data: Path, file: Path | None) -> bool:
@@ -38,6 +41,25 @@ def standing(report: Report, data: Path, file: Path | None) -> bool:
                      "a restore into it did not come to its end: run it again", restored(data, file))  # fmt: skip
         return False
     return True
+
+
+def stopped(report: Report, data: Path, file: Path | None) -> None:
+    """A hub that was served from here, and is not now."""
+    if last_port(data) is not None and not (data / MOVED).exists():
+        report.warning("hub-stopped", "枢纽没有在运行", "the hub is not running",
+                       f"xieban serve {at(data, file)}  # 作为服务 · as a service: systemctl start xieban")  # fmt: skip
+
+
+def backup(report: Report, data: Path, file: Path | None) -> None:
+    """How old the last backup is, where one was made; whether one is needed is not for a machine to say."""
+    last = keeping.last(data)
+    if last is None or (data / MOVED).exists():
+        return
+    age = datetime.now(UTC) - last.made
+    if age > OLD:
+        keys = " ".join(f"--recipient {quoted(one)}" for one in last.recipients)
+        report.warning("backup-old", f"最后一份备份已有 {age.days} 天", f"the last backup is {age.days} days old",
+                       f"xieban backup --to {quoted(last.folder)} {keys} {at(data, file)}")  # fmt: skip
 
 
 def disk(report: Report, data: Path) -> None:
