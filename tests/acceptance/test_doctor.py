@@ -138,6 +138,7 @@ def test_what_the_configuration_names_must_be_there(tmp_path: Path) -> None:
         (f'[trust]\nanchor = "410000-supervision"\nanchor_jwks = "{tmp_path}/none"', "trust-anchor"),
         (f'[trust]\nanchor = "410000-supervision"\nanchor_jwks = "{tmp_path}/empty.jwks"', "trust-anchor"),
         ('[bulletins]\nlegal_basis = "sc-555-2009"', "legal-basis"),
+        ('[attachments]\nstore = "bucket/folder"', "config-invalid"),
     ):
         assert set(found("--config", configured(tmp_path, text))) == {code}, text
 
@@ -156,7 +157,10 @@ class Hidden:
 def test_an_extra_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = configured(tmp_path, '[attachments]\nstore = "s3://bucket/folder"')
     assert found("--config", file) == {}
+    folder = configured(tmp_path, f'[attachments]\nstore = "{tmp_path}"').rename(tmp_path / "folder.toml")
+    configured(tmp_path, '[attachments]\nstore = "s3://bucket/folder"')
     monkeypatch.setattr(sys, "meta_path", [Hidden("obstore"), *sys.meta_path])
+    assert found("--config", folder) == {}
     for name in [name for name in sys.modules if name.partition(".")[0] == "obstore"]:
         monkeypatch.delitem(sys.modules, name)
     assert found("--config", file) == {"extra-missing": "pip install 'xieban[s3]'"}

@@ -57,11 +57,12 @@ def check(report: Report, config: Config, file: Path | None) -> None:
     own = config.protocols.besides or config.protocols.folder or ""
     with report.looking("protocols", f"xieban protocols check {quoted(own)}".strip()):
         config.catalogue()
+    _store(report, config.attachments.store, file)
     _anchor(report, config, file)
     _basis(report, config, file)
     for needed, module, extra in (
         ("SM2" in config.trust.algorithms, "tongsuopy", "sm"),
-        (config.attachments.store is not None, "obstore", "s3"),
+        ((config.attachments.store or "").startswith("s3://"), "obstore", "s3"),
         (config.telemetry.endpoint is not None, "opentelemetry.sdk", "telemetry"),
     ):
         if needed and not _installed(module):
@@ -76,6 +77,12 @@ def _installed(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:
         return False
+
+
+def _store(report: Report, store: str | None, where: Path | None) -> None:
+    if store is not None and not store.startswith(("/", "s3://")):
+        report.error("config-invalid", "附件的存处应是绝对路径或 s3://", f"no store of attachments: {store[:80]}",
+                     edited(where, '[attachments] store = "s3://bucket/folder"  # 或 or "/srv/files"'))  # fmt: skip
 
 
 def _anchor(report: Report, config: Config, where: Path | None) -> None:
