@@ -14,6 +14,15 @@ from keys.errors import Fault
 from keys.jwk import parse_jwks
 from protocols import deadlines, legal_basis
 
+_SETTING = re.compile(r"\[([a-z_]+)\] ([a-z_]+): ")
+_RIGHT = {
+    "hub.id": '"410000-hub"  # 区划代码-hub · its division, -hub',
+    "server.proxies": '["127.0.0.1"]  # IP 地址 · IP addresses',
+    "log.witnesses": '["NAME+HASH+KEY"]  # 由见证方 · as its keeper prints it: xieban witness --vkey',
+    "trust.algorithms": '["Ed25519", "ES256"]',
+    "database.replica": '"postgresql://…"  # 另有 url 时 · beside a url',
+}
+"""Right values of what is judged by more than its type."""
 _SECTION = re.compile(r"at `\$\.([a-z_]+)(?:\.([a-z_]+))?")
 _PLACE = re.compile(r"line (\d+)")
 
@@ -40,6 +49,8 @@ def is_toml(file: Path) -> bool:
 def _mend(file: Path | None, detail: str) -> str:
     if place := _PLACE.search(detail):
         return f"sed -n {place[1]}p {quoted(file)}  # 改正这一行 · mend this line"
+    if (found := _SETTING.search(detail)) and (right := _RIGHT.get(f"{found[1]}.{found[2]}")):
+        return edited(file, f"[{found[1]}] {found[2]} = {right}")
     if found := _SECTION.search(detail):
         kind = type(getattr(Config(), found[1], None))
         fields = ", ".join(getattr(kind, "__struct_fields__", ()))
