@@ -76,7 +76,7 @@ def require_empty(data: Path) -> None:
     """
     there = {file.name for file in data.iterdir()} - {PASSPHRASE_FILE} if data.is_dir() else set()
     if UNFINISHED in there:
-        there -= {UNFINISHED, _LOCK, *_WRITTEN}
+        there -= {UNFINISHED, _LOCK, *_WRITTEN, *(name for name in there if name.startswith(embedded.MAKING))}
     if there:
         raise RestoreRefused(
             f"a backup is restored into an empty place only; {data} is not empty: it holds {sorted(there)[0]}"
