@@ -182,6 +182,8 @@ async def settle(
     if (data / MOVED).exists():
         raise HubMoved(f"it goes on elsewhere; {data / MOVED} may go only if that backup is never restored")
     await published.require_filled(connection, published.kept(data, [key.public]))
+    if not migrating:
+        await published.require_made(connection)
     await (migrate(connection) if migrating else require_current(connection))
     identity = await establish(connection, config.hub.id, key)
     await partitions.prepare(connection)

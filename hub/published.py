@@ -33,7 +33,7 @@ class LogNotCurrent(Fault):
 
 
 class DatabaseElsewhere(Fault):
-    """The database is empty, and this hub has a log: it lies in another one."""
+    """The database is empty: this hub's log lies in another one."""
 
     code: ClassVar[str] = "database-elsewhere"
 
@@ -116,6 +116,15 @@ async def filled(connection: Connection) -> bool:
     """Whether there is a log in the database, whatever its schema."""
     made = await connection.fetchval("SELECT to_regclass('log_head') IS NOT NULL")
     return bool(made and await connection.fetchval("SELECT EXISTS (SELECT FROM log_head)"))
+
+
+async def require_made(connection: Connection) -> None:
+    """Raise DatabaseElsewhere where the database has none of a hub's tables."""
+    if await connection.fetchval("SELECT to_regclass('migration') IS NULL"):
+        raise DatabaseElsewhere(
+            "the database has no hub's tables: [database] url names another one than the hub's; or the hub is new, and"
+            " xieban serve makes them"
+        )
 
 
 async def require_filled(connection: Connection, published: Sequence[Kept]) -> None:

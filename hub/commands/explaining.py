@@ -35,7 +35,7 @@ _WORDS = {
     "data-directory-busy": "数据目录正被另一个枢纽使用，请先停止它，或换一个 --data",
     "hub-key-gone": "枢纽有日志，签名密钥却不在：从备份放回，不能新建",
     "hub-key-locked": "枢纽密钥的口令不在或不对，把另存的那份放回去",
-    "database-elsewhere": "数据库是空的，枢纽的日志在别的数据库里：改回 [database] url，或照 docs/backup.md 迁移",
+    "database-elsewhere": "数据库是空的。枢纽的日志若在别的数据库里：改回 [database] url，或照 docs/backup.md 迁移",
     "database-absent": "数据目录里没有数据库；用自有 PostgreSQL 的，请给 --config",
     "data-directory-absent": "该目录没有枢纽数据，请先 xieban serve --data DIR",
     "database-unavailable": "数据库不可用，请查看数据目录中的 postgres.log",

@@ -133,6 +133,9 @@ def test_one_line_of_configuration_moves_the_hub_to_a_database_of_ones_own(own_d
         another = own_database.replace("@/postgres?", "@/another?")
         config.write_text(f"[database]\nurl = {json.dumps(another)}")
         assert "database-elsewhere" in refused(*where, "--port", str(hub.port))
+        for command in (["status"], ["migrate"], ["downgrade", "--to", "0.1.0a1"]):
+            done = hub.run("store", *command, *where)
+            assert done.returncode == 1 and "database-elsewhere" in done.stderr and "store migrate" not in done.stderr
         done = hub.run("restore", "--not-current", *where)
         assert done.returncode == 1 and "database-elsewhere" in done.stderr
         assert asyncio.run(of(another, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")) == 0
