@@ -31,6 +31,7 @@ NEVER_OVER_HTTP = {
     "database-elsewhere",
     "database-unavailable",
     "dump-failed",
+    "folder-taken",
     "hub-key-gone",
     "hub-key-locked",
     "hub-moved",
