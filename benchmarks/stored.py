@@ -13,8 +13,7 @@ from pathlib import Path
 import asyncpg
 
 from benchmarks.floor import COLUMNS
-from hub import published
-from hub.identity import hub_key
+from hub.identity import PUBLISHED, hub_key
 from hub.store import embedded
 from keys import checkpoint, merkle
 from keys.checkpoint import Checkpoint
@@ -107,7 +106,7 @@ async def _grow(connection: asyncpg.Connection, data: Path, size: int) -> None:
     await connection.execute("INSERT INTO log_checkpoint VALUES ($1, $2)", size, note)
     await connection.execute("UPDATE log_head SET size = $1, root = $2, note = $3", size, top, note)
     # Another log than the one that was handed out: nobody is left to whom that could be owed.
-    shutil.rmtree(data / published.FOLDER, ignore_errors=True)
+    shutil.rmtree(data / PUBLISHED, ignore_errors=True)
     # The leaves are no entries that a case could be followed by.
     await connection.execute("UPDATE supervision_head SET through = $1", size)
     await connection.execute(

@@ -1,7 +1,9 @@
 """What config.toml may say, with its defaults."""
 
+import contextlib
 import ipaddress
 import tomllib
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -210,14 +212,28 @@ def parse(text: str) -> Config:
     """The configuration that a file of this text is. Raises ConfigInvalid."""
     try:
         config = msgspec.convert(tomllib.loads(text), Config)
-        parse_organisation_id(config.hub.id)
-        config.witnesses()
+        with _setting("[hub] id"):
+            parse_organisation_id(config.hub.id)
+        with _setting("[log] witnesses"):
+            config.witnesses()
         if config.database.replica is not None and config.database.url is None:
             raise ValueError("[database] replica: the embedded database has none; a url is missing")
-        for address in config.server.proxies:
-            ipaddress.ip_address(address)
+        with _setting("[server] proxies"):
+            for address in config.server.proxies:
+                ipaddress.ip_address(address)
         if unknown := set(config.trust.algorithms) - EVERY_ALGORITHM:
             raise ValueError(f"[trust] algorithms: unknown {', '.join(sorted(unknown))}")
+    except ConfigInvalid:
+        raise
     except (ValueError, RecursionError, Fault) as error:
         raise ConfigInvalid(str(error)) from error
     return config
+
+
+@contextlib.contextmanager
+def _setting(name: str) -> Iterator[None]:
+    """What is wrong with a setting is said with its name."""
+    try:
+        yield
+    except (ValueError, Fault) as error:
+        raise ConfigInvalid(f"{name}: {error.detail if isinstance(error, Fault) else error}") from error

@@ -19,12 +19,20 @@ from keys.keystore import KeyStore
 
 PASSPHRASE = "XIEBAN_HUB_PASSPHRASE"
 PASSPHRASE_FILE = "passphrase"
+PUBLISHED = "published"
+"""The folder of the checkpoints that left this data directory (`hub.published`)."""
 
 
 class HubKeyLocked(Fault):
     """The passphrase of the hub's key is missing, or is another one; put back the copy that was kept elsewhere."""
 
     code: ClassVar[str] = "hub-key-locked"
+
+
+class HubKeyGone(Fault):
+    """The hub has a log, and the key that signs it is gone: put it back from a backup, for a new one would not fit."""
+
+    code: ClassVar[str] = "hub-key-gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +43,34 @@ class Identity:
     key: SigningKey
 
 
+def holds_keys(data: Path) -> bool:
+    """Whether any private key of a hub is in the data directory."""
+    return any((data / "keys").glob("*.jwe"))
+
+
+def gone(data: Path) -> HubKeyGone:
+    """What is said of a data directory whose keys are gone."""
+    return HubKeyGone(
+        f"{data / 'keys'} holds no key to the log that is there: put the hub's keys back from a backup, xieban restore"
+        f" BACKUP --keys-only --data {data}, or from its first node; unless the database named is another hub's"
+    )
+
+
 def hub_key(data: Path) -> SigningKey:
     """The hub's Ed25519 key, made and stored encrypted on the first call.
 
     The passphrase is that of XIEBAN_HUB_PASSPHRASE, else of the file `passphrase` (0600) that is made
     beside the keys; an operator moves it elsewhere and sets the variable. (XIEBAN_PASSPHRASE is a partner's.)
-    Raises HubKeyLocked where it does not open the keys that are there, for which none is made up; KeyStoreFault.
+    Raises HubKeyLocked where it does not open the keys that are there, for which none is made up; HubKeyGone where
+    there are none and a hub has published from here; KeyStoreFault.
     """
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = KeyStore(data / "keys")
     # A command beside a hub that starts for the first time must not make a second key.
     with open(data / "keys.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if not holds_keys(data) and any((data / PUBLISHED).glob("*")):
+            raise gone(data)
         store.create()
         new = not store.kids()
         passphrase = os.environ.get(PASSPHRASE) or _passphrase_file(data, new)

@@ -17,7 +17,7 @@ import structlog
 from hub import config as configuration
 from hub import ending, journal, metrics, published, telemetry
 from hub.backup import RestoreUnfinished
-from hub.identity import Identity, establish, hub_key
+from hub.identity import Identity, establish, gone, holds_keys, hub_key
 from hub.store import connecting, embedded, partitions
 from hub.store.migrate import migrate, require_current
 from hub.store.queries import SQL
@@ -79,6 +79,7 @@ async def supervise(
     """
     journal.configure()
     config = configuration.load(config_path)
+    require_restored(data)
     telemetry.require(config.telemetry)
     if config.protocols != configuration.ProtocolsSection():
         config.catalogue()  # one's own: what is wrong with them is said before there is a database
@@ -136,16 +137,34 @@ async def prepare(data: Path, dsn: str, config: configuration.Config, migrating:
 
     Without `migrating` the schema must be this version's already: raises SchemaOutdated where it is not. Raises
     DatabaseUnavailable, MigrationMismatch, LogNotCurrent; RestoreUnfinished where a restore did not come to its
-    end; HubMoved.
+    end; HubKeyGone where the database has a log and no key is here; HubMoved.
     """
-    if (data / UNFINISHED).exists():
-        raise RestoreUnfinished(f"{data} holds part of a backup, or one that did not pass its audit")
+    require_restored(data)
+    await _require_key(data, dsn)
     # Unlocking the key takes a while: done first, so that no connection lies idle meanwhile.
     key = await asyncio.to_thread(hub_key, data)
     async with connected(dsn) as connection:
         identity = await settle(data, connection, config, key, migrating)
         await published.require_current(connection, published.kept(data, [key.public]))
         return identity
+
+
+async def _require_key(data: Path, dsn: str) -> None:
+    """Raises HubKeyGone: where there is a log, a key that is made up now is not the one that signs it."""
+    if holds_keys(data):
+        return
+    async with connected(dsn) as connection:
+        # Another process may have made both meanwhile, the key first.
+        if await published.filled(connection) and not holds_keys(data):
+            raise gone(data)
+
+
+def require_restored(data: Path) -> None:
+    """Raises RestoreUnfinished where a restore was begun that did not come to its end."""
+    if (data / UNFINISHED).exists():
+        raise RestoreUnfinished(
+            f"{data} holds part of a backup, or one that did not pass its audit: run xieban restore into it again"
+        )
 
 
 @contextlib.asynccontextmanager
@@ -171,6 +190,8 @@ async def settle(
     if (data / MOVED).exists():
         raise HubMoved(f"it goes on elsewhere; {data / MOVED} may go only if that backup is never restored")
     await published.require_filled(connection, published.kept(data, [key.public]))
+    if not migrating:
+        await published.require_made(connection)
     await (migrate(connection) if migrating else require_current(connection))
     identity = await establish(connection, config.hub.id, key)
     await partitions.prepare(connection)
@@ -285,4 +306,15 @@ async def database(data: Path, config: configuration.Config, least: str = "info"
         yield config.database.url
         return
     async with embedded.attached(data) as dsn:
+        yield dsn
+
+
+@contextlib.asynccontextmanager
+async def held(data: Path, config: configuration.Config) -> AsyncIterator[str]:
+    """A DSN of the database as it is, for whoever holds the data directory (`embedded.locked`)."""
+    journal.configure()
+    if config.database.url:
+        yield config.database.url
+        return
+    async with embedded.started(data) as dsn:
         yield dsn

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from hub.identity import PUBLISHED
 from hub.store import CONNECTION_LOST, Connection, Pool
 from hub.store.queries import SQL
 from keys import checkpoint
@@ -20,7 +21,6 @@ from keys.checkpoint import Checkpoint
 from keys.errors import BadCheckpoint, Fault
 from keys.jwk import VerifyingKey
 
-FOLDER = "published"
 EVERY = 1.0
 LENGTH = 1024
 """Bytes of a file: a shorter note leaves nothing of a longer one behind it."""
@@ -33,7 +33,7 @@ class LogNotCurrent(Fault):
 
 
 class DatabaseElsewhere(Fault):
-    """The database is empty, and this hub has a log: it lies in another one."""
+    """The database is empty: this hub's log lies in another one."""
 
     code: ClassVar[str] = "database-elsewhere"
 
@@ -50,7 +50,7 @@ class Published:
     """This process's file. What is noted is never smaller than before, as long as the origin stays."""
 
     def __init__(self, data: Path) -> None:
-        folder = data / FOLDER
+        folder = data / PUBLISHED
         folder.mkdir(mode=0o700, exist_ok=True)
         self._file = os.open(folder / str(os.getpid()), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._origin, self._size = "", -1
@@ -82,7 +82,7 @@ class Published:
 def kept(data: Path, keys: Sequence[VerifyingKey]) -> list[Kept]:
     """What was published from this data directory, as far as it is whole and signed with one of `keys`."""
     found = []
-    for file in sorted((data / FOLDER).glob("*")):
+    for file in sorted((data / PUBLISHED).glob("*")):
         # A hub that starts gathers them; one of a process that was killed at once may be empty.
         with contextlib.suppress(FileNotFoundError, BadCheckpoint):
             note = file.read_text("utf-8", "replace").rstrip("\n") + "\n"
@@ -92,7 +92,7 @@ def kept(data: Path, keys: Sequence[VerifyingKey]) -> list[Kept]:
 
 def gather(data: Path, keys: Sequence[VerifyingKey]) -> None:
     """Put the largest of each origin in one file, for no process writes the others any more."""
-    folder, newest = data / FOLDER, dict[str, Kept]()
+    folder, newest = data / PUBLISHED, dict[str, Kept]()
     for one in kept(data, keys):
         known = newest.get(one.checkpoint.origin)
         if known is None or known.checkpoint.size < one.checkpoint.size:
@@ -112,13 +112,27 @@ def gather(data: Path, keys: Sequence[VerifyingKey]) -> None:
         stale.unlink(missing_ok=True)
 
 
+async def filled(connection: Connection) -> bool:
+    """Whether there is a log in the database, whatever its schema."""
+    made = await connection.fetchval("SELECT to_regclass('log_head') IS NOT NULL")
+    return bool(made and await connection.fetchval("SELECT EXISTS (SELECT FROM log_head)"))
+
+
+async def require_made(connection: Connection) -> None:
+    """Raise DatabaseElsewhere where the database has none of a hub's tables."""
+    if await connection.fetchval("SELECT to_regclass('migration') IS NULL"):
+        raise DatabaseElsewhere(
+            "the database has no hub's tables: [database] url names another one than the hub's; or the hub is new, and"
+            " xieban serve makes them"
+        )
+
+
 async def require_filled(connection: Connection, published: Sequence[Kept]) -> None:
     """Raise DatabaseElsewhere where the database is empty and entries were published; asked before a migration."""
     size = max((one.checkpoint.size for one in published), default=0)
     if size == 0:
         return
-    made = await connection.fetchval("SELECT to_regclass('log_head') IS NOT NULL")
-    if not made or not await connection.fetchval("SELECT EXISTS (SELECT FROM log_head)"):
+    if not await filled(connection):
         raise DatabaseElsewhere(
             f"the database is empty, and this hub has published {size} entries: [database] url names another one than"
             " before; xieban backup --final and xieban restore --moved take a hub from one database to another"

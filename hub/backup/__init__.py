@@ -18,12 +18,12 @@ class BackupInvalid(Fault):
 
 
 class RestoreRefused(Fault):
-    """A backup is restored into an empty place only; nothing was changed."""
+    """It is not restored, for the reason that is given; nothing was changed."""
 
     code: ClassVar[str] = "restore-refused"
 
 
 class RestoreUnfinished(Fault):
-    """A restore into this place did not come to its end: empty the place, and restore again."""
+    """A restore into this place did not come to its end: run it again, which replaces what it left."""
 
     code: ClassVar[str] = "restore-unfinished"

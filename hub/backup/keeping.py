@@ -1,10 +1,38 @@
 """How long backups are kept: so many of them, and so many days, after which what was erased is in none of them."""
 
+import contextlib
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
 from hub.backup.making import SUFFIX
+from keys import private_files
+
+NOTE = "last-backup.json"
+
+
+class Last(msgspec.Struct, frozen=True):
+    """A data directory's last backup: when it was made, the folder that it went to, the keys that open it."""
+
+    made: datetime
+    folder: str
+    recipients: list[str]
+
+
+def note(data: Path, folder: Path, recipients: Sequence[str]) -> None:
+    """Note in the data directory that a backup was made now, for `xieban doctor`. Raises KeyStoreFault."""
+    last = Last(datetime.now(UTC), str(folder.absolute()), [one.strip() for one in recipients])
+    private_files.write(data / NOTE, msgspec.json.encode(last))
+
+
+def last(data: Path) -> Last | None:
+    """The last backup that was made of a data directory, as far as it is known."""
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode((data / NOTE).read_bytes(), type=Last)
+    return None
 
 
 def kept(folder: Path, hub: str) -> list[tuple[datetime, Path]]:

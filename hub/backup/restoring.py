@@ -8,32 +8,32 @@ import asyncio
 import contextlib
 import os
 import tempfile
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from pyrage.x25519 import Identity as Opening
 
-from hub import audit, continuing, processes
+from hub import audit, continuing, journal, processes
 from hub.attachments.store import Store, opened
 from hub.audit import Report
-from hub.backup import BackupInvalid, RestoreRefused
+from hub.backup import BackupInvalid, RestoreRefused, RestoreUnfinished, beginning
 from hub.backup.archive import ATTACHMENTS, DATABASE, KEYS, ROWS, Member, reading, verify
 from hub.backup.manifest import Manifest
 from hub.config import Config
-from hub.identity import PASSPHRASE, PASSPHRASE_FILE, Identity, hub_key
+from hub.identity import PASSPHRASE, PASSPHRASE_FILE, Identity, holds_keys, hub_key
 from hub.store import Connection
 from hub.store.dumping import Restoring, put_rows
 from hub.store.queries import SQL
-from keys import checkpoint
+from keys import checkpoint, durable
 from keys.errors import KeyStoreFault
 from keys.jwk import VerifyingKey
-from keys.keystore import KeyStore
+from keys.keystore import LISTING, KeyStore
 from protocols.entries import Continued
 
-UNFINISHED: Final = processes.UNFINISHED
 Step = Callable[[Connection, Identity], Awaitable[None]]
 """What is done to the restored database before its audit: erasures that came after the backup are done again here."""
 
@@ -65,29 +65,76 @@ class Restored:
 
 
 async def restore(plan: Plan) -> Restored:
-    """Put the hub back. Raises RestoreRefused, BackupInvalid before anything is changed, then DumpFailed and others."""
-    _require_empty(plan.data)
-    with tempfile.TemporaryDirectory() as folder:
-        said = await asyncio.to_thread(verify, plan.file, plan.identities, plan.keys, _keys_into(Path(folder)))
-        await asyncio.to_thread(_require_passphrase, plan, KeyStore(Path(folder)))
+    """Put the hub back; what an earlier restore left here unfinished is replaced.
+
+    Raises RestoreRefused, BackupInvalid, DataDirectoryBusy before anything is changed, then DumpFailed and others.
+    """
+    journal.configure()
+    beginning.require_empty(plan.data)
+    with beginning.begun(plan.data) as place:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            said = await _looked_through(plan, Path(folder))
+        await _require_fitting(plan, said, place.again)
+        place.empty()
+        async with processes.held(plan.data, plan.config) as dsn:
+            await _fill(plan, dsn)
+            async with processes.connected(dsn) as connection:
+                identity = await processes.settle(plan.data, connection, plan.config, hub_key(plan.data))
+                continued = await _settle(plan, connection, identity)
+                report = await audit.audit(connection, identity.key.public, plan.config.catalogue())
+        if not report.findings:
+            place.finish()
+    return Restored(said, continued, report)
+
+
+async def restore_keys(plan: Plan) -> Manifest:
+    """Put the hub's keys alone back, where they are gone; its database stays. Raises RestoreRefused, BackupInvalid."""
+    journal.configure()
+    keys = plan.data / "keys"
+    if holds_keys(plan.data):
+        raise RestoreRefused(f"{keys} holds keys; move it away first if they are of another hub")
+    beginning.require_passphrase(plan.data)
+    with tempfile.TemporaryDirectory(dir=plan.data, ignore_cleanup_errors=True) as folder:
+        said = await _looked_through(plan, Path(folder) / "keys")
+        if keys.is_dir():
+            (keys / LISTING).unlink(missing_ok=True)
+        (Path(folder) / "keys").replace(keys)
+    durable.flush(plan.data)
+    return said
+
+
+async def _looked_through(plan: Plan, keys: Path) -> Manifest:
+    """What the backup is, once it is known to be whole and this hub's; its keys are put into the folder `keys`."""
+    told = threading.Event()
+    try:
+        looked = _until(told, _keys_into(keys))
+        said = await asyncio.to_thread(verify, plan.file, plan.identities, plan.keys, looked)
+    finally:
+        told.set()
+    await asyncio.to_thread(_require_passphrase, plan, KeyStore(keys))
     if said.hub != plan.config.hub.id:
         other = f"it is a backup of {said.hub}; the configuration says {plan.config.hub.id}"
         raise RestoreRefused(other, check="another-hub")
+    return said
+
+
+async def _require_fitting(plan: Plan, said: Manifest, again: bool) -> None:
+    """Raise RestoreRefused where the backup may not go on here as the plan wants it."""
     if plan.moved and not said.final:
         raise RestoreRefused("its hub could go on: only a backup made with --final keeps the origin", check="not-final")
     if plan.config.database.url is not None:
-        await _require_no_tables(plan.config.database.url)
-    plan.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (plan.data / UNFINISHED).touch()
-    async with processes.database(plan.data, plan.config) as dsn:
-        await _fill(plan, dsn)
-        async with processes.connected(dsn) as connection:
-            identity = await processes.settle(plan.data, connection, plan.config, hub_key(plan.data))
-            continued = await _settle(plan, connection, identity)
-            report = await audit.audit(connection, identity.key.public, plan.config.catalogue())
-    if not report.findings:
-        (plan.data / UNFINISHED).unlink()
-    return Restored(said, continued, report)
+        await _require_no_tables(plan.config.database.url, again)
+
+
+def _until(told: threading.Event, looked: Callable[[Member], None]) -> Callable[[Member], None]:
+    """The same look, which ends the reading once it is `told`: a thread is not cancelled with who waits for it."""
+
+    def look(member: Member) -> None:
+        if told.is_set():
+            raise RestoreUnfinished
+        looked(member)
+
+    return look
 
 
 async def _settle(plan: Plan, connection: Connection, identity: Identity) -> Continued | None:
@@ -172,19 +219,6 @@ def _put(member: Member, place: Path, mode: int) -> None:
         os.fsync(file.fileno())
 
 
-def _require_empty(data: Path) -> None:
-    """Raise RestoreRefused unless nothing is there but, perhaps, the passphrase of the hub's keys."""
-    there = {file.name for file in data.iterdir()} - {PASSPHRASE_FILE} if data.is_dir() else set()
-    if there:
-        raise RestoreRefused(f"{data} is not empty: it holds {sorted(there)[0]}")
-    if not os.environ.get(PASSPHRASE) and not (data / PASSPHRASE_FILE).is_file():
-        raise RestoreRefused(
-            f"the passphrase of the hub's keys is in no backup: put it into {data / PASSPHRASE_FILE} (0600)"
-            " or the variable XIEBAN_HUB_PASSPHRASE first",
-            check="no-passphrase",
-        )
-
-
 def _keys_into(folder: Path) -> Callable[[Member], None]:
     """What puts a backup's key files there as they are read."""
 
@@ -207,11 +241,13 @@ def _require_passphrase(plan: Plan, keys: KeyStore) -> None:
         raise RestoreRefused(f"{where} is not the passphrase of the hub's keys in it", check="passphrase") from None
 
 
-async def _require_no_tables(dsn: str) -> None:
+async def _require_no_tables(dsn: str, again: bool) -> None:
+    """Raise RestoreRefused unless it is empty. One that is not the data directory's own is emptied by its operator."""
     async with processes.connected(dsn) as connection:
         tables = await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
     if tables:
-        raise RestoreRefused(f"the database is not empty: it has {tables} tables")
+        mend = "; if they are of the restore that was broken off: DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+        raise RestoreRefused(f"the database is not empty: it has {tables} tables{mend if again else ''}")
 
 
 async def _require_attachments(connection: Connection, store: Store) -> None:

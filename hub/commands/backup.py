@@ -6,16 +6,18 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
+from pyrage.x25519 import Identity as Opened
 from pyrage.x25519 import Recipient
 
 from hub import processes
 from hub.attachments.store import opened
-from hub.backup import archive, keeping, making, sealing
+from hub.backup import BackupInvalid, archive, keeping, making, sealing
 from hub.backup.making import Made, Source
+from hub.backup.manifest import Manifest
 from hub.commands import files
 from hub.commands.beside import existing
 from hub.commands.faults import AlreadyThere, UsageFault
@@ -27,6 +29,8 @@ from hub.config import Config as Settings
 from hub.identity import Identity, hub_key
 from hub.store import embedded
 from keys import checkpoint
+from keys.errors import KeyStoreFault
+from keys.jwk import VerifyingKey
 from keys.keystore import read_passphrase
 
 PASSPHRASE = "XIEBAN_BACKUP_PASSPHRASE"
@@ -89,6 +93,10 @@ def backup(
     recipients = [sealing.recipient(one) for one in recipient]
     settings = existing(data, config)
     made = asyncio.run(_made(data.resolve(), to, settings, recipients, final))
+    try:
+        keeping.note(data, to, recipient)
+    except KeyStoreFault as fault:  # the backup is there all the same
+        remark(f"没有记在数据目录里 · not noted in the data directory: {fault.detail}")
     gone = keeping.expire(to, made.manifest.hub, keep, days, datetime.now(UTC))
     if json:
         as_json({"file": str(made.file), "expired": [str(file) for file in gone], **msgspec.to_builtins(made.manifest)})
@@ -138,24 +146,65 @@ def _progress() -> making.Progress:
     return progress
 
 
-@app.command(epilog=examples("xieban backup verify FILE --key /safe/backup.key --hub-key hub.jwks"))
+@app.command(
+    epilog=examples(
+        "xieban backup verify FILE --key /safe/backup.key --hub-key hub.jwks",
+        "xieban backup verify /backups/*.age --key /safe/backup.key",
+    )
+)
 def verify(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="备份文件。 The backup.")],
+    backups: Annotated[list[Path], typer.Argument(metavar="FILE...", help="备份文件。 The backups.")],
     key: Opening,
     hub_key: HubKey = None,
     passphrase_file: PassphraseFile = None,
     json: Json = False,
 ) -> None:
-    """核对一份备份：能解密、完整、由枢纽签名。 Read a backup through: it opens, is whole, and signed by its hub."""
+    """核对备份：能解密、完整、由枢纽签名。 Read backups through: each opens, is whole, and signed by its hub.
+
+    有一份不符，状态码即为 1。 Status 1 where one is not.
+    """
     keys = files.verifying_keys(hub_key) if hub_key is not None else []
-    said = archive.verify(file, [sealing.identity(key, lambda: passphrase_of(passphrase_file))], keys)
-    if json:
-        as_json(said)
-        return
-    head = checkpoint.note_origin(said.checkpoint)
-    say(f"完好 · holds: {said.hub} {said.made}，日志 log {head}，条目 entries {said.entries}")
-    if not keys:
+    opening = [sealing.identity(key, lambda: passphrase_of(passphrase_file))]
+    if len(backups) == 1:
+        said = archive.verify(backups[0], opening, keys)
+        as_json(said) if json else _tell(backups[0], said)
+    else:
+        _each(backups, opening, keys, json)
+    if not keys and not json:
         remark("枢纽公钥取自备份本身；另给 --hub-key 才能证明出自该枢纽。 Believed by the hub's keys in it itself.")
+
+
+def _each(backups: list[Path], opening: list[Opened], keys: list[VerifyingKey], json: bool) -> None:
+    """Each of several backups; one that does not hold leaves the others to be looked at."""
+    found: list[Manifest | BackupInvalid] = []
+    for file in backups:
+        try:
+            found.append(archive.verify(file, opening, keys))
+        except BackupInvalid as fault:
+            found.append(fault)
+        if not json:
+            _tell(file, found[-1])
+    bad = sum(isinstance(one, BackupInvalid) for one in found)
+    if json:
+        as_json([{"file": str(file), **_said(one)} for file, one in zip(backups, found, strict=True)])
+    else:
+        say(f"{len(found)} 份 backups，{bad} 份不符 · of which {bad} do not hold")
+    if bad:
+        raise typer.Exit(1)
+
+
+def _said(found: Manifest | BackupInvalid) -> dict[str, Any]:
+    if isinstance(found, BackupInvalid):
+        return {"holds": False, "problem": found.detail}
+    return {"holds": True, **msgspec.to_builtins(found)}
+
+
+def _tell(file: Path, found: Manifest | BackupInvalid) -> None:
+    if isinstance(found, BackupInvalid):
+        say(f"✗ {file.name}: 不符 · does not hold: {found.detail}")
+        return
+    head = checkpoint.note_origin(found.checkpoint)
+    say(f"{file.name}: 完好 · holds: {found.hub} {found.made}，日志 log {head}，条目 entries {found.entries}")
 
 
 @app.command("key", epilog=examples("xieban backup key --out /safe/backup.key"))

@@ -10,6 +10,7 @@ from hub import config as configuration
 from hub import processes
 from hub.commands.faults import DataDirectoryAbsent
 from hub.config import Config
+from hub.identity import PUBLISHED, gone
 from hub.store import Connection
 
 _T = TypeVar("_T")
@@ -43,9 +44,12 @@ def run(data: Path, config: Path | None, work: Callable[[Connection], Awaitable[
 def existing(data: Path, config: Path | None) -> Config:
     """The configuration, once the directory is known to be a hub's: looking must not make one.
 
-    Raises ConfigInvalid, DataDirectoryAbsent.
+    Raises ConfigInvalid, DataDirectoryAbsent; RestoreUnfinished where a hub was to be put back, HubKeyGone.
     """
     settings = configuration.load(config)
+    processes.require_restored(data)
     if not (data / "keys").is_dir():
+        if any((data / PUBLISHED).glob("*")):
+            raise gone(data)
         raise DataDirectoryAbsent(f"{data} holds no hub; xieban serve --data {data} makes one")
     return settings

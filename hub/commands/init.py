@@ -19,7 +19,7 @@ from hub import processes
 from hub.commands.explaining import words
 from hub.commands.faults import AlreadyThere, InputUnreadable, UsageFault
 from hub.commands.help_text import examples
-from hub.commands.output import say
+from hub.commands.output import remark, say
 from hub.config import Config as Settings
 from keys.errors import Fault
 from protocols.departments import is_hub, organisation_id
@@ -32,6 +32,8 @@ EXAMPLES = examples(
 )
 _SETTING = re.compile(r"(?:# )?([a-z_]+) = ")
 _LONGEST = 60
+UNFINISHED = "init-unfinished"
+"""A file in the data directory until the configuration is there: a second run goes on with such a directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,9 @@ def init(
 ) -> None:
     """问四个问题，写出带注释的 config.toml，建好数据目录和数据库。 Four questions, and a hub is ready to be served.
 
-    给全四个选项就不再提问。已有的文件和目录一概不动。
+    给全四个选项就不再提问。已有的文件和目录一概不动；中断后再次执行即接着做。
 
-    With all four options nothing is asked. What is there already is never touched.
+    With all four options nothing is asked. What is there already is never touched; one that was broken off goes on.
     """
     _absent(config)
     hub = Question("--id", "枢纽编号 · the hub's id", _hub_id, "410000-hub").answer(id)
@@ -98,8 +100,13 @@ def init(
         said["database"] = {"url": url}
     text = "".join(filled(configuration.shipped(), said))
     settings = configuration.parse(text)
-    _write(config, text)
-    asyncio.run(_prepared(where.resolve(), settings))
+    try:
+        with _written(config, text):
+            asyncio.run(_prepared(where.resolve(), settings))
+    except KeyboardInterrupt:
+        remark("已中断，再次执行同一 xieban init 即接着做 · interrupted; the same xieban init goes on where it was")
+        raise
+    (where / UNFINISHED).unlink()
     say(f"已就绪 · ready: {config} · {where}")
     for command in ("doctor", "serve"):
         say(f"  {shlex.join(['xieban', command, '--data', str(where), '--config', str(config)])}")
@@ -124,6 +131,7 @@ async def _prepared(data: Path, settings: Settings) -> None:
     """What the first start of a hub would make, so that what is wrong with it is said now."""
     os.umask(0o077)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (data / UNFINISHED).touch()
     # What a first start notes of itself is for a service's log, not for somebody who answers questions.
     async with processes.database(data, settings, "error") as dsn:
         await processes.prepare(data, dsn, settings)
@@ -163,7 +171,7 @@ def _one_line(text: str) -> str:
 def _empty(text: str) -> str:
     folder = Path(text)
     try:
-        if not text or (folder.exists() and any(folder.iterdir())):
+        if not text or (folder.exists() and any(folder.iterdir()) and not (folder / UNFINISHED).exists()):
             raise AlreadyThere(f"{folder} is not empty; xieban serve --data {folder} goes on with a hub that is there")
     except OSError as error:
         raise InputUnreadable(f"{folder}: {error.strerror}") from error
@@ -190,19 +198,24 @@ def _absent(config: Path) -> None:
         raise AlreadyThere(f"{config} is there; choose another --config")
 
 
-def _write(config: Path, text: str) -> None:
-    """Whole or not at all, for its owner alone: it may name a database with its password."""
+@contextlib.contextmanager
+def _written(config: Path, text: str) -> Iterator[None]:
+    """The file, once what is done meanwhile is done; for its owner alone: it may name a database with its password."""
+    partial = config.with_name(f".{config.name}.unfinished")
     with contextlib.ExitStack() as undone:
         try:
             config.parent.mkdir(parents=True, exist_ok=True)
-            with open(config, "x", encoding="utf-8", opener=_private) as file:
-                undone.callback(config.unlink)
+            partial.unlink(missing_ok=True)
+            with open(partial, "x", encoding="utf-8", opener=_private) as file:
+                undone.callback(partial.unlink)
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            _absent(config)
             raise InputUnreadable(f"{config} can't be written: {error.strerror}") from error
+        yield
+        _absent(config)
+        partial.rename(config)
         undone.pop_all()
 
 

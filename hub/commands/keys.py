@@ -162,9 +162,18 @@ def retire(
     as_json(describe())
 
 
-@app.command("list", epilog=examples("xieban keys list --keys ~/xieban-keys", "xieban keys list --json"))
-def list_(keys: Store, json: Json = False) -> None:
+@app.command("list", epilog=examples("xieban keys list --keys ~/xieban-keys", "xieban keys list --relist"))
+def list_(
+    keys: Store,
+    relist: Annotated[
+        bool, typer.Option("--relist", help="先由私钥重建 jwks.json，要口令。 Make jwks.json anew from the keys first.")
+    ] = False,
+    passphrase_file: Passphrase = None,
+    json: Json = False,
+) -> None:
     """列出密钥，不需要口令。 List the keys; needs no passphrase."""
+    if relist:
+        KeyStore(keys).relist(passphrase_of(passphrase_file))
     now = datetime.now(UTC)
     rows = [_row(key, now) for key in KeyStore(keys).public_keys()]
     if json:

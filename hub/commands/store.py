@@ -1,10 +1,12 @@
 """`xieban store`: the schema of the hub's database, forward to this version and back to an earlier release."""
 
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import typer
 
-from hub import version
+from hub import published, version
 from hub.commands import beside
 from hub.commands.faults import UsageFault
 from hub.commands.help_text import examples
@@ -15,6 +17,8 @@ from hub.store import migrate as migrations
 from hub.store.distributing import Progress, Step
 from hub.store.migrate import Release, Schema
 
+_T = TypeVar("_T")
+
 app = typer.Typer(
     no_args_is_help=True,
     help="数据库结构：查看、升级、退回、分布。 The database's schema: look, go forward, go back, spread over nodes.",
@@ -24,7 +28,7 @@ app = typer.Typer(
 @app.command(epilog=examples("xieban store status --data DIR", "xieban store status --json --data DIR"))
 def status(data: Data, config: Config = None, json: Json = False) -> None:
     """数据库结构到了哪个发布版、还缺什么。 Which release the schema has reached, and what it lacks."""
-    found: Schema = beside.run(data, config, migrations.schema, any_schema=True)
+    found: Schema = _on_tables(data, config, migrations.schema)
     if json:
         as_json(found)
         return
@@ -49,7 +53,7 @@ def migrate(data: Data, config: Config = None) -> None:
     async def work(connection: Connection) -> list[str]:
         return await migrations.migrate(connection, told=_said)
 
-    if not beside.run(data, config, work, any_schema=True):
+    if not _on_tables(data, config, work):
         say("已是本版本的结构 · up to date already")
 
 
@@ -71,7 +75,7 @@ def downgrade(
         await migrations.require_alone(connection)
         return await migrations.downgrade(connection, release, told=_said)
 
-    if not beside.run(data, config, work, any_schema=True):
+    if not _on_tables(data, config, work):
         say(f"已是 {to} 的结构 · the schema is that of {to} already")
 
 
@@ -105,7 +109,7 @@ def distribute(
             return await distributing.plan(connection, shards)
         return steps
 
-    steps = beside.run(data, config, work, any_schema=True)
+    steps = _on_tables(data, config, work)
     if json:
         as_json(steps)
         return
@@ -125,8 +129,23 @@ def rebalance(data: Data, config: Config = None) -> None:
     async def work(connection: Connection) -> Progress | None:
         return await distributing.rebalance(connection, _moved)
 
-    over = beside.run(data, config, work)
+    over = _on_tables(data, config, work, any_schema=False)
     say("无需移动 · nothing to move" if over is None else f"已完成 · done: {over.done}/{over.moves}")
+
+
+def _on_tables(
+    data: Path, config: Path | None, work: Callable[[Connection], Awaitable[_T]], any_schema: bool = True
+) -> _T:
+    """What `work` does on a database that has a hub's tables: to make them is for a hub that starts.
+
+    Raises DatabaseElsewhere, and as `beside.run`.
+    """
+
+    async def made(connection: Connection) -> _T:
+        await published.require_made(connection)
+        return await work(connection)
+
+    return beside.run(data, config, made, any_schema)
 
 
 def _spread(step: Step, seconds: float) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
-from hub.store import CONNECTION_LOST, Pool
+from hub.store import CONNECTION_LOST, Connection, Pool
 
 if TYPE_CHECKING:
     Opened = asyncpg.Connection[asyncpg.Record]
@@ -154,3 +154,13 @@ async def pool(dsn: str, most: int, least: int = 0, timeout: float = WITHIN) -> 
         connect=opened, connection_class=_Watched, min_size=least, max_size=most, timeout=timeout,
         command_timeout=STATEMENT, reset=_nothing,
     )  # fmt: skip
+
+
+async def others(connection: Connection) -> int:
+    """How many besides this one are connected to its database: a hub of any node is among them while it runs."""
+    return int(
+        await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+    )

@@ -17,6 +17,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import Any, ClassVar
 import asyncpg
 import structlog
 
+from keys import durable
 from keys.errors import Fault
 
 logger = structlog.get_logger()
@@ -59,6 +61,8 @@ SETTINGS = {
     "unix_socket_permissions": "0700",
 }
 PASSED_ON = {"PATH", "TZ", "LANG", "TMPDIR"}
+MAKING = ".postgres-"
+"""Begins the name of the folder in which a database is made."""
 START_WITHIN = 60.0
 SYNC = ("--sync-method=syncfs",) if sys.platform == "linux" else ()
 """A new database is on disk before it is used: by one call for all its files, where the system has that."""
@@ -152,11 +156,18 @@ async def attached(data: Path) -> AsyncIterator[str]:
         yield dsn(data)
         return
     with lock:
-        server = await start(data)
-        try:
-            yield server.dsn
-        finally:
-            await server.stop()
+        async with started(data) as found:
+            yield found
+
+
+@contextlib.asynccontextmanager
+async def started(data: Path) -> AsyncIterator[str]:
+    """A DSN for whoever holds the data directory (`locked`): the server runs for as long."""
+    server = await start(data)
+    try:
+        yield server.dsn
+    finally:
+        await server.stop()
 
 
 async def start(data: Path) -> Server:
@@ -170,9 +181,14 @@ async def start(data: Path) -> Server:
     sockets = _socket_folder(data)
     if sockets != folder:
         _make_socket_folder(sockets, user)
-    await asyncio.to_thread(_stop_orphan, folder)
+    await asyncio.to_thread(stop_orphan, data)
     if not (folder / "PG_VERSION").exists():
-        await _initialise(folder, user)
+        if any(folder.iterdir()):
+            raise DatabaseUnavailable(
+                f"{folder} is damaged: it holds files and no PG_VERSION; put the hub back from its backup into an empty"
+                " folder: xieban restore"
+            )
+        await _initialise(data.resolve(), folder, user)
     settings = [part for key, value in SETTINGS.items() for part in ("-c", f"{key}={value}")]
     # What it notes of a failed statement may hold what the statement was about.
     with open(data / "postgres.log", "ab", opener=_private) as output:
@@ -210,7 +226,23 @@ async def _ready(data: Path, process: asyncio.subprocess.Process | None) -> None
     raise DatabaseUnavailable(f"PostgreSQL does not answer; see {data / 'postgres.log'}", check="embedded")
 
 
-async def _initialise(folder: Path, user: pwd.struct_passwd | None) -> None:
+async def _initialise(data: Path, folder: Path, user: pwd.struct_passwd | None) -> None:
+    """Make the database under another name, and then it is there: whole or not at all. Raises DatabaseUnavailable."""
+    for earlier in data.glob(f"{MAKING}*"):
+        shutil.rmtree(earlier, ignore_errors=True)
+    new = Path(tempfile.mkdtemp(prefix=MAKING, dir=data))
+    if user is not None:
+        _give(new, user)
+    try:
+        await _initdb(new, user)
+        new.rename(folder)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    durable.flush(data)
+
+
+async def _initdb(folder: Path, user: pwd.struct_passwd | None) -> None:
     process = await asyncio.create_subprocess_exec(
         str(program("initdb")),
         "-D",
@@ -236,8 +268,9 @@ async def _initialise(folder: Path, user: pwd.struct_passwd | None) -> None:
         raise DatabaseUnavailable(f"initdb failed: {output.decode(errors='replace')[-500:]}", check="not-made")
 
 
-def _stop_orphan(folder: Path) -> None:
-    """Stop a server that outlived its hub; only one that really runs on this very folder."""
+def stop_orphan(data: Path) -> None:
+    """Stop a server that outlived its hub; only one that really runs on this very data directory."""
+    folder = data.resolve() / "postgres"
     pid_file = folder / "postmaster.pid"
     if not pid_file.exists():
         return

@@ -6,7 +6,7 @@ All of a run is one transaction: one that is interrupted, or fails, leaves the d
 import hashlib
 import time
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from hub.store import Connection
+from hub.store import Connection, connecting
 from keys.errors import Fault
 
 logger = structlog.get_logger()
@@ -69,7 +69,7 @@ async def migrate(
     connection: Connection, folder: Path = FOLDER, through: str | None = None, told: Told | None = None
 ) -> list[str]:
     """Apply what is missing, as far as the migration `through`; the names applied. Raises MigrationMismatch."""
-    files = _files(folder)
+    files, taken = _files(folder), dict[str, float]()
     async with connection.transaction():
         await _lock(connection)
         await connection.execute("CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, sha256 text NOT NULL)")
@@ -79,7 +79,10 @@ async def migrate(
             began = time.monotonic()
             await connection.execute(files[name])
             await connection.execute("INSERT INTO migration VALUES ($1, $2)", name, _digest(files[name]))
-            _tell("migration-applied", name, began, told)
+            taken[name] = time.monotonic() - began
+            if told is not None:
+                told(name, taken[name])
+    _note("migration-applied", taken)
     return missing
 
 
@@ -90,7 +93,7 @@ async def downgrade(
 
     Raises MigrationMismatch, and DowngradeRefused where something would be lost.
     """
-    files = _files(folder)
+    files, taken = _files(folder), dict[str, float]()
     async with connection.transaction():
         await _lock(connection)
         done = await _applied(connection, files)
@@ -100,7 +103,12 @@ async def downgrade(
         for name in back:
             began = time.monotonic()
             await _take_back(connection, name, folder / DOWN / f"{name}.sql")
-            _tell("migration-taken-back", name, began, told)
+            taken[name] = time.monotonic() - began
+    # One that is refused on the way is refused whole: what was done until then is not said to be.
+    for name, seconds in taken.items():
+        if told is not None:
+            told(name, seconds)
+    _note("migration-taken-back", taken)
     return back
 
 
@@ -122,11 +130,7 @@ async def require_current(connection: Connection) -> None:
 
 async def require_alone(connection: Connection) -> None:
     """Raises DowngradeRefused while somebody else is connected: a hub would go on by the schema that it knows."""
-    others = await connection.fetchval(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-        "AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
-    )
-    if others:
+    if others := await connecting.others(connection):
         said = f"{others} other connections are open; stop every hub on this database first"
         raise DowngradeRefused(said, check="in-use")
 
@@ -165,8 +169,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _tell(event: str, name: str, began: float, told: Told | None) -> None:
-    seconds = time.monotonic() - began
-    logger.info(event, name=name, seconds=round(seconds, 3))
-    if told is not None:
-        told(name, seconds)
+def _note(event: str, taken: Mapping[str, float]) -> None:
+    """Log what was committed, with the seconds that it took."""
+    for name, seconds in taken.items():
+        logger.info(event, name=name, seconds=round(seconds, 3))

@@ -4,19 +4,25 @@ import asyncio
 import contextlib
 import json
 import os
+import pty
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import asyncpg
+import msgspec
 import pytest
+from msgspec.structs import replace
 from pyrage.x25519 import Identity
 
 from adapters.client import Client, Cursor, Item, Patience, Sent, Undecided
@@ -27,14 +33,17 @@ from adapters.witness.memory import Memory
 from hub.backup import BackupInvalid, archive, keeping, sealing
 from hub.backup.making import SUFFIX
 from hub.identity import hub_key
+from hub.processes import UNFINISHED
 from hub.store import embedded
 from keys import checkpoint, jwk, jwt
 from keys.jwk import VerifyingKey
+from keys.keystore import KeyStore
 from protocols import attachments, envelope, epochs, receipt
 from protocols.loading import catalogue
 from tests.acceptance.bureaus import Bureau, content, enrolled, example, opened, said
 from tests.acceptance.examined import found
-from tests.conftest import RunningHub, running_hub
+from tests.acceptance.pages import shell
+from tests.conftest import XIEBAN, RunningHub, free_port, running_hub
 
 pytestmark = pytest.mark.timeout(300)  # the first test of the module waits for a hub that is lost and restored
 PASSPHRASE = "the passphrase of the backup key"
@@ -341,6 +350,26 @@ def test_a_backup_that_is_damaged_cut_short_or_anothers_is_refused(lost: Lost, t
     assert lost.attached[:64] not in whole and b"case-assistance" not in whole
 
 
+def test_many_backups_are_verified_each_and_the_newest_of_a_folder_is_restored(lost: Lost, tmp_path: Path) -> None:
+    older = tmp_path / lost.backup.name.replace("-20", "-19")
+    older.write_bytes(lost.backup.read_bytes()[:-20_000])
+    copied(lost.backup, tmp_path)
+    key = "--key", str(lost.key)
+    done = lost.hub.run("backup", "verify", str(lost.backup), str(lost.backup), *key)
+    assert done.returncode == 0 and done.stdout.count("完好") == 2
+    done = lost.hub.run("backup", "verify", *map(str, sorted(tmp_path.glob("*.age"))), *key)
+    bad, good, count = done.stdout.splitlines()
+    assert done.returncode == 1 and bad.startswith(f"✗ {older.name}") and good.startswith(lost.backup.name)
+    assert "1 do not hold" in count
+    done = lost.hub.run("backup", "verify", str(older), str(lost.backup), *key, "--json")
+    assert done.returncode == 1 and [one["holds"] for one in json.loads(done.stdout)] == [False, True]
+    data, others = tmp_path / "new", tmp_path / "config.toml"
+    assert lost.restore(tmp_path, data)["manifest"]["entries"] == lost.ends
+    others.write_text('[hub]\nid = "420000-hub"\n')
+    done = lost.hub.run("restore", str(tmp_path), *key, "--data", str(tmp_path / "no"), "--config", str(others))
+    assert done.returncode == 1 and "holds no backup of 420000-hub" in done.stderr
+
+
 def test_a_place_that_is_not_empty_and_a_hub_without_its_passphrase_are_refused(lost: Lost, tmp_path: Path) -> None:
     arguments = "restore", str(lost.backup), "--key", str(lost.key), "--data"
     done = lost.hub.run(*arguments, str(lost.hub.data))
@@ -367,6 +396,113 @@ def test_a_backup_that_lies_with_the_data_is_said_to_be_lost_with_them(lost: Los
         done = lost.hub.run("backup", "--data", str(lost.hub.data), "--to", str(place), "--recipient", lost.recipient)
         assert done.returncode == 0 and ("会与数据一起丢失" in done.stderr) == remarked, done.stderr
     shutil.rmtree(lost.hub.data / "backups")
+
+
+def test_a_restore_that_is_broken_off_says_so_and_is_run_again(lost: Lost, request: pytest.FixtureRequest) -> None:
+    data = lost.folder / "broken-off"
+    data.mkdir()
+    shutil.copy(lost.folder / "passphrase", data)
+    done = broken_off(lost, data, signal.SIGINT, lambda: (data / UNFINISHED).exists())
+    assert done.returncode == 1 and "restore-unfinished" in done.stderr and "run again" in done.stderr
+    assert {file.name for file in data.iterdir()} == {UNFINISHED, "lock", "passphrase"}
+    assert set(found("--data", data)) == {"restore-unfinished"}
+    for command in (["serve", "--port", str(free_port())], ["audit"]):
+        refused = lost.hub.run(*command, "--data", str(data))
+        assert refused.returncode == 1 and "restore-unfinished" in refused.stderr
+    assert not (data / "keys").exists() and not (data / "postgres").exists()
+    moments = [lambda: (data / "attachments").exists()]
+    if request.config.getoption("--backup-long"):
+        moments += [until(number / 8) for number in range(24)]
+    for moment, number in zip(moments, cycle([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]), strict=False):
+        if broken_off(lost, data, number, moment).returncode == 0:
+            break  # the moment came when it was over
+        assert (data / UNFINISHED).exists()
+    else:
+        assert lost.restore(lost.backup, data)["holds"]
+    assert not (data / UNFINISHED).exists() and found("--data", data).keys() <= {"calendar-missing"}
+
+
+def spare(lost: Lost) -> Path:
+    """A hub that was restored, and does not run."""
+    data = lost.folder / "broken-off"
+    if not (data / "keys").exists():
+        lost.restore(lost.backup, data)
+    return data
+
+
+def mended(lost: Lost, data: Path, code: str) -> None:
+    """The doctor finds this alone, and what it says mends it."""
+    mends = found("--data", data)
+    assert mends.keys() - {"calendar-missing"} == {code}
+    shell(mends[code].replace("BACKUP", str(lost.backup)).replace("backup.key", str(lost.key)), lost.folder)
+    assert found("--data", data).keys() <= {"calendar-missing"}
+
+
+def test_keys_that_are_gone_come_back_from_the_backup_and_none_is_made_up(lost: Lost) -> None:
+    data = spare(lost)
+    mine = {file.name: file.read_bytes() for file in (data / "keys").iterdir()}
+    (data / "keys/jwks.json").unlink()
+    mended(lost, data, "keystore-fault")
+    shutil.rmtree(data / "keys")
+    done = lost.hub.run("serve", "--data", str(data), "--port", str(free_port()))
+    assert done.returncode == 1 and "hub-key-gone" in done.stderr and "--keys-only" in done.stderr
+    mended(lost, data, "hub-key-gone")
+    assert {file.name: file.read_bytes() for file in (data / "keys").iterdir()} == mine
+    shutil.rmtree(data / "keys")
+    store = KeyStore(data / "keys")
+    store.create()
+    store.add(jwk.generate_signing("Ed25519"), (data / "passphrase").read_text())
+    mended(lost, data, "another-key")
+    assert lost.xieban("audit", "--data", str(data))["holds"]
+    arguments = "restore", str(lost.backup), "--keys-only", "--data", str(data), "--key", str(lost.key)
+    done = lost.hub.run(*arguments)
+    assert done.returncode == 1 and "restore-refused" in done.stderr and "holds keys" in done.stderr
+
+
+def test_a_backup_that_did_not_come_for_days_is_missed(lost: Lost) -> None:
+    data = spare(lost)
+    into = "--to", str(lost.folder / "nightly"), "--recipient", lost.recipient
+    assert lost.hub.run("backup", "--data", str(data), *into).returncode == 0
+    assert found("--data", data).keys() <= {"calendar-missing"}
+    note = data / keeping.NOTE
+    said = msgspec.json.decode(note.read_bytes(), type=keeping.Last)
+    note.write_bytes(msgspec.json.encode(replace(said, made=said.made - timedelta(days=3))))
+    mended(lost, data, "backup-old")
+    assert len(list((lost.folder / "nightly").iterdir())) == 2
+
+
+def test_a_database_without_its_version_is_damaged_and_the_hub_comes_back_elsewhere(lost: Lost, long: None) -> None:
+    data = spare(lost)
+    (data / "postgres/PG_VERSION").unlink()
+    done = lost.hub.run("serve", "--data", str(data), "--port", str(free_port()))
+    assert done.returncode == 1 and "PG_VERSION" in done.stderr and "xieban restore" in done.stderr
+    mend = found("--data", data)["database-damaged"]
+    shell(mend.replace("BACKUP", str(lost.backup)).replace("backup.key", str(lost.key)), lost.folder)
+    assert found("--data", data.with_name("broken-off-restored")).keys() <= {"calendar-missing"}
+
+
+def until(seconds: float) -> Callable[[], bool]:
+    """A moment so long after it is first asked for."""
+    began: list[float] = []
+
+    def reached() -> bool:
+        began.append(time.monotonic())
+        return began[-1] - began[0] >= seconds
+
+    return reached
+
+
+def broken_off(
+    lost: Lost, data: Path, number: signal.Signals, moment: Callable[[], bool]
+) -> "subprocess.CompletedProcess[str]":
+    """A restore that gets a signal at a moment, once it has begun."""
+    command = [*XIEBAN, "restore", str(lost.backup), "--data", str(data), "--key", str(lost.key)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not moment():
+            time.sleep(0.001)
+        process.send_signal(number)
+        said = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(command, process.returncode, *said)
 
 
 def test_a_partners_passphrase_is_not_tried_on_the_key_of_backups(
@@ -406,19 +542,41 @@ async def said_no(hub: RunningHub) -> str:
     return done.stderr
 
 
+async def not_current(hub: RunningHub) -> str:
+    """How a new origin is refused."""
+    done = await asyncio.to_thread(hub.run, "restore", "--not-current", "--data", str(hub.data))
+    assert done.returncode == 1
+    return done.stderr
+
+
+def answered(text: str, *arguments: str) -> str:
+    """What a command says at a terminal to somebody who types this."""
+    ours, theirs = pty.openpty()
+    os.write(ours, text.encode())
+    done = subprocess.run([*XIEBAN, *arguments], stdin=theirs, capture_output=True, text=True, timeout=60, check=False)
+    os.close(ours)
+    os.close(theirs)
+    return done.stderr
+
+
 def copied(here: Path, there: Path) -> None:
     """A copy that still belongs to the user that PostgreSQL runs as."""
     subprocess.run(["cp", "-a", here, there], check=True)
 
 
 def test_a_database_that_was_set_back_by_other_means_is_noticed_and_goes_on_anew(lost: Lost) -> None:
-    hub = lost.hub
+    hub, origin = lost.hub, lost.runner.run(origin_now())
+    assert "data-directory-busy" in asyncio.run(not_current(hub))
     hub.stop()
+    assert "--yes" in asyncio.run(not_current(hub))
+    assert "the log goes on as it was" in answered("n\n", "restore", "--not-current", "--data", str(hub.data))
     copied(hub.data / "postgres", lost.folder / "earlier")
     hub.start()
+    assert lost.runner.run(origin_now()) == origin
     gone = lost.runner.run(opened(HERE, "case-assistance", "request", [THERE.id]))
     hub.process.kill()
     hub.process.wait()
+    assert found("--data", hub.data)["hub-stopped"].startswith("xieban serve")
     shutil.rmtree(hub.data / "postgres")
     copied(lost.folder / "earlier", hub.data / "postgres")
     assert "log-not-current" in asyncio.run(said_no(hub))

@@ -13,7 +13,7 @@ PAGE = (ROOT / "docs/backup.md").read_text("utf-8")
 
 
 def test_every_command_of_the_page_does_what_it_says(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    key, back_up, apart, verify, restore, not_current, move = blocks(PAGE, "sh")
+    key, back_up, apart, verify, restore, not_current, snapshot, move = blocks(PAGE, "sh")
     secret = {"XIEBAN_BACKUP_PASSPHRASE": "change-me-too"}
     (tmp_path / "hub-data").mkdir()
     with running_hub(data=tmp_path / "hub-data") as hub:
@@ -29,7 +29,9 @@ def test_every_command_of_the_page_does_what_it_says(tmp_path: Path, request: py
         hub.stop()
         said = run(restore)
         assert "the log goes on as" in said and "restored and audited" in said and "everything holds" in said
-        assert "the log goes on as" in run(not_current)
+        with pytest.raises(AssertionError, match=r"restore-refused.*--yes"):
+            run(not_current)
+        assert "the log goes on as" in run(snapshot)
         if not request.config.getoption("--backup-long"):
             return
         said = run(move)

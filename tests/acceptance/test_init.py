@@ -4,9 +4,12 @@ import asyncio
 import json
 import os
 import pty
+import signal
 import subprocess
+import time
 import tomllib
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
@@ -88,7 +91,7 @@ def test_a_database_of_ones_own_is_made_ready_and_named_in_the_file(long: None, 
         found = examined("--data", tmp_path / "data", "--config", file)["findings"]
         assert [one for one in found if one["level"] == "error" or one["code"] not in MACHINE] == []
         again = init(tmp_path, *answers, "--data", "another", "--config", "another.toml")
-    assert again.returncode == 1 and "signed with another key" in again.stderr
+    assert again.returncode == 1 and "hub-key-gone" in again.stderr and "another hub's" in again.stderr
 
 
 async def another_database(data: Path) -> None:
@@ -155,3 +158,35 @@ def test_what_is_there_stays_and_what_is_wrong_is_named(
     assert isinstance(done.exception, Fault) and word in line(done.exception), done.exc_info
     assert sorted(str(path.relative_to(full)) for path in full.rglob("*")) == ["config.toml", "data", "data/keep"]
     assert (full / "config.toml").read_text() == "# mine\n"
+
+
+def test_one_that_is_broken_off_goes_on_when_it_is_run_again(tmp_path: Path) -> None:
+    options = [part for name, value in GIVEN.items() for part in (name, value)]
+    data = tmp_path / "new"
+    moments: dict[signal.Signals, Callable[[], bool]] = {
+        signal.SIGKILL: lambda: any(data.glob(f"{embedded.MAKING}*/base")),
+        signal.SIGINT: (data / "postgres/postmaster.pid").exists,
+    }
+    for number, moment in moments.items():
+        with subprocess.Popen(
+            [*XIEBAN, "init", *options], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
+        ) as process:
+            while not moment():
+                assert process.poll() is None
+                time.sleep(0.001)
+            process.send_signal(number)
+            said = process.communicate(timeout=60)[1]
+        assert process.returncode and not (tmp_path / "new.toml").exists()
+    assert "goes on where it was" in said
+    done = init(tmp_path, *options)
+    assert done.returncode == 0, done.stderr
+    assert {file.name for file in tmp_path.iterdir()} == {"new", "new.toml"}
+    assert {file.name for file in data.iterdir()} == {
+        "keys",
+        "keys.lock",
+        "lock",
+        "passphrase",
+        "postgres",
+        "postgres.log",
+    }
+    assert "already-there" in init(tmp_path, *options, "--config", "other.toml").stderr

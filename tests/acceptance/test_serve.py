@@ -123,6 +123,9 @@ def test_one_line_of_configuration_moves_the_hub_to_a_database_of_ones_own(own_d
         with running_hub("--config", str(config), data=tmp_path / "node-2") as second:
             here.url = second.url
             assert verify_receipt(here.open_case(there)[2], jwks).size > indexes[-1]
+        # The second node is down, and its data directory free; the first one would go on under the old origin.
+        done = hub.run("restore", "--not-current", "--yes", "--data", str(tmp_path / "node-2"), *where[2:])
+        assert done.returncode == 1 and "data-directory-busy" in done.stderr and "stop every hub" in done.stderr
 
         hub.stop()
         # Another line, another database: it is empty, and stays so.
@@ -130,6 +133,9 @@ def test_one_line_of_configuration_moves_the_hub_to_a_database_of_ones_own(own_d
         another = own_database.replace("@/postgres?", "@/another?")
         config.write_text(f"[database]\nurl = {json.dumps(another)}")
         assert "database-elsewhere" in refused(*where, "--port", str(hub.port))
+        for command in (["status"], ["migrate"], ["downgrade", "--to", "0.1.0a1"]):
+            done = hub.run("store", *command, *where)
+            assert done.returncode == 1 and "database-elsewhere" in done.stderr and "store migrate" not in done.stderr
         done = hub.run("restore", "--not-current", *where)
         assert done.returncode == 1 and "database-elsewhere" in done.stderr
         assert asyncio.run(of(another, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")) == 0

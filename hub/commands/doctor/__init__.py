@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from hub.commands.doctor import database, machine, network, partners, replica, settings
-from hub.commands.doctor.finding import Report, at
+from hub.commands.doctor.finding import Report, anew, at, keys_back
 from hub.commands.help_text import examples
 from hub.commands.options import Config, Json
 from hub.commands.output import as_json, say
@@ -67,20 +67,35 @@ async def _examined(report: Report, data: Path | None, file: Path | None, port: 
 
 async def _hub(report: Report, data: Path, config: Settings, port: int | None, file: Path | None) -> dict[str, str]:
     """Look at the hub of a data directory; the addresses of its neighbours."""
+    if not machine.standing(report, data, file):
+        return {}
+    if await database.key_gone(data, config):
+        report.error("hub-key-gone", f"{data}/keys 没有密钥，枢纽的日志是用它签的：从备份放回，不要新建",
+                     f"{data} has lost the hub's keys, which sign its log: put them back from a backup",
+                     keys_back(data, file))  # fmt: skip
+        return {}
     if not (data / "keys").is_dir():
         report.error("data-directory-absent", f"{data} 没有枢纽数据", f"{data} holds no hub",
                      f"xieban serve {at(data, file)}")  # fmt: skip
         return {}
-    machine.standing(report, data)
     machine.reach(report, data)
     again = f"xieban doctor {at(data, file)}"
     running = database.running(data)
+    if not running:
+        machine.stopped(report, data, file)
+    with report.looking("backup", again):
+        machine.backup(report, data, file)
     with report.looking("disk", again):
         machine.disk(report, data)
     with report.looking("hub-key", again):
         machine.hub_key(report, data)
     with report.looking("port", again):
         await network.port(report, config.server.host, port or last_port(data) or 8420, running, file)
+    if config.database.url is None and not embedded.made(data) and any((data / "postgres").glob("*")):
+        report.error("database-damaged", "内置数据库残缺，没有 PG_VERSION：恢复到另一个空目录",
+                     f"{data / 'postgres'} is damaged, without its PG_VERSION: restore into an empty folder",
+                     anew(data, file))  # fmt: skip
+        return {}
     if config.database.url is None and not embedded.made(data):
         report.error("database-absent", "数据目录里没有数据库", f"{data} holds no database",
                      f"xieban serve {at(data, file)}  # 自有的给 --config · one's own: --config")  # fmt: skip

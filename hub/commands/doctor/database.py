@@ -7,10 +7,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hub import organisations, vitals
+from hub import organisations, processes, published, vitals
 from hub.commands.doctor import cluster, log, standby
-from hub.commands.doctor.finding import Report, at, edited, psql, quoted
+from hub.commands.doctor.finding import Report, at, edited, keys_back, psql, quoted
 from hub.config import Config
+from hub.identity import PUBLISHED, holds_keys
 from hub.organisations import Directory
 from hub.store import Connection, connecting, embedded, migrate
 from hub.store.queries import SQL
@@ -44,6 +45,21 @@ def running(data: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+async def key_gone(data: Path, config: Config) -> bool:
+    """Whether a hub has a log and no key: something was published from here, or the database has one."""
+    if holds_keys(data):
+        return False
+    if any((data / PUBLISHED).glob("*")):
+        return True
+    if config.database.url is None and not embedded.made(data):
+        return False
+    try:
+        async with processes.database(data, config, "error") as dsn, processes.connected(dsn) as connection:
+            return await published.filled(connection)
+    except Fault:
+        return config.database.url is None  # a database that does not start was somebody's
 
 
 async def check(report: Report, data: Path, config: Config, file: Path | None, running: bool) -> Directory | None:
@@ -174,8 +190,9 @@ async def _identity(report: Report, connection: Connection, data: Path, config: 
         keys = [key for key in KeyStore(data / "keys").public_keys() if isinstance(key, VerifyingKey)]
         checkpoint.verify_checkpoint(head["note"], keys, head["origin"])
     except BadCheckpoint:
+        away = f"mv {quoted(data / 'keys')} {quoted(data / 'keys.other')}"
         report.error("another-key", "日志是用另一把密钥签的", "the log is signed with a key that is not here",
-                     f"cp -a BACKUP/keys {quoted(data)}/  # 取自备份 · from a backup")  # fmt: skip
+                     f"{away} && {keys_back(data, file)}")  # fmt: skip
     except KeyStoreFault:
         return  # said of the keys already
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from hub.commands.explaining import line
+from hub.identity import PASSPHRASE_FILE
 from keys.errors import Fault
 
 Level = Literal["warning", "error"]
@@ -63,6 +64,25 @@ def edited(file: Path | None, line: str) -> str:
 def at(data: Path, file: Path | None) -> str:
     """The options by which a command finds this hub."""
     return f"--data {quoted(data)}" + (f" --config {quoted(file)}" if file is not None else "")
+
+
+def restored(data: Path, file: Path | None) -> str:
+    """The command by which a hub is put back into a data directory."""
+    return f"xieban restore BACKUP --key backup.key {at(data, file)}"
+
+
+def anew(data: Path, file: Path | None) -> str:
+    """The command by which a hub is put back beside a data directory that can't be used any more."""
+    new = data.with_name(f"{data.name}-restored")
+    return (
+        f"mkdir {quoted(new)} && cp -p {quoted(data / PASSPHRASE_FILE)} {quoted(new)}/ && {restored(new, file)}"
+        "  # docs/backup.md"
+    )
+
+
+def keys_back(data: Path, file: Path | None) -> str:
+    """The command by which a hub's keys come back from a backup."""
+    return f"xieban restore BACKUP --keys-only --key backup.key {at(data, file)}"
 
 
 def psql(*statements: str, of: str = "url") -> str:

@@ -10,9 +10,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from hub.commands.doctor.finding import Report, quoted, reached
+from hub.backup import keeping
+from hub.commands.doctor.finding import Report, at, quoted, reached, restored
 from hub.identity import PASSPHRASE, PASSPHRASE_FILE
-from hub.processes import MOVED, UNFINISHED
+from hub.processes import MOVED, UNFINISHED, last_port
 from keys.errors import KeyStoreFault
 from keys.jwk import VerifyingKey
 from keys.keystore import KeyStore
@@ -24,19 +25,41 @@ LITTLE, VERY_LITTLE = 0.10, 0.02
 FILES = 4096
 """Open files that a worker wants to be allowed: a connection is one."""
 SOON = timedelta(days=14)
+OLD = timedelta(days=2)
+"""Of a backup: one that is made every night has failed to come."""
 
 
-def standing(report: Report, data: Path) -> None:
-    """Whether a hub may start here at all."""
+def standing(report: Report, data: Path, file: Path | None) -> bool:
+    """Whether a hub may start here at all; False where what is here is not yet one."""
     report.looked.append("standing")
-    moved, passphrase = quoted(data / MOVED), quoted(PASSPHRASE_FILE)
+    moved = quoted(data / MOVED)
     if (data / MOVED).exists():
         report.error("hub-moved", "最后一份备份已做，不能再在此启动", "its final backup was made: it goes on elsewhere",
                      f"rm {moved}  # 仅当那份备份决不恢复 · only if that backup is never restored")  # fmt: skip
     if (data / UNFINISHED).exists():
-        report.error("restore-unfinished", "此处的恢复没有完成", "a restore into it did not come to its end",
-                     f"find {quoted(data)} -mindepth 1 ! -name {passphrase} -delete"
-                     "  # 再恢复一次 · then restore again")  # fmt: skip
+        report.error("restore-unfinished", "此处的恢复没有完成，再执行一次即可",
+                     "a restore into it did not come to its end: run it again", restored(data, file))  # fmt: skip
+        return False
+    return True
+
+
+def stopped(report: Report, data: Path, file: Path | None) -> None:
+    """A hub that was served from here, and is not now."""
+    if last_port(data) is not None and not (data / MOVED).exists():
+        report.warning("hub-stopped", "枢纽没有在运行", "the hub is not running",
+                       f"xieban serve {at(data, file)}  # 作为服务 · as a service: systemctl start xieban")  # fmt: skip
+
+
+def backup(report: Report, data: Path, file: Path | None) -> None:
+    """How old the last backup is, where one was made; whether one is needed is not for a machine to say."""
+    last = keeping.last(data)
+    if last is None or (data / MOVED).exists():
+        return
+    age = datetime.now(UTC) - last.made
+    if age > OLD:
+        keys = " ".join(f"--recipient {quoted(one)}" for one in last.recipients)
+        report.warning("backup-old", f"最后一份备份已有 {age.days} 天", f"the last backup is {age.days} days old",
+                       f"xieban backup --to {quoted(last.folder)} {keys} {at(data, file)}")  # fmt: skip
 
 
 def reach(report: Report, data: Path) -> None:
@@ -103,18 +126,28 @@ def hub_key(report: Report, data: Path) -> None:
     if not given and not file.exists():
         report.error("passphrase-absent", "没有枢纽密钥的口令", "there is no passphrase of the hub's key", back)
         return
-    key_store(report, data / "keys", given or file.read_text().strip(), back)
+    key_store(report, data / "keys", given or file.read_text().strip(), back, None if given else file)
 
 
-def key_store(report: Report, folder: Path, passphrase: str | None, elsewhere: str) -> None:
-    """A key store: who can reach it, whether its passphrase opens it, and when its signing key ends."""
+def key_store(
+    report: Report, folder: Path, passphrase: str | None, elsewhere: str, passphrase_file: Path | None = None
+) -> None:
+    """A key store: who can reach it, whether its passphrase opens it, and when its signing key ends.
+
+    `elsewhere` is what mends a passphrase that does not open it; it is in `passphrase_file`, if in a file.
+    """
     store, now = KeyStore(folder), datetime.now(UTC)
     try:
         listed = store.public_keys()
         if passphrase is not None:
             store.signing_key(passphrase, now)
     except KeyStoreFault as fault:
-        report.error("keystore-fault", f"密钥库 {folder} 不能使用", fault.detail, _mend(folder, fault, elsewhere))
+        report.error(
+            "keystore-fault",
+            f"密钥库 {folder} 不能使用",
+            fault.detail,
+            _mend(folder, fault, elsewhere, passphrase_file),
+        )
         return
     ends = [key.expires for key in listed if isinstance(key, VerifyingKey)]
     last = max((end for end in ends if end is not None), default=None)
@@ -123,9 +156,10 @@ def key_store(report: Report, folder: Path, passphrase: str | None, elsewhere: s
                        f"xieban keys new --keys {quoted(folder)}")  # fmt: skip
 
 
-def _mend(folder: Path, fault: KeyStoreFault, elsewhere: str) -> str:
+def _mend(folder: Path, fault: KeyStoreFault, elsewhere: str, passphrase_file: Path | None) -> str:
     if "reach" in fault.detail or "mode" in fault.detail:
         return f"chmod 700 {quoted(folder)} && chmod 600 {quoted(folder)}/*.jwe"
     if "passphrase" in fault.detail:
         return elsewhere
-    return f"xieban keys list --keys {quoted(folder)}"
+    given = "" if passphrase_file is None else f" --passphrase-file {quoted(passphrase_file)}"
+    return f"xieban keys list --relist --keys {quoted(folder)}{given}"

@@ -15,6 +15,15 @@ from keys.errors import Fault
 from keys.jwk import parse_jwks
 from protocols import deadlines, legal_basis
 
+_SETTING = re.compile(r"\[([a-z_]+)\] ([a-z_]+): ")
+_RIGHT = {
+    "hub.id": '"410000-hub"  # 区划代码-hub · its division, -hub',
+    "server.proxies": '["127.0.0.1"]  # IP 地址 · IP addresses',
+    "log.witnesses": '["NAME+HASH+KEY"]  # 由见证方 · as its keeper prints it: xieban witness --vkey',
+    "trust.algorithms": '["Ed25519", "ES256"]',
+    "database.replica": '"postgresql://…"  # 另有 url 时 · beside a url',
+}
+"""Right values of what is judged by more than its type."""
 _SECTION = re.compile(r"at `\$\.([a-z_]+)(?:\.([a-z_]+))?")
 _PLACE = re.compile(r"line (\d+)")
 
@@ -63,6 +72,8 @@ def _has_password(value: str) -> bool:
 def _mend(file: Path | None, detail: str) -> str:
     if place := _PLACE.search(detail):
         return f"sed -n {place[1]}p {quoted(file)}  # 改正这一行 · mend this line"
+    if (found := _SETTING.search(detail)) and (right := _RIGHT.get(f"{found[1]}.{found[2]}")):
+        return edited(file, f"[{found[1]}] {found[2]} = {right}")
     if found := _SECTION.search(detail):
         kind = type(getattr(Config(), found[1], None))
         fields = ", ".join(getattr(kind, "__struct_fields__", ()))
@@ -80,11 +91,12 @@ def check(report: Report, config: Config, file: Path | None) -> None:
     own = config.protocols.besides or config.protocols.folder or ""
     with report.looking("protocols", f"xieban protocols check {quoted(own)}".strip()):
         config.catalogue()
+    _store(report, config.attachments.store, file)
     _anchor(report, config, file)
     _basis(report, config, file)
     for needed, module, extra in (
         ("SM2" in config.trust.algorithms, "tongsuopy", "sm"),
-        (config.attachments.store is not None, "obstore", "s3"),
+        ((config.attachments.store or "").startswith("s3://"), "obstore", "s3"),
         (config.telemetry.endpoint is not None, "opentelemetry.sdk", "telemetry"),
     ):
         if needed and not _installed(module):
@@ -99,6 +111,12 @@ def _installed(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:
         return False
+
+
+def _store(report: Report, store: str | None, where: Path | None) -> None:
+    if store is not None and not store.startswith(("/", "s3://")):
+        report.error("config-invalid", "附件的存处应是绝对路径或 s3://", f"no store of attachments: {store[:80]}",
+                     edited(where, '[attachments] store = "s3://bucket/folder"  # 或 or "/srv/files"'))  # fmt: skip
 
 
 def _anchor(report: Report, config: Config, where: Path | None) -> None:
