@@ -182,6 +182,8 @@ async def start(data: Path) -> Server:
     if sockets != folder:
         _make_socket_folder(sockets, user)
     await asyncio.to_thread(stop_orphan, data)
+    for earlier in data.glob(f"{MAKING}*"):  # one that was broken off; its initdb may have outlived it for a while
+        shutil.rmtree(earlier, ignore_errors=True)
     if not (folder / "PG_VERSION").exists():
         if any(folder.iterdir()):
             raise DatabaseUnavailable(
@@ -228,8 +230,6 @@ async def _ready(data: Path, process: asyncio.subprocess.Process | None) -> None
 
 async def _initialise(data: Path, folder: Path, user: pwd.struct_passwd | None) -> None:
     """Make the database under another name, and then it is there: whole or not at all. Raises DatabaseUnavailable."""
-    for earlier in data.glob(f"{MAKING}*"):
-        shutil.rmtree(earlier, ignore_errors=True)
     new = Path(tempfile.mkdtemp(prefix=MAKING, dir=data))
     if user is not None:
         _give(new, user)

@@ -400,7 +400,7 @@ def test_a_backup_that_lies_with_the_data_is_said_to_be_lost_with_them(lost: Los
 
 def test_a_restore_that_is_broken_off_says_so_and_is_run_again(lost: Lost, request: pytest.FixtureRequest) -> None:
     data = lost.folder / "broken-off"
-    data.mkdir()
+    data.mkdir(0o700)
     shutil.copy(lost.folder / "passphrase", data)
     done = broken_off(lost, data, signal.SIGINT, lambda: (data / UNFINISHED).exists())
     assert done.returncode == 1 and "restore-unfinished" in done.stderr and "run again" in done.stderr
