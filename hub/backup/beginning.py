@@ -53,7 +53,7 @@ def begun(data: Path) -> Iterator[Place]:
     Raises DataDirectoryBusy while another restore is under way.
     """
     there, again = data.is_dir(), (data / UNFINISHED).exists()
-    data.mkdir(mode=0o755, parents=True, exist_ok=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     (data / UNFINISHED).touch(mode=0o600)
     for folder in (data, data.absolute().parent):
         durable.flush(folder)

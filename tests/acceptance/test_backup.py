@@ -96,7 +96,7 @@ class Lost:
         return Path(self.xieban("backup", *arguments, *more)["file"])
 
     def restore(self, backup: Path, data: Path, *more: str) -> dict[str, Any]:
-        data.mkdir(exist_ok=True)
+        data.mkdir(mode=0o700, exist_ok=True)
         shutil.copy(self.folder / "passphrase", data)
         return self.xieban("restore", str(backup), "--data", str(data), "--key", str(self.key), *more)
 
@@ -400,7 +400,7 @@ def test_a_backup_that_lies_with_the_data_is_said_to_be_lost_with_them(lost: Los
 
 def test_a_restore_that_is_broken_off_says_so_and_is_run_again(lost: Lost, request: pytest.FixtureRequest) -> None:
     data = lost.folder / "broken-off"
-    data.mkdir()
+    data.mkdir(mode=0o700)
     shutil.copy(lost.folder / "passphrase", data)
     done = broken_off(lost, data, signal.SIGINT, lambda: (data / UNFINISHED).exists())
     assert done.returncode == 1 and "restore-unfinished" in done.stderr and "run again" in done.stderr
