@@ -96,7 +96,7 @@ class Lost:
         return Path(self.xieban("backup", *arguments, *more)["file"])
 
     def restore(self, backup: Path, data: Path, *more: str) -> dict[str, Any]:
-        data.mkdir(exist_ok=True)
+        data.mkdir(mode=0o700, exist_ok=True)
         shutil.copy(self.folder / "passphrase", data)
         return self.xieban("restore", str(backup), "--data", str(data), "--key", str(self.key), *more)
 

@@ -75,7 +75,7 @@ def anew(data: Path, file: Path | None) -> str:
     """The command by which a hub is put back beside a data directory that can't be used any more."""
     new = data.with_name(f"{data.name}-restored")
     return (
-        f"mkdir {quoted(new)} && cp -p {quoted(data / PASSPHRASE_FILE)} {quoted(new)}/ && {restored(new, file)}"
+        f"mkdir -m 700 {quoted(new)} && cp -p {quoted(data / PASSPHRASE_FILE)} {quoted(new)}/ && {restored(new, file)}"
         "  # docs/backup.md"
     )
 
