@@ -64,6 +64,8 @@ PASSED_ON = {"PATH", "TZ", "LANG", "TMPDIR"}
 MAKING = ".postgres-"
 """Begins the name of the folder in which a database is made."""
 START_WITHIN = 60.0
+AGAIN = (0.5, 2.0)
+"""Seconds after which a server that ended as soon as it was started is started once more."""
 SYNC = ("--sync-method=syncfs",) if sys.platform == "linux" else ()
 """A new database is on disk before it is used: by one call for all its files, where the system has that."""
 
@@ -78,6 +80,10 @@ class DatabaseUnavailable(Fault):
     """The database does not start, or does not let us in."""
 
     code: ClassVar[str] = "database-unavailable"
+
+
+class _Ended(DatabaseUnavailable):
+    """The server ended as soon as it was started."""
 
 
 class Server:
@@ -191,6 +197,16 @@ async def start(data: Path) -> Server:
                 " folder: xieban restore"
             )
         await _initialise(data.resolve(), folder, user)
+    for pause in AGAIN:
+        with contextlib.suppress(_Ended):
+            return await _started(data, folder, sockets, user)
+        # What is left of one before may not be gone yet: PostgreSQL then refuses to run beside it.
+        await asyncio.sleep(pause)
+        await asyncio.to_thread(stop_orphan, data)
+    return await _started(data, folder, sockets, user)
+
+
+async def _started(data: Path, folder: Path, sockets: Path, user: pwd.struct_passwd | None) -> Server:
     settings = [part for key, value in SETTINGS.items() for part in ("-c", f"{key}={value}")]
     # What it notes of a failed statement may hold what the statement was about.
     with open(data / "postgres.log", "ab", opener=_private) as output:
@@ -214,10 +230,10 @@ async def start(data: Path) -> Server:
 
 
 async def _ready(data: Path, process: asyncio.subprocess.Process | None) -> None:
-    until = asyncio.get_running_loop().time() + START_WITHIN
+    until, said = asyncio.get_running_loop().time() + START_WITHIN, f"see {data / 'postgres.log'}"
     while asyncio.get_running_loop().time() < until:
         if process is not None and process.returncode is not None:
-            break
+            raise _Ended(f"PostgreSQL does not answer; {said}", check="embedded")
         try:
             connection = await asyncpg.connect(dsn(data), timeout=5)
         except (OSError, asyncpg.PostgresError, TimeoutError):
@@ -225,7 +241,7 @@ async def _ready(data: Path, process: asyncio.subprocess.Process | None) -> None
             continue
         await connection.close()
         return
-    raise DatabaseUnavailable(f"PostgreSQL does not answer; see {data / 'postgres.log'}", check="embedded")
+    raise DatabaseUnavailable(f"PostgreSQL does not answer; {said}", check="embedded")
 
 
 async def _initialise(data: Path, folder: Path, user: pwd.struct_passwd | None) -> None:
