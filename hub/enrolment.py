@@ -10,7 +10,7 @@ import msgspec
 from hub import entering
 from hub.identity import Identity
 from hub.intake.ledger import Ledger
-from hub.organisations import Directory, Organisation
+from hub.organisations import Directory, Organisation, parsed
 from hub.store import Connection
 from hub.store.queries import SQL
 from keys import strict_json
@@ -136,12 +136,17 @@ def _findings(record: Record) -> list[str]:
     kids = []
     for at, jwk in enumerate(keys):
         try:
-            kids.append(parse_public(jwk).kid)
+            kids.append(_public(jwk).kid)
         except Fault as fault:
             found.append(f"/jwks/keys/{at}: {fault.detail}")
     if len(set(kids)) != len(kids):
         found.append("a key stands twice in jwks")
     return found
+
+
+def _public(jwk: object) -> Public:
+    """The key, made out once though it is looked at when the file is read and when it is taken in. Raises a Fault."""
+    return parsed(json.dumps(jwk))
 
 
 def _circles(records: Sequence[Record]) -> list[str]:
@@ -192,11 +197,12 @@ async def enrol(
     if any(record.id == identity.hub for record in records):
         raise ImportInvalid(f"{identity.hub} is this hub itself")
     # Keys are made out before the lock is held: it is held for no longer than it takes to write.
-    given = {record.id: {key.kid: key for key in map(parse_public, record.jwks["keys"])} for record in records}
-    entered, changes = 0, list[Change]()
+    given = {record.id: {key.kid: key for key in map(_public, record.jwks["keys"])} for record in records}
+    entered, changes, known = 0, list[Change](), None
     for start in range(0, len(records), TOGETHER):
         async with connection.transaction():
-            ledger = await entering.opened(connection)
+            ledger = await entering.opened(connection, known)
+            known = ledger.directory
             if start == 0:
                 _require_own(records, ledger.directory)
                 _require_usable(records, given, ledger.directory)

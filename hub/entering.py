@@ -3,7 +3,7 @@
 from hub.identity import Identity
 from hub.intake.ledger import Ledger
 from hub.intake.store import store
-from hub.organisations import load
+from hub.organisations import Directory, load
 from hub.relaying.storing import store_passing
 from hub.store import Connection
 from hub.store.queries import SQL
@@ -13,9 +13,12 @@ KEY_EVENTS = KeyAdded | KeyRemoved | KeyCompromised | Delegated | DelegationEnde
 """The entries that an organisation looks through to see who may sign for it."""
 
 
-async def opened(connection: Connection) -> Ledger:
-    """An empty ledger over the world as it stands; the log's lock is held until the transaction ends."""
-    before = await load(connection)  # a country's takes a while: most of it is read before anybody has to wait
+async def opened(connection: Connection, known: Directory | None = None) -> Ledger:
+    """An empty ledger over the world as it stands; the log's lock is held until the transaction ends.
+
+    Of a directory that is `known` from before only what changed is read.
+    """
+    before = await load(connection, known)  # a country's takes a while: most of it is read before anybody has to wait
     head = await connection.fetchrow(SQL["lock_head"], "0")
     assert head is not None
     directory, origin, base = await load(connection, before), head["origin"], head["epoch_base"]

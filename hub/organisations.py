@@ -42,7 +42,7 @@ class Key:
     @property
     def parsed(self) -> VerifyingKey | EncryptionKey:
         """It, ready for use."""
-        return _parsed(self.text)
+        return parsed(self.text)
 
     @property
     def ends(self) -> bool:
@@ -212,7 +212,8 @@ async def load(connection: Connection, before: Directory | None = None) -> Direc
 
 
 @lru_cache(maxsize=100_000)
-def _parsed(text: str) -> VerifyingKey | EncryptionKey:
+def parsed(text: str) -> VerifyingKey | EncryptionKey:
+    """A public key by the text of its JWK, made out once. Raises MalformedKey, AlgorithmNotAllowed."""
     return parse_public(json.loads(text))
 
 

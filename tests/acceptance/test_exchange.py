@@ -1,6 +1,7 @@
 """A partner with nothing but files: what it puts in is sent once, what is for it lies there, all of it provable."""
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import json
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -380,6 +382,17 @@ class Server:
         )
 
 
+@contextlib.asynccontextmanager
+async def serving(folder: Path) -> AsyncIterator[tuple[Server, Path]]:
+    """A server, and where the files of an exchange lie on it."""
+    server = Server(folder / "server", folder / "ssh")
+    await server.start()
+    try:
+        yield server, server.folder / "exchange"
+    finally:
+        await server.stop()
+
+
 @pytest.mark.parametrize("replaces", [True, False], ids=["posix-rename", "plain"])
 async def test_sftp_does_the_same_and_is_reached_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replaces: bool
@@ -428,10 +441,7 @@ async def test_sftp_does_the_same_and_is_reached_again(
 
 
 async def test_stopped_while_it_writes_it_leaves_nothing_half_written(tmp_path: Path) -> None:
-    server = Server(tmp_path / "server", tmp_path / "ssh")
-    files = server.folder / "exchange"
-    await server.start()
-    try:
+    async with serving(tmp_path) as (server, files):
         async with at_work(tmp_path, HERE, server.section()):
             await until(lambda: len(lying(files / "templates")) == 2)
             server.pause = 0.7
@@ -442,42 +452,28 @@ async def test_stopped_while_it_writes_it_leaves_nothing_half_written(tmp_path: 
         async with at_work(tmp_path, HERE, server.section()):
             await until(lambda: "stopped.json" in lying(files / "done"))
         assert not list(files.rglob("*.tmp"))
-    finally:
-        await server.stop()
 
 
 async def test_a_server_that_lets_nobody_remove_anything_is_written_to_all_the_same(tmp_path: Path) -> None:
-    server = Server(tmp_path / "server", tmp_path / "ssh")
-    files = server.folder / "exchange"
-    await server.start()
-    try:
-        async with at_work(tmp_path, HERE, server.section()):
-            await until(lambda: len(lying(files / "templates")) == 2)
-            server.keeps, server.pause = True, 1.0
-            put(files, "kept.json", asked(THERE, reference="a server that keeps everything"))
-            await until(lambda: list(files.rglob("*.tmp")))
-            await server.stop()  # in the midst of a file: something half written is left
-            server.pause = 0
-            await server.start()
-            await until(lambda: "kept.json" in lying(files / "done"))
-    finally:
-        await server.stop()
+    async with serving(tmp_path) as (server, files), at_work(tmp_path, HERE, server.section()):
+        await until(lambda: len(lying(files / "templates")) == 2)
+        server.keeps, server.pause = True, 1.0
+        put(files, "kept.json", asked(THERE, reference="a server that keeps everything"))
+        await until(lambda: list(files.rglob("*.tmp")))
+        await server.stop()  # in the midst of a file: something half written is left
+        server.pause = 0
+        await server.start()
+        await until(lambda: "kept.json" in lying(files / "done"))
 
 
 async def test_a_server_that_falls_silent_is_left_after_the_seconds_of_a_step(tmp_path: Path) -> None:
-    server = Server(tmp_path / "server", tmp_path / "ssh")
-    files = server.folder / "exchange"
-    await server.start()
-    try:
-        async with at_work(tmp_path, HERE, server.section()):
-            await until(lambda: len(lying(files / "templates")) == 2)
-            server.silent, store = True, Store(tmp_path / "store")
-            put(files, "silent.json", asked(THERE, reference="a server that falls silent"))
-            await until(lambda: any(one.way.startswith("up/") for one in store.waiting()), 20)
-            server.silent = False
-            await until(lambda: store.reset() or "silent.json" in lying(files / "done"))
-    finally:
-        await server.stop()
+    async with serving(tmp_path) as (server, files), at_work(tmp_path, HERE, server.section()):
+        await until(lambda: len(lying(files / "templates")) == 2)
+        server.silent, store = True, Store(tmp_path / "store")
+        put(files, "silent.json", asked(THERE, reference="a server that falls silent"))
+        await until(lambda: any(one.way.startswith("up/") for one in store.waiting()), 20)
+        server.silent = False
+        await until(lambda: store.reset() or "silent.json" in lying(files / "done"))
 
 
 async def test_what_lies_in_the_way_of_an_original_is_gone_round(tmp_path: Path) -> None:
